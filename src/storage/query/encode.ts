@@ -146,7 +146,8 @@ function hash(content: string | Buffer): Buffer {
 /** Text that is equal exactly when two values are deeply equal: members sorted, numbers by value. */
 export function canonicalText(value: Json): string {
   if (isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
-  if (!isObject(value)) return value === 0 ? '0' : JSON.stringify(value);
+  if (typeof value === 'number') return String(value);
+  if (!isObject(value)) return JSON.stringify(value);
   const members = Object.keys(value)
     .sort(compareStrings)
     .map((name) => `${JSON.stringify(name)}:${canonicalText(value[name] ?? null)}`);

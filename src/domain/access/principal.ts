@@ -1,0 +1,13 @@
+import type { ScopeSet } from './scope.ts';
+
+/** Who calls, after authentication. */
+export interface Principal {
+  readonly kind: 'anonymous' | 'token' | 'system';
+  /** The user or client; empty for anonymous. */
+  readonly subject: string;
+  readonly scopes: ScopeSet;
+  /** The `jti` of its token; empty when there is none. */
+  readonly tokenId: string;
+  /** When its token ends, in Unix milliseconds; Infinity when there is none. */
+  readonly expiresAtMs: number;
+}

@@ -1,0 +1,14 @@
+/** A broken assumption of our own: a bug. Its message goes to the log, never to a client. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+}
+
+/** Throws an InvariantError unless `condition` holds. For our own assumptions, not for input. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message);
+}
+
+/** Marks a place that the types prove unreachable; throws when stored or foreign data gets there. */
+export function unreachable(value: never, what: string): never {
+  throw new InvariantError(`unexpected ${what}: ${String(value)}`);
+}

@@ -1,0 +1,222 @@
+/**
+ * The storage port: what every engine offers and what every engine must keep.
+ *
+ * Three ideas. (1) Reading and writing are different objects: a write can only be expressed on the
+ * Transaction that `transact` hands to its callback. (2) A commit is all or nothing, gets a dense run
+ * of sequences, and is published only after it is committed. (3) An engine narrows with its own means
+ * (indexes, SQL) but the shared evaluator in `query/` decides what matches, so that all engines agree.
+ *
+ * The contract suite in `test/contract` carries these rules and runs against every engine. No method
+ * does unbounded work on the main loop, and everything that can take long ends on its AbortSignal.
+ */
+import type {
+  CollectionRecord,
+  CollectionSettings,
+  Durability,
+  IndexRecord,
+  IndexSpec,
+  LogEntry,
+  Position,
+  Precondition,
+  RemovalCause,
+  Sequence,
+  StoredDocument,
+  Version,
+} from './types.ts';
+import type { Aggregation, AggregationResult, Query, QueryPage, QueryPlan } from './query/query.ts';
+
+/** Where and how a read looks. */
+export interface ReadOptions {
+  /**
+   * Read the state right after this sequence. Below the retained history: SEQUENCE_COMPACTED; above
+   * the last committed one: SEQUENCE_IN_FUTURE. Absent: the newest committed state.
+   */
+  readonly atSequence?: Sequence | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Reads documents. Every result is of one committed state; expired documents do not exist. */
+export interface DocumentReader {
+  /** The documents under `keys`, in the order asked, `undefined` where there is none. */
+  get(
+    collection: string,
+    keys: readonly string[],
+    options?: ReadOptions,
+  ): Promise<readonly (StoredDocument | undefined)[]>;
+
+  /** One page of a query. Fails with QUERY_LIMIT_EXCEEDED past `query.limits`, CANCELED on abort. */
+  query(query: Query, options?: ReadOptions): Promise<QueryPage>;
+}
+
+/** What a put asks for. */
+export interface PutRequest {
+  readonly collection: string;
+  readonly key: string;
+  /** The JSON text of an object. */
+  readonly body: string;
+  readonly expiresAtMs?: number | undefined;
+  readonly precondition?: Precondition | undefined;
+}
+
+/** What a delete asks for. A missing document is not an error unless a precondition says so. */
+export interface DeleteRequest {
+  readonly collection: string;
+  readonly key: string;
+  readonly precondition?: Precondition | undefined;
+  readonly cause?: RemovalCause | undefined;
+}
+
+/**
+ * The only place where a write can be expressed. Reads see the state committed before the
+ * transaction, not its own writes. Every document read by `get`, and every document found by `query`
+ * that is then written, must be unchanged when the batch commits; otherwise the callback runs again.
+ * Two writes of one document in one transaction are ARGUMENT_INVALID.
+ */
+export interface Transaction extends DocumentReader {
+  put(request: PutRequest): void;
+  delete(request: DeleteRequest): void;
+  /** Requires something of a document without writing it. */
+  require(collection: string, key: string, precondition: Precondition): void;
+  /** Requires that the collection is still at this revision (0: does not exist); else runs again. */
+  requireRevision(collection: string, revision: bigint): void;
+  /** Creates the collection; an existing one is kept as it is. */
+  createCollection(collection: string, settings: CollectionSettings): void;
+  configureCollection(collection: string, settings: CollectionSettings): void;
+  /** Removes the collection, its documents and its indexes in one log entry. */
+  dropCollection(collection: string, cause?: RemovalCause): void;
+  /** Removes every document in one log entry; settings and indexes stay. */
+  clearCollection(collection: string, cause?: RemovalCause): void;
+}
+
+/** Makes a retry of a write safe: the same id with the same fingerprint answers the first result. */
+export interface RequestIdentity {
+  /** Up to 128 characters, unique per principal. Remembered for at least 24 hours. */
+  readonly id: string;
+  readonly principal: string;
+  /** A hash of the request; the same id with another one is REQUEST_ID_REUSED. */
+  readonly fingerprint: string;
+}
+
+/** How a transaction commits. */
+export interface TransactOptions {
+  readonly durability: Durability;
+  readonly request?: RequestIdentity | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What happened to one document, in the order of the writes. */
+export interface WriteResult {
+  readonly collection: string;
+  readonly key: string;
+  readonly kind: 'put' | 'delete';
+  /** Put: the document did not exist before. Delete: always false. */
+  readonly created: boolean;
+  /** Delete: the document existed. Put: always true. */
+  readonly existed: boolean;
+  /** The version after a put; 0 after a delete. */
+  readonly version: Version;
+  /** The sequence of this write; 0 for a delete of a missing document. */
+  readonly sequence: Sequence;
+  readonly createdSequence: Sequence;
+  readonly createdAtMs: number;
+}
+
+/** A finished transaction. */
+export interface Committed<T> {
+  /** What the callback returned; JSON-serialisable when a RequestIdentity was given. */
+  readonly value: T;
+  readonly writes: readonly WriteResult[];
+  /** The last sequence of the commit; the newest committed one when nothing was written. */
+  readonly sequence: Sequence;
+  readonly timestampMs: number;
+  readonly durability: Durability;
+  /** The answer was remembered from an earlier call with the same RequestIdentity. */
+  readonly replayed: boolean;
+}
+
+/** The state of an engine, cheap to ask. */
+export interface EngineHealth {
+  readonly state: 'ready' | 'readOnly' | 'closed';
+  /** Why it is not ready, one sentence; empty when ready. */
+  readonly detail: string;
+  readonly lastSequence: Sequence;
+  /** Everything up to here is on stable storage. */
+  readonly durableSequence: Sequence;
+  readonly queuedBytes: number;
+  /** Size of the store on disk in bytes, log included. */
+  readonly storedBytes: number;
+}
+
+/** The end of the log and its oldest readable entry. */
+export interface LogHead extends Position {
+  readonly timestampMs: number;
+  readonly durableSequence: Sequence;
+  /** The lowest sequence that can still be read or resumed after; 0 when nothing was dropped. */
+  readonly oldest: Sequence;
+}
+
+/** A file with all data at one sequence. */
+export interface SnapshotFile {
+  readonly path: string;
+  readonly sequence: Sequence;
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
+/** Ends a subscription; calling it twice is harmless. */
+export type Unsubscribe = () => void;
+
+/** An open store. Made by an engine's `open…` function; owned and disposed by whoever opened it. */
+export interface StorageEngine extends DocumentReader, AsyncDisposable {
+  /** Groups, counts and totals over the documents a query would match, in one committed state. */
+  aggregate(aggregation: Aggregation, options?: ReadOptions): Promise<AggregationResult>;
+  /** How a query would run and, because it runs it, what it cost. */
+  explain(query: Query, options?: ReadOptions): Promise<QueryPlan>;
+
+  /**
+   * Runs `body`, then commits what it wrote as one unit. Runs `body` again, at most 16 times with
+   * jitter, when something it read changed meanwhile; then TRANSACTION_CONFLICT. Nothing is visible
+   * before the commit, and nothing happened when this rejects, but for ENGINE_UNAVAILABLE after a lost
+   * connection, where only a RequestIdentity tells.
+   */
+  transact<T>(
+    options: TransactOptions,
+    body: (transaction: Transaction) => T | Promise<T>,
+  ): Promise<Committed<T>>;
+  /** Makes everything committed so far durable and returns the sequence reached. */
+  flush(): Promise<Sequence>;
+
+  /** All collections, those of the system (names that start with `$`) included, by name. */
+  collections(): Promise<readonly CollectionRecord[]>;
+  /** One collection, or undefined. Cheap: engines keep these in memory. */
+  findCollection(name: string): Promise<CollectionRecord | undefined>;
+
+  /** Declares an index and builds it online; returns at once, in state `building` or `ready`. */
+  createIndex(spec: IndexSpec): Promise<IndexRecord>;
+  /** INDEX_NOT_FOUND when there is none of that name. */
+  dropIndex(collection: string, name: string): Promise<void>;
+  indexes(collection: string): Promise<readonly IndexRecord[]>;
+
+  head(): Promise<LogHead>;
+  /**
+   * At most `limit` entries after `after`, ascending and gap-free. Another epoch or a position
+   * below the floor is SEQUENCE_COMPACTED, naming the oldest sequence.
+   */
+  readLog(
+    after: Position,
+    options: { readonly limit: number; readonly signal?: AbortSignal },
+  ): Promise<readonly LogEntry[]>;
+  /** The greatest sequence committed at or before `timestampMs`; 0 when there is none. */
+  sequenceAt(timestampMs: number): Promise<Sequence>;
+  /** Called after commits, coalesced: a hint to read the log, never the data itself. */
+  onCommit(listener: (lastSequence: Sequence) => void): Unsubscribe;
+
+  /** Keys of documents that are past their expiry, oldest first, at most `limit`. */
+  expired(limit: number): Promise<readonly { readonly collection: string; readonly key: string }[]>;
+  /** Writes a consistent copy into `directory` while writes go on, and verifies it. */
+  snapshot(directory: string, signal?: AbortSignal): Promise<SnapshotFile>;
+  health(): EngineHealth;
+  /** Drains queued commits, flushes and releases the store. Calling it twice is harmless. */
+  close(): Promise<void>;
+}

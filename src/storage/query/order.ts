@@ -1,0 +1,118 @@
+import { invariant } from '../../errors/invariant.ts';
+import type { Json } from '../types.ts';
+import { resolve, type Candidate } from './candidate.ts';
+import { compareNumbers, compareStrings, RANK, rankOf, type Rank } from './compare.ts';
+import type { Order, Selection } from './query.ts';
+
+/**
+ * How much of a string takes part in sorting, in UTF-16 units; strings with the same beginning tie.
+ * Bounds what a sort holds in memory and what a page position carries.
+ */
+export const SORTED_STRING_UNITS_MAX = 512;
+
+/** What sorting sees of one value: its type and, for numbers and strings, its value. */
+export interface SortValue {
+  readonly rank: Rank;
+  /** A number or the beginning of a string; undefined for the other types, which tie. */
+  readonly value: number | string | undefined;
+}
+
+/** The place of one document in an order. */
+export interface SortKey {
+  readonly values: readonly SortValue[];
+  readonly key: string;
+}
+
+/** An order made executable. */
+export interface Ordering {
+  /** The place of a candidate. */
+  keyOf(candidate: Candidate): SortKey;
+  /** Negative when `a` comes first. Zero only for one and the same key. */
+  compare(a: SortKey, b: SortKey): number;
+  /** As `compare`, but documents that differ only in their key tie. */
+  compareFields(a: SortKey, b: SortKey): number;
+  /** How many values a place has. */
+  readonly fieldCount: number;
+}
+
+/**
+ * Compiles an order. `keys` are the selection's, for `asked`, where a key outside them is our own bug.
+ */
+export function compileOrder(order: Order, keys: Selection['keys']): Ordering {
+  switch (order.by) {
+    case 'key':
+      return ordering([], order.direction, () => []);
+    case 'insertion':
+      return ordering([order.direction], 'asc', ({ document }) => [
+        { rank: RANK.number, value: Number(document.createdSequence) },
+      ]);
+    case 'asked': {
+      const places = new Map<string, number>();
+      keys?.forEach((key, at) => places.set(key, places.get(key) ?? at));
+      return ordering(['asc'], 'asc', ({ document }) => {
+        const place = places.get(document.key);
+        invariant(place !== undefined, 'an order by asked keys met a key that was not asked for');
+        return [{ rank: RANK.number, value: place }];
+      });
+    }
+    case 'fields': {
+      const { fields } = order;
+      const directions = fields.map((field) => field.direction);
+      return ordering(directions, 'asc', (candidate) =>
+        fields.map((field) => sortValue(resolve(field.path, candidate))),
+      );
+    }
+  }
+}
+
+type Direction = 'asc' | 'desc';
+
+function ordering(
+  directions: readonly Direction[],
+  keyDirection: Direction,
+  valuesOf: (candidate: Candidate) => readonly SortValue[],
+): Ordering {
+  function compareFields(a: SortKey, b: SortKey): number {
+    for (const [at, direction] of directions.entries()) {
+      const order = compareSortValues(a.values[at] ?? MISSING, b.values[at] ?? MISSING);
+      if (order !== 0) return direction === 'asc' ? order : -order;
+    }
+    return 0;
+  }
+  const keySign = keyDirection === 'asc' ? 1 : -1;
+  return {
+    fieldCount: directions.length,
+    keyOf: (candidate) => ({ values: valuesOf(candidate), key: candidate.document.key }),
+    compareFields,
+    compare: (a, b) => compareFields(a, b) || keySign * compareStrings(a.key, b.key),
+  };
+}
+
+const MISSING: SortValue = { rank: RANK.missing, value: undefined };
+
+/** What sorting sees of a value; `undefined` stands for a missing field. */
+export function sortValue(value: Json | undefined): SortValue {
+  const rank = rankOf(value);
+  if (typeof value === 'number') return { rank, value };
+  if (typeof value === 'string') return { rank, value: sortedPart(value) };
+  return { rank, value: undefined };
+}
+
+/** Never cuts a surrogate pair: half of one would sort as another character. */
+function sortedPart(text: string): string {
+  if (text.length <= SORTED_STRING_UNITS_MAX) return text;
+  const last = text.codePointAt(SORTED_STRING_UNITS_MAX - 1) ?? 0;
+  return text.slice(0, last > 0xffff ? SORTED_STRING_UNITS_MAX + 1 : SORTED_STRING_UNITS_MAX);
+}
+
+/** Compares what sorting sees: by type, numbers by value, strings by code point, the rest ties. */
+export function compareSortValues(a: SortValue, b: SortValue): number {
+  if (a.rank !== b.rank) return a.rank - b.rank;
+  if (typeof a.value === 'number' && typeof b.value === 'number') {
+    return compareNumbers(a.value, b.value);
+  }
+  if (typeof a.value === 'string' && typeof b.value === 'string') {
+    return compareStrings(a.value, b.value);
+  }
+  return 0;
+}
