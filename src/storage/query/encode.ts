@@ -89,9 +89,18 @@ export function encodeTag(rank: Rank, direction: 'asc' | 'desc'): Buffer {
  * than 512 bytes, of all that share its first 512.
  */
 export function encodeTextPrefix(text: string, direction: 'asc' | 'desc'): Buffer {
-  const bytes = textBytes(fold(text));
-  const kept = escapeZeros(bytes.subarray(0, ENCODED_STRING_BYTES_MAX));
-  return directed(Buffer.concat([Buffer.from([TAGS[RANK.string]]), kept]), direction);
+  // Half of a surrogate pair at the end also begins texts that hold the whole pair.
+  return directed(encodeStart(fold(text).replace(/[\ud800-\udbff]$/, '')), direction);
+}
+
+/** The common prefix, ascending, of all longer strings that share the first 512 bytes of `text`. */
+export function encodeTruncated(text: string): Buffer {
+  return Buffer.concat([encodeStart(fold(text)), TRUNCATED]);
+}
+
+function encodeStart(folded: string): Buffer {
+  const kept = textBytes(folded).subarray(0, ENCODED_STRING_BYTES_MAX);
+  return Buffer.concat([Buffer.from([TAGS[RANK.string]]), escapeZeros(kept)]);
 }
 
 /** Reports whether the order of an index cannot tell `text` from others with the same beginning. */

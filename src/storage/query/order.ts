@@ -29,10 +29,8 @@ export interface Ordering {
   keyOf(candidate: Candidate): SortKey;
   /** Negative when `a` comes first. Zero only for one and the same key. */
   compare(a: SortKey, b: SortKey): number;
-  /** As `compare`, but documents that differ only in their key tie. */
-  compareFields(a: SortKey, b: SortKey): number;
-  /** How many values a place has. */
-  readonly fieldCount: number;
+  /** Compares only the first `count` values, without the key. */
+  compareFields(a: SortKey, b: SortKey, count: number): number;
 }
 
 /**
@@ -65,6 +63,11 @@ export function compileOrder(order: Order, keys: Selection['keys']): Ordering {
   }
 }
 
+/** `asked` means nothing without keys: then the order is by key. */
+export function effectiveOrder(order: Order, keys: Selection['keys']): Order {
+  return order.by === 'asked' && keys === undefined ? { by: 'key', direction: 'asc' } : order;
+}
+
 type Direction = 'asc' | 'desc';
 
 function ordering(
@@ -72,19 +75,18 @@ function ordering(
   keyDirection: Direction,
   valuesOf: (candidate: Candidate) => readonly SortValue[],
 ): Ordering {
-  function compareFields(a: SortKey, b: SortKey): number {
-    for (const [at, direction] of directions.entries()) {
+  function compareFields(a: SortKey, b: SortKey, count: number): number {
+    for (let at = 0; at < count; at++) {
       const order = compareSortValues(a.values[at] ?? MISSING, b.values[at] ?? MISSING);
-      if (order !== 0) return direction === 'asc' ? order : -order;
+      if (order !== 0) return directions[at] === 'desc' ? -order : order;
     }
     return 0;
   }
   const keySign = keyDirection === 'asc' ? 1 : -1;
   return {
-    fieldCount: directions.length,
     keyOf: (candidate) => ({ values: valuesOf(candidate), key: candidate.document.key }),
     compareFields,
-    compare: (a, b) => compareFields(a, b) || keySign * compareStrings(a.key, b.key),
+    compare: (a, b) => compareFields(a, b, directions.length) || keySign * compareStrings(a.key, b.key),
   };
 }
 

@@ -1,0 +1,48 @@
+import type { StoredDocument } from '../types.ts';
+import type { Candidate } from './candidate.ts';
+import type { SortKey } from './order.ts';
+import { encodePosition } from './position.ts';
+import { compileProjection } from './project.ts';
+import type { FoundDocument, Order, Query } from './query.ts';
+
+/** A page while it fills. */
+export interface Page {
+  /** Takes the next row; false when the page is full, and the row opens the next one. */
+  add(document: StoredDocument, place: SortKey): boolean;
+  readonly documents: readonly FoundDocument[];
+  /** Where the next page starts; undefined as long as no row was turned away. */
+  readonly next: string | undefined;
+}
+
+/**
+ * Creates a page of at most `query.limit` rows, that ends early once its bodies pass
+ * `query.limits.pageBytesMax` bytes of UTF-8; it holds at least one row when there is one.
+ */
+export function createPage(
+  query: Query,
+  order: Order,
+  wrap: (document: StoredDocument) => Candidate,
+): Page {
+  const project = compileProjection(query.projection, query.joins);
+  const documents: FoundDocument[] = [];
+  let bytes = 0;
+  let last: SortKey | undefined;
+  let isFull = false;
+  return {
+    documents,
+    get next() {
+      return isFull && last !== undefined ? encodePosition(order, last) : undefined;
+    },
+    add(document, place) {
+      if (documents.length >= query.limit || bytes > query.limits.pageBytesMax) {
+        isFull = true;
+        return false;
+      }
+      const body = project(wrap(document));
+      bytes += Buffer.byteLength(body);
+      documents.push({ ...document, body });
+      last = place;
+      return true;
+    },
+  };
+}
