@@ -5,10 +5,11 @@ import { compareNumbers, compareStrings, RANK, rankOf, type Rank } from './compa
 import type { Order, Selection } from './query.ts';
 
 /**
- * How much of a string takes part in sorting, in UTF-16 units; strings with the same beginning tie.
- * Bounds what a sort holds in memory and what a page position carries.
+ * How much text of one document takes part in sorting, in UTF-16 units, shared evenly by the sort
+ * fields: a string counts with its first 1,600 units by one field, 100 by sixteen, and strings with the
+ * same beginning tie. Bounds what a sort holds in memory and what a page position carries.
  */
-export const SORTED_STRING_UNITS_MAX = 512;
+export const SORTED_UNITS_MAX = 1600;
 
 /** What sorting sees of one value: its type and, for numbers and strings, its value. */
 export interface SortValue {
@@ -56,8 +57,9 @@ export function compileOrder(order: Order, keys: Selection['keys']): Ordering {
     case 'fields': {
       const { fields } = order;
       const directions = fields.map((field) => field.direction);
+      const unitsMax = Math.floor(SORTED_UNITS_MAX / Math.max(fields.length, 1));
       return ordering(directions, 'asc', (candidate) =>
-        fields.map((field) => sortValue(resolve(field.path, candidate))),
+        fields.map((field) => sortValue(resolve(field.path, candidate), unitsMax)),
       );
     }
   }
@@ -92,19 +94,19 @@ function ordering(
 
 const MISSING: SortValue = { rank: RANK.missing, value: undefined };
 
-/** What sorting sees of a value; `undefined` stands for a missing field. */
-export function sortValue(value: Json | undefined): SortValue {
+/** What sorting sees of a value, of a string at most `unitsMax`; `undefined` stands for missing. */
+export function sortValue(value: Json | undefined, unitsMax: number): SortValue {
   const rank = rankOf(value);
   if (typeof value === 'number') return { rank, value };
-  if (typeof value === 'string') return { rank, value: sortedPart(value) };
+  if (typeof value === 'string') return { rank, value: beginning(value, unitsMax) };
   return { rank, value: undefined };
 }
 
 /** Never cuts a surrogate pair: half of one would sort as another character. */
-function sortedPart(text: string): string {
-  if (text.length <= SORTED_STRING_UNITS_MAX) return text;
-  const last = text.codePointAt(SORTED_STRING_UNITS_MAX - 1) ?? 0;
-  return text.slice(0, last > 0xffff ? SORTED_STRING_UNITS_MAX + 1 : SORTED_STRING_UNITS_MAX);
+function beginning(text: string, unitsMax: number): string {
+  if (text.length <= unitsMax) return text;
+  const last = text.codePointAt(unitsMax - 1) ?? 0;
+  return text.slice(0, last > 0xffff ? unitsMax + 1 : unitsMax);
 }
 
 /** Compares what sorting sees: by type, numbers by value, strings by code point, the rest ties. */
