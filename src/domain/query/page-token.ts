@@ -1,6 +1,9 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { invariant } from '../../errors/invariant.ts';
+import { canonicalText } from '../../storage/query/encode.ts';
+import type { Filter } from '../../storage/query/filter.ts';
 import type { Query } from '../../storage/query/query.ts';
 import { PAGE_TOKEN_CHARS_MAX } from './limits.ts';
 
@@ -63,6 +66,7 @@ const SIGNATURE_CHARS = 43;
 const TOKEN = /^[A-Za-z0-9_-]{44,}$/;
 
 function sign(position: string, query: PagedQuery, binding: PageTokenBinding): string {
+  invariant(binding.key.length >= PAGE_TOKEN_KEY_BYTES_MIN, 'the page token key is too short');
   // Lengths are fixed or quoted by JSON, so that no two inputs give the same text.
   const text = JSON.stringify(['page/1', binding.context, canonical(query), position]);
   return createHmac('sha256', binding.key).update(text).digest('base64url');
@@ -72,5 +76,21 @@ function sign(position: string, query: PagedQuery, binding: PageTokenBinding): s
 function canonical(query: PagedQuery): readonly unknown[] {
   const { collection, keys, keyPrefix, filter, joins, order, projection } = query;
   const asked = joins.map(({ alias, from, on, fields }) => [alias, from, on, fields ?? null]);
-  return [collection, keys ?? null, keyPrefix, filter, asked, order, projection ?? null];
+  const wanted = canonicalFilter(filter);
+  return [collection, keys ?? null, keyPrefix, wanted, asked, order, projection ?? null];
+}
+
+/** The same for every order of clauses and members: a Struct on the wire does not keep it. */
+function canonicalFilter(filter: Filter): string {
+  switch (filter.kind) {
+    case 'and':
+    case 'or':
+      return `${filter.kind}(${filter.clauses.map(canonicalFilter).sort().join(',')})`;
+    case 'not':
+      return `not(${canonicalFilter(filter.clause)})`;
+    case 'elemMatch':
+      return `elemMatch(${JSON.stringify(filter.path)},${canonicalFilter(filter.clause)})`;
+    default:
+      return canonicalText({ ...filter });
+  }
 }
