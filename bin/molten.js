@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+/**
+ * The `molten` command.
+ *
+ * On a Node below the floor it starts itself again on the Node that the packages bring, and passes on
+ * signals and the exit code. In a clone it first compiles the sources when `dist` does not fit them.
+ * Plain JavaScript without imports from the product, so that any Node can read it.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const FLOOR = [22, 12];
+/** Marks the second start, so that a wrong runtime cannot start itself for ever. */
+const MARK = 'MOLTEN_RESTARTED';
+const SIGNAL_BASE = 128;
+
+const here = fileURLToPath(import.meta.url);
+const root = dirname(dirname(here));
+
+if (isNewEnough(process.versions.node)) {
+  await run();
+} else {
+  restart();
+}
+
+function isNewEnough(release) {
+  const [major, minor] = release.split('.').map(Number);
+  return major > FLOOR[0] || (major === FLOOR[0] && minor >= FLOOR[1]);
+}
+
+async function run() {
+  const builder = join(root, 'scripts', 'build.mjs');
+  if (existsSync(builder) && existsSync(join(root, 'src'))) {
+    try {
+      (await import('../scripts/build.mjs')).ensureBuilt();
+    } catch (error) {
+      return fail(error.message);
+    }
+  }
+  if (!existsSync(join(root, 'dist', 'cli', 'bin', 'run.js'))) return fail('nothing is built; run `npm run build`');
+  await import('../dist/cli/bin/run.js');
+}
+
+function restart() {
+  const runtime = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  if (process.env[MARK] !== undefined || !existsSync(runtime)) {
+    return fail(`Node ${process.versions.node} is too old; run \`npm install\` here, or use Node ${FLOOR.join('.')} or newer`);
+  }
+  const child = spawn(runtime, [...process.execArgv, here, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+    env: { ...process.env, [MARK]: '1' },
+  });
+  // A terminal sends Ctrl+C and hang-ups to the whole group: passing them on would count them twice.
+  const fromTerminal = process.stdin.isTTY ? ['SIGINT', 'SIGHUP'] : [];
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) {
+    if (process.platform === 'win32' && signal === 'SIGUSR2') continue;
+    process.on(signal, () => {
+      if (!fromTerminal.includes(signal)) child.kill(signal);
+    });
+  }
+  child.on('error', (error) => fail(error.message));
+  child.on('exit', (code, signal) => {
+    process.exitCode = code ?? SIGNAL_BASE + (signalNumber(signal) ?? 0);
+  });
+}
+
+function signalNumber(signal) {
+  return { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 }[signal];
+}
+
+function fail(message) {
+  process.stderr.write(`molten: ${message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,45 @@
+/** The test projects: one folder below `test/` each, the cheap ones first. */
+import { configDefaults, type ViteUserConfig } from 'vitest/config';
+
+/** Longest time of one test, by project, in milliseconds: a safety net, never a measurement. */
+const TEST_TIMEOUT_MS = {
+  unit: 10_000,
+  contract: 30_000,
+  integration: 30_000,
+  e2e: 60_000,
+  chaos: 120_000,
+  tidy: 30_000,
+} as const;
+
+const config: ViteUserConfig = {
+  test: {
+    // A forgotten `.only` must not make a run green.
+    allowOnly: false,
+    passWithNoTests: true,
+    restoreMocks: true,
+    // Servers, workers and native modules are safer in processes than in threads.
+    pool: 'forks',
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      reporter: ['text-summary', 'html'],
+      thresholds: {
+        'src/domain/**': { lines: 80, branches: 75 },
+        'src/storage/**': { lines: 80, branches: 75 },
+      },
+    },
+    projects: Object.entries(TEST_TIMEOUT_MS).map(([name, timeoutMs]) => ({
+      extends: true,
+      test: {
+        name,
+        include: [`test/${name}/**/*.test.ts`],
+        exclude: [...configDefaults.exclude, 'dist/**'],
+        testTimeout: timeoutMs,
+        hookTimeout: timeoutMs,
+        teardownTimeout: 10_000,
+      },
+    })),
+  },
+};
+
+export default config;
