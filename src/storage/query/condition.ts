@@ -96,16 +96,18 @@ function numberCondition(
   return { kind: 'number', path, min, max: hasMax ? value + slack : undefined };
 }
 
+/** ASCII letters in the folded form of characters outside ASCII: U+0130 and U+212A, the Kelvin sign. */
+const FOLDED_FROM_OUTSIDE = 'ik';
+
 /**
- * A pattern that matches every string that folds to `text` folded. Only ASCII letters fold to one
- * ASCII letter each, but for `k`, to which the Kelvin sign folds too; what is not ASCII may stand for
- * text of another length.
+ * A pattern that matches every string that folds to `text` folded. What is not ASCII may stand for text
+ * of another length.
  */
 function likeOf(text: string): string {
   const folded = fold(text);
   let pattern = '';
   for (const character of folded.slice(0, LIKE_CHARS_MAX)) {
-    if (character === 'k') pattern += '_';
+    if (FOLDED_FROM_OUTSIDE.includes(character)) pattern += '_';
     else if ('%_\\'.includes(character)) pattern += `\\${character}`;
     else pattern += character < '\u0080' && character !== '\0' ? character : '%';
   }
