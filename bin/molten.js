@@ -39,14 +39,23 @@ async function run() {
       return fail(error.message);
     }
   }
-  if (!existsSync(join(root, 'dist', 'cli', 'bin', 'run.js'))) return fail('nothing is built; run `npm run build`');
+  if (!existsSync(join(root, 'dist', 'cli', 'bin', 'run.js')))
+    return fail('nothing is built; run `npm run build`');
   await import('../dist/cli/bin/run.js');
 }
 
 function restart() {
-  const runtime = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  const runtime = join(
+    root,
+    'node_modules',
+    'node',
+    'bin',
+    process.platform === 'win32' ? 'node.exe' : 'node',
+  );
   if (process.env[MARK] !== undefined || !existsSync(runtime)) {
-    return fail(`Node ${process.versions.node} is too old; run \`npm install\` here, or use Node ${FLOOR.join('.')} or newer`);
+    return fail(
+      `Node ${process.versions.node} is too old; run \`npm install\` here, or use Node ${FLOOR.join('.')} or newer`,
+    );
   }
   const child = spawn(runtime, [...process.execArgv, here, ...process.argv.slice(2)], {
     stdio: 'inherit',
@@ -67,7 +76,16 @@ function restart() {
 }
 
 function signalNumber(signal) {
-  return { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 }[signal];
+  return {
+    SIGHUP: 1,
+    SIGINT: 2,
+    SIGQUIT: 3,
+    SIGABRT: 6,
+    SIGKILL: 9,
+    SIGSEGV: 11,
+    SIGPIPE: 13,
+    SIGTERM: 15,
+  }[signal];
 }
 
 function fail(message) {

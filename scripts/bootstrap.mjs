@@ -11,7 +11,15 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -27,7 +35,9 @@ bootstrap();
 
 function bootstrap() {
   if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
-    fail(`Node ${process.versions.node} is too old to install with; ${NODE_MAJOR_MIN} or newer is needed`);
+    fail(
+      `Node ${process.versions.node} is too old to install with; ${NODE_MAJOR_MIN} or newer is needed`,
+    );
     return;
   }
   if (!isInstalled() && !install()) return;
@@ -36,11 +46,17 @@ function bootstrap() {
 
 /** The packages fit when the lockfile, the platform and the runtime are those of the last install. */
 function isInstalled() {
-  return existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp() && existsSync(runtimeFile());
+  return (
+    existsSync(stampFile) &&
+    readFileSync(stampFile, 'utf8') === stamp() &&
+    existsSync(runtimeFile())
+  );
 }
 
 function stamp() {
-  const lockfile = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lockfile = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   return `${lockfile} ${process.platform} ${process.arch}\n`;
 }
 
@@ -52,7 +68,15 @@ function runtimeFile() {
 function install() {
   process.stderr.write('molten: installing packages (about a minute the first time)\n');
   const [command, ...prefix] = npmCommand();
-  const args = [...prefix, 'install', '--no-save', '--no-audit', '--no-fund', '--include=dev', '--loglevel=error'];
+  const args = [
+    ...prefix,
+    'install',
+    '--no-save',
+    '--no-audit',
+    '--no-fund',
+    '--include=dev',
+    '--loglevel=error',
+  ];
   const result = spawnSync(command, args, {
     cwd: root,
     encoding: 'utf8',
@@ -63,7 +87,9 @@ function install() {
   if (result.error !== undefined) return fail(`npm could not be started: ${result.error.message}`);
   if (result.status !== 0) return fail(`npm install failed: ${firstCause(result.stderr)}`);
   if (!existsSync(runtimeFile())) {
-    return fail('npm installed no Node runtime for this platform; allow the install script of the `node` package');
+    return fail(
+      'npm installed no Node runtime for this platform; allow the install script of the `node` package',
+    );
   }
   writeFileSync(stampFile, stamp());
   return true;
@@ -72,7 +98,8 @@ function install() {
 /** The npm that runs this script when there is one, otherwise the npm on the PATH. */
 function npmCommand() {
   const running = process.env.npm_execpath;
-  if (running !== undefined && basename(running) === 'npm-cli.js') return [process.execPath, running];
+  if (running !== undefined && basename(running) === 'npm-cli.js')
+    return [process.execPath, running];
   return [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
 }
 

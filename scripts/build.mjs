@@ -9,7 +9,16 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -64,7 +73,8 @@ function compile(sources, stamp) {
     [compiler, '-p', join(root, 'tsconfig.build.json'), '--noCheck', '--outDir', fresh],
     { cwd: root, encoding: 'utf8' },
   );
-  if (result.status !== 0) throw new Error(`the build failed: ${result.stdout}${result.stderr}`.trim());
+  if (result.status !== 0)
+    throw new Error(`the build failed: ${result.stdout}${result.stderr}`.trim());
   for (const file of sources) {
     if (!COPIED.test(file) || SOURCE_FILES.includes(file)) continue;
     const copy = join(fresh, file);
@@ -80,7 +90,13 @@ function compile(sources, stamp) {
 }
 
 function runtime() {
-  const own = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  const own = join(
+    root,
+    'node_modules',
+    'node',
+    'bin',
+    process.platform === 'win32' ? 'node.exe' : 'node',
+  );
   return existsSync(own) ? own : process.execPath;
 }
 
@@ -89,7 +105,8 @@ function listSources() {
   for (const folder of SOURCE_FOLDERS) {
     if (!existsSync(join(root, folder))) continue;
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-      if (entry.isFile()) found.push(relative(root, join(entry.parentPath ?? entry.path, entry.name)));
+      if (entry.isFile())
+        found.push(relative(root, join(entry.parentPath ?? entry.path, entry.name)));
     }
   }
   return found.sort();
@@ -114,7 +131,8 @@ function hashContents(files) {
 function withLock(action) {
   const owner = join(lockFolder, 'pid');
   for (let step = 0; !tryLock(); step += 1) {
-    if (step >= LOCK_WAIT_STEPS_MAX || !isOwnerAlive(owner, step)) rmSync(lockFolder, { recursive: true, force: true });
+    if (step >= LOCK_WAIT_STEPS_MAX || !isOwnerAlive(owner, step))
+      rmSync(lockFolder, { recursive: true, force: true });
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_WAIT_STEP_MS);
   }
   try {
@@ -146,7 +164,10 @@ function isOwnerAlive(owner, step) {
   }
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
+if (
+  process.argv[1] !== undefined &&
+  import.meta.url === pathToFileURL(resolve(process.argv[1])).href
+) {
   try {
     ensureBuilt();
   } catch (error) {

@@ -32,7 +32,9 @@ const FIELD_NUMBER_END = 536_870_912;
 /** Prints `file`; the result ends with a newline. */
 export function printProto(file) {
   if (file.syntax !== '' && file.syntax !== 'proto2') {
-    throw new Error(`cannot print ${file.name}: its syntax is ${file.syntax}, only proto2 is supported`);
+    throw new Error(
+      `cannot print ${file.name}: its syntax is ${file.syntax}, only proto2 is supported`,
+    );
   }
   const lines = ['syntax = "proto2";', '', `package ${file.package};`, ''];
   for (const path of file.dependency) lines.push(`import "${path}";`);
@@ -60,7 +62,11 @@ function printMessage(message) {
   message.oneofDecl.forEach((oneof, index) => {
     const fields = message.field.filter((field) => isInOneof(field) && field.oneofIndex === index);
     if (fields.length === 0) return;
-    body.push(`oneof ${oneof.name} {`, ...fields.map((field) => `  ${printField(field, true)}`), '}');
+    body.push(
+      `oneof ${oneof.name} {`,
+      ...fields.map((field) => `  ${printField(field, true)}`),
+      '}',
+    );
   });
   return block(`message ${message.name}`, body);
 }
@@ -82,7 +88,9 @@ function printField(field, inOneof) {
 
 /** Unset scalars of a proto2 message live on its prototype, so that only an own index counts. */
 function isInOneof(field) {
-  return Object.hasOwn(field, 'oneofIndex') && field.oneofIndex !== undefined && !field.proto3Optional;
+  return (
+    Object.hasOwn(field, 'oneofIndex') && field.oneofIndex !== undefined && !field.proto3Optional
+  );
 }
 
 function block(head, body) {

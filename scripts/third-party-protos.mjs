@@ -25,7 +25,8 @@ const COPIED = {
   'google/rpc/error_details.proto': 'google-gax/build/protos/google/rpc/error_details.proto',
   'google/rpc/status.proto': 'google-gax/build/protos/google/rpc/status.proto',
   'grpc/health/v1/health.proto': 'grpc-health-check/proto/health/v1/health.proto',
-  'grpc/reflection/v1/reflection.proto': '@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto',
+  'grpc/reflection/v1/reflection.proto':
+    '@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto',
   'grpc/reflection/v1alpha/reflection.proto':
     '@grpc/reflection/build/proto/grpc/reflection/v1alpha/reflection.proto',
 };
