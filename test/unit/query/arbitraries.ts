@@ -70,7 +70,7 @@ const range = fc.constantFrom('gt' as const, 'gte' as const, 'lt' as const, 'lte
 const ordered = fc.oneof(fc.constantFrom(1, 2, 'a', 'B'), number, text);
 
 /** A condition on one path, of any kind but `elemMatch`. */
-function leafOn(where: Path): fc.Arbitrary<Leaf> {
+export function leafOn(where: Path): fc.Arbitrary<Leaf> {
   return fc.oneof<fc.Arbitrary<Leaf>[]>(
     fc.tuple(equality, value).map(([op, operand]) => ({
       ...({ kind: 'compare', path: where, op, value: operand } as const),

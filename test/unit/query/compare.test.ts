@@ -21,11 +21,13 @@ describe('strings', () => {
 
   it('fold without regard to what stands around', () => {
     expect(fold('ΟΔΟΣ')).toBe(fold('οδος'));
+    expect(fold('ΟΔΟΣΑ').startsWith(fold('ΟΔΟΣ'))).toBe(true);
     fc.assert(
       fc.property(text, text, (a, b) => {
         expect(fold(a + b)).toBe(fold(fold(a) + fold(b)));
         expect(fold(a + b).startsWith(fold(a))).toBe(true);
       }),
+      { numRuns: 2000 },
     );
   });
 });
