@@ -13,7 +13,11 @@ export interface FieldPathOrigin {
 /** Parses a dotted path of a request; the error names the argument and the first rule it breaks. */
 export function parseFieldPath(value: unknown, { field, reason }: FieldPathOrigin): Path {
   if (typeof value !== 'string') {
-    throw refuse(reason, field, `is ${nameOf(value)}; wants a dotted path such as "specs.cpu.cores"`);
+    throw refuse(
+      reason,
+      field,
+      `is ${nameOf(value)}; wants a dotted path such as "specs.cpu.cores"`,
+    );
   }
   const path = parsePath(value);
   if (path === undefined) throw refuse(reason, field, problemOf(value));

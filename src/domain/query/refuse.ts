@@ -30,7 +30,6 @@ export function nameOf(value: unknown): string {
   }
 }
 
-
 function shortened(text: string): string {
   return text.length > TEXT_SHOWN_MAX ? `${text.slice(0, TEXT_SHOWN_MAX)}…` : text;
 }

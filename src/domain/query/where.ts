@@ -4,7 +4,14 @@ import { isArray, isObject } from '../../storage/query/path.ts';
 import type { Path } from '../../storage/query/query.ts';
 import { parseFieldPath } from './field-path.ts';
 import { FILTER_CLAUSES_MAX, FILTER_DEPTH_MAX } from './limits.ts';
-import { COMBINATORS, FIELD_OPERATORS, invalid, parseClause, parseRegex } from './operator.ts';
+import {
+  COMBINATORS,
+  FIELD_OPERATORS,
+  invalid,
+  parseClause,
+  parseRegex,
+  type FieldOperator,
+} from './operator.ts';
 import { nearest, refuse } from './refuse.ts';
 
 /**
@@ -16,11 +23,9 @@ import { nearest, refuse } from './refuse.ts';
  */
 export function parseWhere(where: Json | undefined, field = 'where'): Filter {
   if (where === undefined) return MATCH_ALL;
-  const parser = createParser();
-  if (!isArray(where)) return parser.object(where, { field, depth: 1, inElement: false });
-  const clauses = where.map((item, at) =>
-    parser.object(item, { field: `${field}[${String(at)}]`, depth: 2, inElement: false }),
-  );
+  const place: Place = { field, depth: 1, inElement: false, count: createCounter() };
+  if (!isArray(where)) return parseObject(where, place);
+  const clauses = where.map((item, at) => parseObject(item, inside(place, `[${String(at)}]`)));
   return { kind: 'and', clauses };
 }
 
@@ -32,105 +37,122 @@ interface Spot {
   readonly inElement: boolean;
 }
 
-interface WhereParser {
-  readonly object: (value: Json, spot: Spot) => Filter;
+/** Counts the clauses of one filter. */
+type Counter = (field: string) => void;
+
+/** What every part of the parser needs. */
+interface Place extends Spot {
+  readonly count: Counter;
 }
 
 const ELEMENT: Path = [];
 
-function createParser(): WhereParser {
+function createCounter(): Counter {
   let clauses = 0;
-
-  function count(field: string): void {
+  return (field) => {
     if (++clauses <= FILTER_CLAUSES_MAX) return;
     const limit = String(FILTER_CLAUSES_MAX);
     throw refuse('FILTER_INVALID', field, `is one clause too many; the limit is ${limit}`);
-  }
+  };
+}
 
-  function object(value: Json, spot: Spot): Filter {
-    assertDepth(spot);
-    if (!isObject(value)) throw invalid(spot.field, value, 'an object of conditions');
-    const entries = Object.entries(value);
-    const onElement = entries.filter(([name]) => spot.inElement && isFieldOnly(name));
-    const parts = entries
-      .filter(([name]) => !(spot.inElement && isFieldOnly(name)))
-      .map(([name, operand]) => entry(name, operand, spot));
-    if (onElement.length > 0) parts.push(operators(Object.fromEntries(onElement), ELEMENT, spot));
-    return conjunction(parts);
+function parseObject(value: Json, place: Place): Filter {
+  assertDepth(place);
+  if (!isObject(value)) throw invalid(place.field, value, 'an object of conditions');
+  const isOnElement = (name: string) => place.inElement && isFieldOnly(name);
+  const entries = Object.entries(value);
+  const onElement = entries.filter(([name]) => isOnElement(name));
+  const parts = entries
+    .filter(([name]) => !isOnElement(name))
+    .map(([name, operand]) => parseEntry(name, operand, place));
+  if (onElement.length > 0) {
+    parts.push(parseOperators(Object.fromEntries(onElement), ELEMENT, place));
   }
+  return conjunction(parts);
+}
 
-  function entry(name: string, operand: Json, spot: Spot): Filter {
-    const field = `${spot.field}.${name}`;
-    const below = { ...spot, field, depth: spot.depth + 1 };
-    if (name.startsWith('$')) return combinator(name, operand, below);
-    const path = parseFieldPath(name, { field, reason: 'FILTER_INVALID' });
-    return condition(operand, path, below);
+function parseEntry(name: string, operand: Json, place: Place): Filter {
+  const below = inside(place, `.${name}`);
+  if (name.startsWith('$')) return parseCombinator(name, operand, below);
+  const path = parseFieldPath(name, { field: below.field, reason: 'FILTER_INVALID' });
+  return parseCondition(operand, path, below);
+}
+
+function parseCombinator(name: string, operand: Json, place: Place): Filter {
+  place.count(place.field);
+  if (name === '$not') return { kind: 'not', clause: parseObject(operand, place) };
+  if (name !== '$and' && name !== '$or') throw unknownCombinator(name, place);
+  if (!isArray(operand) || operand.length === 0) {
+    throw invalid(place.field, operand, 'a list of at least one object of conditions');
   }
+  const clauses = operand.map((item, at) => parseObject(item, inside(place, `[${String(at)}]`)));
+  return { kind: name === '$and' ? 'and' : 'or', clauses };
+}
 
-  function combinator(name: string, operand: Json, spot: Spot): Filter {
-    count(spot.field);
-    if (name === '$not') return { kind: 'not', clause: object(operand, spot) };
-    if (name !== '$and' && name !== '$or') throw unknownCombinator(name, spot);
-    if (!isArray(operand) || operand.length === 0) {
-      throw invalid(spot.field, operand, 'a list of at least one object of conditions');
+/** What stands after the name of a field: operators, or a literal to be equal to. */
+function parseCondition(operand: Json, path: Path, place: Place): Filter {
+  if (isObject(operand)) {
+    const names = Object.keys(operand);
+    if (names.length === 0) return MATCH_ALL;
+    if (names.some((name) => name.startsWith('$'))) return parseOperators(operand, path, place);
+  }
+  place.count(place.field);
+  if (operand === null) return { kind: 'isNull', path };
+  assertLiteralDepth(operand, place);
+  return { kind: 'compare', path, op: 'eq', value: operand };
+}
+
+function parseOperators(operands: JsonObject, path: Path, place: Place): Filter {
+  assertDepth(place);
+  if (Object.hasOwn(operands, '$options') && !Object.hasOwn(operands, '$regex')) {
+    const problem = 'stands alone; it goes beside $regex';
+    throw refuse('FILTER_INVALID', `${place.field}.$options`, problem);
+  }
+  const parts = Object.keys(operands).flatMap((name) => {
+    const below = inside(place, `.${name}`);
+    const operator = FIELD_OPERATORS.get(name);
+    if (operator === undefined) throw unknownOperator(name, below.field);
+    place.count(below.field);
+    if (operator === '$options') return [];
+    if (operator === '$regex') {
+      const pattern = operands[name] ?? null;
+      return [parseRegex(path, { pattern, options: operands['$options'] }, place.field)];
     }
-    const items = operand.map((item, at) =>
-      object(item, { ...spot, field: `${spot.field}[${String(at)}]`, depth: spot.depth + 1 }),
-    );
-    return { kind: name === '$and' ? 'and' : 'or', clauses: items };
-  }
+    return [parseOperator(operator, { operand: operands[name] ?? null, path }, below)];
+  });
+  return conjunction(parts);
+}
 
-  /** What stands after the name of a field: operators, or a literal to be equal to. */
-  function condition(operand: Json, path: Path, spot: Spot): Filter {
-    if (isObject(operand)) {
-      const names = Object.keys(operand);
-      if (names.length === 0) return MATCH_ALL;
-      if (names.some((name) => name.startsWith('$'))) return operators(operand, path, spot);
-    }
-    count(spot.field);
-    if (operand === null) return { kind: 'isNull', path };
-    assertLiteralDepth(operand, spot);
-    return { kind: 'compare', path, op: 'eq', value: operand };
+function parseOperator(
+  operator: Exclude<FieldOperator, '$regex' | '$options'>,
+  { operand, path }: { readonly operand: Json; readonly path: Path },
+  place: Place,
+): Filter {
+  switch (operator) {
+    case '$not':
+      return { kind: 'not', clause: parseNegated(operand, path, place) };
+    case '$elemMatch':
+      return {
+        kind: 'elemMatch',
+        path,
+        clause: parseObject(operand, { ...place, inElement: true }),
+      };
+    default:
+      assertLiteralDepth(operand, place);
+      return parseClause({ operator, path, operand, field: place.field });
   }
+}
 
-  function operators(operand: JsonObject, path: Path, spot: Spot): Filter {
-    assertDepth(spot);
-    const parts = Object.entries(operand).flatMap(([name, value]) => {
-      const field = `${spot.field}.${name}`;
-      const operator = FIELD_OPERATORS.get(name);
-      if (operator === undefined) throw unknownOperator(name, field);
-      count(field);
-      const below = { ...spot, field, depth: spot.depth + 1 };
-      switch (operator) {
-        case '$options':
-          if (!Object.hasOwn(operand, '$regex')) {
-            throw refuse('FILTER_INVALID', field, 'stands alone; it goes beside $regex');
-          }
-          return [];
-        case '$regex':
-          return [parseRegex(path, { pattern: value, options: operand['$options'] }, spot.field)];
-        case '$not':
-          return [{ kind: 'not' as const, clause: negated(value, path, below) }];
-        case '$elemMatch':
-          return [
-            { kind: 'elemMatch' as const, path, clause: object(value, { ...below, inElement: true }) },
-          ];
-        default:
-          assertLiteralDepth(value, below);
-          return [parseClause({ operator, path, operand: value, field })];
-      }
-    });
-    return conjunction(parts);
+function parseNegated(operand: Json, path: Path, place: Place): Filter {
+  if (isObject(operand) && Object.keys(operand).some((name) => name.startsWith('$'))) {
+    return parseOperators(operand, path, place);
   }
+  throw invalid(place.field, operand, 'an object of operators such as {"$gt": 5}');
+}
 
-  function negated(operand: Json, path: Path, spot: Spot): Filter {
-    if (isObject(operand) && Object.keys(operand).some((name) => name.startsWith('$'))) {
-      return operators(operand, path, spot);
-    }
-    throw invalid(spot.field, operand, 'an object of operators such as {"$gt": 5}');
-  }
-
-  return { object };
+/** One level down; `step` is what the path of the clause gains. */
+function inside(place: Place, step: string): Place {
+  return { ...place, field: `${place.field}${step}`, depth: place.depth + 1 };
 }
 
 function conjunction(parts: readonly Filter[]): Filter {

@@ -53,7 +53,9 @@ export function bind(index: IndexRecord, constraints: Constraints): Binding {
         ...{ ranges: bounded, intervalWeight: weight },
       };
     }
-    prefixes = prefixes.flatMap((prefix) => components.map((part) => Buffer.concat([prefix, part])));
+    prefixes = prefixes.flatMap((prefix) =>
+      components.map((part) => Buffer.concat([prefix, part])),
+    );
     if (components.length === 1 && fixedFields === pointFields) {
       fixedFields++;
       fixedPrefix = Buffer.from(prefixes[0] ?? fixedPrefix);

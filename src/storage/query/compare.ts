@@ -116,12 +116,16 @@ function compareObjects(
 export function deepEquals(a: Json, b: Json): boolean {
   if (a === b) return true;
   if (isArray(a)) {
-    return isArray(b) && a.length === b.length && a.every((item, at) => deepEquals(item, b[at] ?? null));
+    return (
+      isArray(b) && a.length === b.length && a.every((item, at) => deepEquals(item, b[at] ?? null))
+    );
   }
   if (!isObject(a) || !isObject(b)) return false;
   const names = Object.keys(a);
   if (names.length !== Object.keys(b).length) return false;
-  return names.every((name) => Object.hasOwn(b, name) && deepEquals(a[name] ?? null, b[name] ?? null));
+  return names.every(
+    (name) => Object.hasOwn(b, name) && deepEquals(a[name] ?? null, b[name] ?? null),
+  );
 }
 
 /**
@@ -130,6 +134,7 @@ export function deepEquals(a: Json, b: Json): boolean {
  */
 export function equals(value: Json | undefined, operand: Json): boolean {
   if (value === undefined) return operand === null;
-  if (typeof value === 'string') return typeof operand === 'string' && fold(value) === fold(operand);
+  if (typeof value === 'string')
+    return typeof operand === 'string' && fold(value) === fold(operand);
   return deepEquals(value, operand);
 }

@@ -19,8 +19,7 @@ import { formatPath } from './path.ts';
 /** What every match fulfils at one path. */
 export type Constraint =
   /** Equals one of these; `undefined` stands for missing. */
-  | { readonly kind: 'points'; readonly values: readonly (Json | undefined)[] }
-  | Interval;
+  { readonly kind: 'points'; readonly values: readonly (Json | undefined)[] } | Interval;
 
 /** An interval of ascending components, `lower` inclusive and `upper` exclusive. */
 export interface Interval {
@@ -88,25 +87,43 @@ function pointsOf(value: Json): readonly (Json | undefined)[] {
   return value === null ? [null, undefined] : [value];
 }
 
-function comparisonConstraint(
-  op: Extract<Leaf, { kind: 'compare' }>['op'],
-  value: Json,
-): Constraint | undefined {
+type Comparing = Extract<Leaf, { kind: 'compare' }>;
+
+function comparisonConstraint(op: Comparing['op'], value: Json): Constraint | undefined {
   if (op === 'eq') return { kind: 'points', values: pointsOf(value) };
   if (op === 'ne') return value === null ? between(RANK.false, RANK.missing) : undefined;
-  const rank = typeof value === 'number' ? RANK.number : RANK.string;
-  if (typeof value !== 'number' && typeof value !== 'string') return { kind: 'points', values: [] };
-  const whole = between(rank, rank === RANK.number ? RANK.string : RANK.array);
-  const isLong = typeof value === 'string' && isTruncated(value);
-  const start = isLong ? encodeTruncated(value) : encodeComponent(value, 'asc');
+  if (typeof value === 'number') {
+    const start = encodeComponent(value, 'asc');
+    return rangeOf(op, { whole: between(RANK.number, RANK.string), start, isBlurred: false });
+  }
+  if (typeof value !== 'string') return { kind: 'points', values: [] };
+  const isBlurred = isTruncated(value);
+  const start = isBlurred ? encodeTruncated(value) : encodeComponent(value, 'asc');
+  return rangeOf(op, { whole: between(RANK.string, RANK.array), start, isBlurred });
+}
+
+/** What a range starts or ends at. */
+interface RangeBound {
+  /** All values of the type. */
+  readonly whole: Interval;
+  /** The component, or the prefix, of the value itself. */
+  readonly start: Buffer;
+  /** The prefix holds smaller and greater values as well, so both sides keep it. */
+  readonly isBlurred: boolean;
+}
+
+function rangeOf(
+  op: Exclude<Comparing['op'], 'eq' | 'ne'>,
+  { whole, start, isBlurred }: RangeBound,
+): Interval {
   const end = prefixEnd(start) ?? whole.upper;
   switch (op) {
     case 'gt':
-      return interval(isLong ? start : end, whole.upper);
+      return interval(isBlurred ? start : end, whole.upper);
     case 'gte':
       return interval(start, whole.upper);
     case 'lt':
-      return interval(whole.lower, isLong ? end : start);
+      return interval(whole.lower, isBlurred ? end : start);
     case 'lte':
       return interval(whole.lower, end);
   }

@@ -23,7 +23,12 @@ export type Filter =
   | { readonly kind: 'all'; readonly path: Path; readonly values: readonly Json[] }
   | { readonly kind: 'exists'; readonly path: Path; readonly exists: boolean }
   | { readonly kind: 'startsWith' | 'endsWith'; readonly path: Path; readonly value: string }
-  | { readonly kind: 'regex'; readonly path: Path; readonly pattern: string; readonly flags: string }
+  | {
+      readonly kind: 'regex';
+      readonly path: Path;
+      readonly pattern: string;
+      readonly flags: string;
+    }
   | { readonly kind: 'size'; readonly path: Path; readonly size: number }
   | { readonly kind: 'elemMatch'; readonly path: Path; readonly clause: Filter };
 

@@ -88,7 +88,8 @@ function ordering(
   return {
     keyOf: (candidate) => ({ values: valuesOf(candidate), key: candidate.document.key }),
     compareFields,
-    compare: (a, b) => compareFields(a, b, directions.length) || keySign * compareStrings(a.key, b.key),
+    compare: (a, b) =>
+      compareFields(a, b, directions.length) || keySign * compareStrings(a.key, b.key),
   };
 }
 

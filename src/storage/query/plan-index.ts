@@ -25,24 +25,32 @@ export function planIndex(request: PlanRequest, resume: SortKey | undefined): Dr
 const POINT_SCORE = 10;
 const ORDER_SCORE = 4;
 const UNIQUE_SCORE = 100;
+/** Weights of an interval of only types and of one open at one end; see `Binding`. */
+const TYPE_RANGE = 1;
+const OPEN_RANGE = 2;
 
 /** How good a walk is; 0 when a scan is no worse. */
-function weigh(
-  request: PlanRequest,
-  binding: Binding,
-  order: DeliveredOrder | undefined,
-): number {
+function weigh(request: PlanRequest, binding: Binding, order: DeliveredOrder | undefined): number {
   const { index, pointFields, intervalWeight: weight } = binding;
   if (binding.ranges.length === 0) return UNIQUE_SCORE;
-  const isUniqueHit = index.unique && pointFields === index.fields.length;
   const orderScore = order !== undefined && !request.wantsAll ? ORDER_SCORE : 0;
-  const score = pointFields * POINT_SCORE + weight + orderScore + (isUniqueHit ? UNIQUE_SCORE : 0);
-  if (pointFields > 0) return score;
-  if (orderScore > 0 && (weight > 0 || isUnfiltered(request))) return score;
-  // Without equality the walk may be long. A scan that has the order for free can end early instead.
-  const isNarrowed = request.selection.keyPrefix !== '' || request.selection.access.kind === 'some';
-  if (isNarrowed || weight <= 1) return 0;
-  return weight === 2 && !request.wantsAll && request.order?.by === 'key' ? 0 : score;
+  if (pointFields === 0) {
+    const isWorthIt = orderScore > 0 ? weight > 0 || isUnfiltered(request) : false;
+    return isWorthIt || isRangeWorthIt(request, weight) ? weight + orderScore : 0;
+  }
+  const isUniqueHit = index.unique && pointFields === index.fields.length;
+  return pointFields * POINT_SCORE + weight + orderScore + (isUniqueHit ? UNIQUE_SCORE : 0);
+}
+
+/**
+ * Without equality the walk may be long. A scan that has the order for free, or a narrow run of keys,
+ * is the safer choice unless the range is closed.
+ */
+function isRangeWorthIt(request: PlanRequest, weight: number): boolean {
+  const { keyPrefix, access } = request.selection;
+  if (keyPrefix !== '' || access.kind === 'some') return false;
+  const isScanOrdered = !request.wantsAll && request.order?.by === 'key';
+  return weight > (isScanOrdered ? OPEN_RANGE : TYPE_RANGE);
 }
 
 /** Nothing but the order is asked, so that walking an index in order examines only the page. */
@@ -57,22 +65,28 @@ function draftOf(
   order: DeliveredOrder | undefined,
   resume: SortKey | undefined,
 ): Draft {
-  const { index, pointFields, intervalWeight: weight } = binding;
-  const reverse = order?.reverse ?? false;
-  const boundary = resume === undefined ? undefined : order?.boundary(resume);
-  const kept = boundary === undefined ? binding.ranges : cut(binding.ranges, boundary, reverse);
+  const { index, ranges, pointFields, intervalWeight: weight } = binding;
+  const fieldsUsed = pointFields + (weight > 0 ? 1 : 0);
+  const walk = { kind: 'index', index: index.name } as const;
+  if (order === undefined) {
+    return {
+      access: { ...walk, ranges, reverse: false, afterKey: undefined },
+      ...{ arrival: 'unordered', arrivalFields: 0, probes: [], fieldsUsed },
+    };
+  }
+  const { reverse, isTotal, isByKey, probes } = order;
+  const boundary = resume === undefined ? undefined : order.boundary(resume);
+  const kept = boundary === undefined ? ranges : cut(ranges, boundary, reverse);
   return {
     access: {
-      kind: 'index',
-      index: index.name,
-      ranges: reverse ? [...kept].reverse() : kept,
+      ...walk,
+      ranges: reverse ? kept.toReversed() : kept,
       reverse,
-      afterKey: order?.isByKey === true ? resume?.key : undefined,
+      afterKey: isByKey ? resume?.key : undefined,
     },
-    arrival: order === undefined ? 'unordered' : order.isTotal ? 'total' : 'byFields',
-    arrivalFields: order === undefined || order.isTotal ? 0 : order.fields,
-    probes: order?.probes ?? [],
-    fieldsUsed: pointFields + (weight > 0 ? 1 : 0),
+    arrival: isTotal ? 'total' : 'byFields',
+    arrivalFields: isTotal ? 0 : order.fields,
+    ...{ probes, fieldsUsed },
   };
 }
 

@@ -107,7 +107,9 @@ function probesOf(binding: Binding, direction: 'asc' | 'desc'): readonly Encoded
   const folded = towards(FOLDED, direction);
   const lower = Buffer.concat([fixedPrefix, folded.lower]);
   const upper =
-    folded.upper === undefined ? prefixEnd(fixedPrefix) : Buffer.concat([fixedPrefix, folded.upper]);
+    folded.upper === undefined
+      ? prefixEnd(fixedPrefix)
+      : Buffer.concat([fixedPrefix, folded.upper]);
   return binding.ranges.flatMap((range) => {
     const from = range.lower.compare(lower) < 0 ? lower : range.lower;
     const isRangeShorter =

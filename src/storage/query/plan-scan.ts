@@ -1,6 +1,6 @@
 import { compareStrings } from './compare.ts';
 import type { SortKey } from './order.ts';
-import type { Draft, PlanRequest } from './plan-model.ts';
+import type { Arrival, Draft, PlanRequest } from './plan-model.ts';
 import type { Order } from './query.ts';
 import { rangesFrom, type KeyRange } from './reach.ts';
 
@@ -29,16 +29,18 @@ export function planScan(
     return scanByInsertion(ranges, order.direction === 'desc', resume);
   }
   const direction = keyDirection(order);
+  if (direction === undefined) return scanByKey(ranges, false, 'unordered');
   const reverse = direction === 'desc';
-  const isTotal = order?.by === 'key' || order?.by === 'asked';
   // Sorting by the system field `_key` resumes by its value, which is the key as well.
-  const isCut = resume !== undefined && direction !== undefined;
-  const kept = isCut ? rangesFrom(ranges, resume.key, reverse) : ranges;
-  const walked = reverse ? [...kept].reverse() : kept;
+  const kept = resume === undefined ? ranges : rangesFrom(ranges, resume.key, reverse);
+  return scanByKey(kept, reverse, order?.by === 'key' ? 'total' : 'byFields');
+}
+
+function scanByKey(ranges: readonly KeyRange[], reverse: boolean, arrival: Arrival): Draft {
+  const walked = reverse ? ranges.toReversed() : ranges;
   return {
     access: { kind: 'scan', ranges: walked, reverse, by: 'key', fromCreated: undefined },
-    arrival: isTotal ? 'total' : direction === undefined ? 'unordered' : 'byFields',
-    arrivalFields: isTotal || direction === undefined ? 0 : 1,
+    ...{ arrival, arrivalFields: arrival === 'byFields' ? 1 : 0 },
     ...NO_INDEX,
   };
 }

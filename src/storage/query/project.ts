@@ -50,7 +50,7 @@ function plant(root: Map<string, PathTree>, path: Path): void {
   for (const [depth, segment] of path.entries()) {
     const isLast = depth === path.length - 1;
     const known = node.get(segment) as Map<string, PathTree> | undefined;
-    if (known !== undefined && known.size === 0) return;
+    if (known?.size === 0) return;
     const next = isLast || known === undefined ? new Map<string, PathTree>() : known;
     node.set(segment, next);
     node = next;
@@ -114,16 +114,14 @@ function exclude(value: Json, tree: PathTree): Json | undefined {
   return isEmptied ? undefined : kept;
 }
 
-function withMembers(
-  body: JsonObject,
-  members: readonly (readonly [string, Json])[],
-): JsonObject {
+function withMembers(body: JsonObject, members: readonly (readonly [string, Json])[]): JsonObject {
   return Object.fromEntries([...Object.entries(body), ...members]);
 }
 
 /** What of a joined document appears under its alias. */
 function embed(join: Join, joined: Candidate): JsonObject {
-  const body = join.fields === undefined ? joined.body() : includeMembers(joined.body(), treeOf(join.fields));
+  const body =
+    join.fields === undefined ? joined.body() : includeMembers(joined.body(), treeOf(join.fields));
   const named = (join.fields ?? []).map(([name]) => name).filter(isSystemField);
   const shown = new Set(join.systemFields ? (['_key', '_v', ...named] as const) : named);
   const system = [...shown].flatMap((field) => {

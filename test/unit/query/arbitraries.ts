@@ -78,9 +78,9 @@ export function leafOn(where: Path): fc.Arbitrary<Leaf> {
     fc.tuple(range, ordered).map(([op, operand]) => ({
       ...({ kind: 'compare', path: where, op, value: operand } as const),
     })),
-    fc.tuple(fc.constantFrom('in', 'nin'), fc.array(value, { maxLength: 4 })).map(
-      ([kind, values]) => ({ kind, path: where, values }),
-    ),
+    fc
+      .tuple(fc.constantFrom('in', 'nin'), fc.array(value, { maxLength: 4 }))
+      .map(([kind, values]) => ({ kind, path: where, values })),
     fc.constant({ kind: 'isNull', path: where }),
     fc.boolean().map((exists) => ({ kind: 'exists', path: where, exists })),
     fc.tuple(fc.constantFrom('startsWith', 'endsWith'), text).map(([kind, part]) => ({
@@ -89,9 +89,9 @@ export function leafOn(where: Path): fc.Arbitrary<Leaf> {
     scalar.map((item) => ({ kind: 'contains', path: where, value: item })),
     fc.array(scalar, { maxLength: 2 }).map((values) => ({ kind: 'all', path: where, values })),
     fc.nat({ max: 3 }).map((size) => ({ kind: 'size', path: where, size })),
-    fc.tuple(fc.constantFrom('a', '^a', 'b$', '.'), fc.constantFrom('', 'i', 's')).map(
-      ([pattern, flags]) => ({ kind: 'regex', path: where, pattern, flags }),
-    ),
+    fc
+      .tuple(fc.constantFrom('a', '^a', 'b$', '.'), fc.constantFrom('', 'i', 's'))
+      .map(([pattern, flags]) => ({ kind: 'regex', path: where, pattern, flags })),
   );
 }
 
@@ -123,10 +123,7 @@ const conjunction: fc.Arbitrary<Filter> = fc
   .map((clauses) => ({ kind: 'and', clauses }));
 
 /** Filters of every kind, most of them of the kind that indexes serve. */
-export const filter: fc.Arbitrary<Filter> = fc.oneof(
-  tree,
-  { weight: 2, arbitrary: conjunction },
-);
+export const filter: fc.Arbitrary<Filter> = fc.oneof(tree, { weight: 2, arbitrary: conjunction });
 
 const direction = fc.constantFrom('asc' as const, 'desc' as const);
 
@@ -230,7 +227,8 @@ export const planCase: fc.Arbitrary<PlanCase> = fc
     );
     const fields = (indexes[0] ?? []).slice(along.from).map((field) => ({
       path: field.path.split('.'),
-      direction: along.reverse === (field.direction === 'asc') ? ('desc' as const) : ('asc' as const),
+      direction:
+        along.reverse === (field.direction === 'asc') ? ('desc' as const) : ('asc' as const),
     }));
     return {
       ...{ documents, indexes: records },

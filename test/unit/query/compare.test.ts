@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { compareStrings, compareValues, deepEquals, fold } from '../../../src/storage/query/compare.ts';
+import {
+  compareStrings,
+  compareValues,
+  deepEquals,
+  fold,
+} from '../../../src/storage/query/compare.ts';
 import { conditionsOf } from '../../../src/storage/query/condition.ts';
 import { createTopCollector } from '../../../src/storage/query/top.ts';
 import { text, value } from './arbitraries.ts';
@@ -9,7 +14,6 @@ import { SELECTION } from './memory-engine.ts';
 
 describe('strings', () => {
   it('compare by code point, as their UTF-8 bytes do', () => {
-    expect('\ue000' < '😀').toBe(false);
     expect(compareStrings('\ue000', '😀')).toBeLessThan(0);
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (a, b) => {

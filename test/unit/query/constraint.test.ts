@@ -16,11 +16,10 @@ const range = fc
   .tuple(fc.constantFrom('gt' as const, 'gte' as const, 'lt' as const, 'lte' as const), text)
   .map(([op, operand]): Filter => ({ kind: 'compare', path: ['a'], op, value: operand }));
 const start = text.map((part): Filter => ({ kind: 'startsWith', path: ['a'], value: part }));
-const leaf: fc.Arbitrary<Filter> = fc.oneof(
-  { weight: 3, arbitrary: range },
-  start,
-  { weight: 3, arbitrary: leafOn(['a']) },
-);
+const leaf: fc.Arbitrary<Filter> = fc.oneof({ weight: 3, arbitrary: range }, start, {
+  weight: 3,
+  arbitrary: leafOn(['a']),
+});
 
 function isHeld(filter: Filter, item: Json | undefined): boolean {
   const constraint = constraintsOf(filter).get('a');
@@ -53,7 +52,10 @@ describe('a constraint', () => {
       clauses: [gt, { kind: 'compare', path: ['a'], op: 'lte', value: 7 }],
     };
     expect([5, 6, 7, 8].map((item) => isHeld(both, item))).toEqual([false, true, true, false]);
-    const either: Filter = { kind: 'or', clauses: [both, { kind: 'in', path: ['a'], values: [9] }] };
+    const either: Filter = {
+      kind: 'or',
+      clauses: [both, { kind: 'in', path: ['a'], values: [9] }],
+    };
     expect([5, 6, 9, 10].map((item) => isHeld(either, item))).toEqual([false, true, true, false]);
     expect(constraintsOf({ kind: 'not', clause: gt }).size).toBe(0);
   });

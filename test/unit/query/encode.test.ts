@@ -68,14 +68,17 @@ describe('encoded components', () => {
   });
 
   it('are equal for arrays and objects exactly when those are deeply equal', () => {
-    const structure = fc.jsonValue({ maxDepth: 2 }).filter((item) => rankOf(item as Json) > RANK.string);
+    const structure = fc
+      .jsonValue({ maxDepth: 2 })
+      .filter((item) => rankOf(item as Json) > RANK.string);
     fc.assert(
       fc.property(structure, structure, (left, right) => {
         const [a, b] = [left as Json, right as Json];
         const isSame = encodeComponent(a, 'asc').equals(encodeComponent(b, 'asc'));
         expect(isSame).toBe(deepEquals(a, b));
-        expect(encodeComponent({ x: 1, y: a }, 'asc').equals(encodeComponent({ y: a, x: 1 }, 'asc')))
-          .toBe(true);
+        expect(
+          encodeComponent({ x: 1, y: a }, 'asc').equals(encodeComponent({ y: a, x: 1 }, 'asc')),
+        ).toBe(true);
       }),
     );
   });

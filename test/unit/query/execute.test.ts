@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { hasReason, type DomainError } from '../../../src/errors/domain-error.ts';
+import { hasReason } from '../../../src/errors/domain-error.ts';
 import { POSITION_CHARS_MAX } from '../../../src/storage/query/position.ts';
 import type { Metric, Order, Query, QueryLimits } from '../../../src/storage/query/query.ts';
 import { toSequence, type Json } from '../../../src/storage/types.ts';
@@ -118,7 +118,10 @@ describe('pages', () => {
   });
 
   it('stop pulling as soon as the page is full', () => {
-    expect(runQuery(THINGS, { ...QUERY, limit: 2 }).cost).toMatchObject({ examined: 3, returned: 2 });
+    expect(runQuery(THINGS, { ...QUERY, limit: 2 }).cost).toMatchObject({
+      examined: 3,
+      returned: 2,
+    });
   });
 
   it('have positions that fit a token, whatever is sorted by', () => {
@@ -173,12 +176,14 @@ describe('reach', () => {
 
 describe('bounds', () => {
   const boundOf = (error: unknown) =>
-    hasReason(error, 'QUERY_LIMIT_EXCEEDED') ? (error as DomainError).metadata['bound'] : error;
+    hasReason(error, 'QUERY_LIMIT_EXCEEDED') ? error.metadata['bound'] : error;
 
   it('hold at n and fail at n + 1', () => {
     const order = by('n');
     expect(runQuery(THINGS, limited({ examinedMax: 4 })).documents.length).toBe(4);
-    expect(boundOf(errorOf(() => runQuery(THINGS, limited({ examinedMax: 3 }))))).toBe('examinedMax');
+    expect(boundOf(errorOf(() => runQuery(THINGS, limited({ examinedMax: 3 }))))).toBe(
+      'examinedMax',
+    );
     expect(runQuery(THINGS, limited({ sortedMax: 4 }, { order })).documents.length).toBe(4);
     const sorted = () => runQuery(THINGS, limited({ sortedMax: 3 }, { order }));
     expect(boundOf(errorOf(sorted))).toBe('sortedMax');
@@ -209,7 +214,11 @@ describe('bounds', () => {
 });
 
 describe('aggregation', () => {
-  const metric = (kind: Metric['kind'], path: string): Metric => ({ name: kind, kind, path: [path] });
+  const metric = (kind: Metric['kind'], path: string): Metric => ({
+    name: kind,
+    kind,
+    path: [path],
+  });
   const aggregate = (bodies: readonly Json[], metrics: readonly Metric[], groupBy: string[] = []) =>
     runAggregation(
       bodies.map((body, at) =>
@@ -221,7 +230,12 @@ describe('aggregation', () => {
   it('computes figures over numbers, values and documents', () => {
     const kinds = ['count', 'sum', 'avg', 'min', 'max', 'distinct'] as const;
     const bodies = [{ v: 2 }, { v: 'x' }, { v: null }, {}, { v: 4 }, { v: 2 }];
-    expect(aggregate(bodies, kinds.map((kind) => metric(kind, 'v')))).toEqual([
+    expect(
+      aggregate(
+        bodies,
+        kinds.map((kind) => metric(kind, 'v')),
+      ),
+    ).toEqual([
       {
         values: [],
         figures: { count: 4, sum: 8, avg: 8 / 3, min: 2, max: 'x', distinct: [null, 2, 4, 'x'] },
@@ -250,7 +264,10 @@ describe('aggregation', () => {
 
   it('sums with compensation, and has no infinity', () => {
     const sum = (values: readonly number[]) =>
-      aggregate(values.map((v) => ({ v })), [metric('sum', 'v')])[0]?.figures['sum'];
+      aggregate(
+        values.map((v) => ({ v })),
+        [metric('sum', 'v')],
+      )[0]?.figures['sum'];
     expect(sum([1, 1e100, 1, -1e100])).toBe(2);
     expect(sum(Array<number>(10).fill(0.1))).toBe(1);
     expect(sum([1.7e308, 1.7e308])).toBeNull();

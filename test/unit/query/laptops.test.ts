@@ -30,11 +30,7 @@ describe('filters over laptops', () => {
     ['an element', { tags: { $contains: 'gaming' } }, ['lp3', 'lp5']],
     ['a list', { brand: { $in: ['Apple', 'Dell', 'Razer'] } }, ['lp2', 'lp4', 'lp5']],
     ['not in a list', { brand: { $nin: ['Framework'] } }, ['lp1', 'lp2', 'lp3', 'lp4', 'lp5']],
-    [
-      'several fields',
-      { in_stock: true, tags: { $ct: 'gaming' }, price: { $lt: 2000 } },
-      ['lp3'],
-    ],
+    ['several fields', { in_stock: true, tags: { $ct: 'gaming' }, price: { $lt: 2000 } }, ['lp3']],
   ];
   it.each(cases)('finds by %s', (_name, where, expected) => {
     expect(keysOf(find({ where }))).toEqual(expected);
@@ -99,7 +95,11 @@ describe('joins over laptops', () => {
     const join = { ...query({ joins: [ram] }).joins[0] };
     const access = { kind: 'some', keys: ['mem3'], prefixes: [] } as const;
     const [narrow] = [{ ...QUERY.joins[0], ...join, access }] as Query['joins'];
-    const page = runQuery(LAPTOPS, { ...query({}), joins: narrow ? [narrow] : [] }, { others: PARTS });
+    const page = runQuery(
+      LAPTOPS,
+      { ...query({}), joins: narrow ? [narrow] : [] },
+      { others: PARTS },
+    );
     const withRam = page.documents.filter(({ body }) => body.includes('"ram"'));
     expect(withRam.map(({ key }) => key)).toEqual(['lp3', 'lp4']);
   });

@@ -2,8 +2,7 @@ import { collectionOf } from './memory-engine.ts';
 
 /** Six laptops with their memory and display, small enough to count by hand. */
 const laptop = (
-  model: string,
-  brand: string,
+  [model, brand]: readonly [string, string],
   price: number,
   more: {
     readonly stocked: boolean;
@@ -23,27 +22,27 @@ const laptop = (
 });
 
 export const LAPTOPS = collectionOf('laptops', {
-  lp1: laptop('ThinkPad X1', 'Lenovo', 1499, {
+  lp1: laptop(['ThinkPad X1', 'Lenovo'], 1499, {
     ...{ stocked: true, memory: 'mem2', display: 'dsp2', cores: 12, cpu: 'Intel' },
     tags: ['business'],
   }),
-  lp2: laptop('MacBook Pro 16', 'Apple', 3499, {
+  lp2: laptop(['MacBook Pro 16', 'Apple'], 3499, {
     ...{ stocked: true, memory: 'mem5', display: 'dsp4', cores: 12, cpu: 'Apple' },
     tags: ['creative'],
   }),
-  lp3: laptop('ROG Zephyrus', 'Asus', 1699, {
+  lp3: laptop(['ROG Zephyrus', 'Asus'], 1699, {
     ...{ stocked: true, memory: 'mem3', display: 'dsp5', cores: 8, cpu: 'AMD' },
     tags: ['gaming', 'portable'],
   }),
-  lp4: laptop('XPS 15', 'Dell', 1899, {
+  lp4: laptop(['XPS 15', 'Dell'], 1899, {
     ...{ stocked: false, memory: 'mem3', display: 'dsp4', cores: 14, cpu: 'Intel' },
     tags: ['creative'],
   }),
-  lp5: laptop('Blade 15', 'Razer', 2499, {
+  lp5: laptop(['Blade 15', 'Razer'], 2499, {
     ...{ stocked: true, memory: 'mem4', display: 'dsp3', cores: 14, cpu: 'Intel' },
     tags: ['gaming'],
   }),
-  lp6: laptop('Laptop 13', 'Framework', 849, {
+  lp6: laptop(['Laptop 13', 'Framework'], 849, {
     ...{ stocked: true, memory: 'mem1', display: 'dsp1', cores: 10, cpu: 'Intel' },
     tags: ['repairable'],
   }),

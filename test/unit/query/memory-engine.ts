@@ -15,6 +15,7 @@ import {
 import {
   planSelection,
   planWithProbes,
+  type Access,
   type EncodedRange,
   type KeyRange,
   type Plan,
@@ -165,57 +166,60 @@ export function requestFor(query: Query, options: MemoryOptions = {}): PlanReque
 }
 
 /** Walks documents exactly as a plan says. */
-export function* walk(
+export function walk(
   documents: readonly StoredDocument[],
   { access }: Plan,
   indexes: readonly IndexRecord[],
-): Generator<StoredDocument> {
+): readonly StoredDocument[] {
   switch (access.kind) {
     case 'keys':
-      for (const key of access.keys) yield* documents.filter((document) => document.key === key);
-      return;
+      return access.keys.flatMap((key) => documents.filter((document) => document.key === key));
     case 'index': {
       const index = indexes.find(({ name }) => name === access.index);
-      if (index === undefined) throw new Error(`no index ${access.index}`);
-      const entries = [...entriesOf(documents, index)];
-      if (access.reverse) {
-        entries.sort(
-          (a, b) => b.key.compare(a.key) || compareStrings(a.document.key, b.document.key),
-        );
-      }
-      const { afterKey } = access;
-      for (const range of access.ranges) {
-        for (const { key, document } of entries) {
-          const isPassed = afterKey !== undefined && compareStrings(document.key, afterKey) <= 0;
-          if (isInRange(key, range) && !isPassed) yield document;
-        }
-      }
-      return;
+      return index === undefined ? [] : walkIndex(entriesOf(documents, index), access);
     }
-    case 'scan': {
-      const sorted = [...documents].sort((a, b) =>
-        access.by === 'key'
-          ? compareStrings(a.key, b.key)
-          : Number(a.createdSequence - b.createdSequence),
-      );
-      if (access.reverse) sorted.reverse();
-      if (access.by === 'insertion') {
-        const { ranges, fromCreated } = access;
-        for (const document of sorted) {
-          const isPassed =
-            fromCreated !== undefined &&
-            (access.reverse
-              ? document.createdSequence >= fromCreated
-              : document.createdSequence < fromCreated);
-          if (!isPassed && ranges.some((range) => isKeyInRange(document.key, range))) yield document;
-        }
-        return;
-      }
-      for (const range of access.ranges) {
-        yield* sorted.filter(({ key }) => isKeyInRange(key, range));
-      }
-    }
+    case 'scan':
+      return access.by === 'key' ? walkKeys(documents, access) : walkInsertion(documents, access);
   }
+}
+
+type AccessOf<K extends Access['kind']> = Extract<Access, { readonly kind: K }>;
+
+function walkIndex(
+  entries: readonly Entry[],
+  { ranges, reverse, afterKey }: AccessOf<'index'>,
+): readonly StoredDocument[] {
+  const sign = reverse ? -1 : 1;
+  const sorted = entries.toSorted(
+    (a, b) => sign * a.key.compare(b.key) || compareStrings(a.document.key, b.document.key),
+  );
+  return ranges
+    .flatMap((range) => sorted.filter(({ key }) => isInRange(key, range)))
+    .map(({ document }) => document)
+    .filter(({ key }) => afterKey === undefined || compareStrings(key, afterKey) > 0);
+}
+
+function walkKeys(
+  documents: readonly StoredDocument[],
+  { ranges, reverse }: AccessOf<'scan'>,
+): readonly StoredDocument[] {
+  const sign = reverse ? -1 : 1;
+  const sorted = documents.toSorted((a, b) => sign * compareStrings(a.key, b.key));
+  return ranges.flatMap((range) => sorted.filter(({ key }) => isKeyInRange(key, range)));
+}
+
+function walkInsertion(
+  documents: readonly StoredDocument[],
+  { ranges, reverse, fromCreated }: AccessOf<'scan'>,
+): readonly StoredDocument[] {
+  const sign = reverse ? -1 : 1;
+  return documents
+    .toSorted((a, b) => sign * Number(a.createdSequence - b.createdSequence))
+    .filter(({ key }) => ranges.some((range) => isKeyInRange(key, range)))
+    .filter(({ createdSequence }) => {
+      if (fromCreated === undefined) return true;
+      return reverse ? createdSequence < fromCreated : createdSequence >= fromCreated;
+    });
 }
 
 function contextOf(plan: Plan, options: MemoryOptions): RunContext {

@@ -63,7 +63,10 @@ describe('the arguments of a query', () => {
     [{ joins: [{ _v: { from: 'c', on: 'a' } }] }, /which is a system field/],
     [{ joins: [{ 'a.b': { from: 'c', on: 'a' } }] }, /wants an alias/],
     [{ joins: times(2, { j: { from: 'c', on: 'a' } }) }, /joins name 'j' twice/],
-    [{ joins: [{ j: { from: 'c', on: 'a', as: 'x' } }] }, /joins\[0\]\.j\.as is an unknown property/],
+    [
+      { joins: [{ j: { from: 'c', on: 'a', as: 'x' } }] },
+      /joins\[0\]\.j\.as is an unknown property/,
+    ],
   ];
   it.each(REFUSED)('%j are refused', (query, problem) => {
     expect(refused(query)).toMatch(problem);
@@ -82,7 +85,9 @@ describe('joins', () => {
     expect(parseJoins([{ alias: 'j', from: 'c', on: 'a.b', fields: ['x'] }])).toEqual(expected);
     expect(parseJoins([{ j: { from: 'c', on: 'a.b', fields: ['x'] } }])).toEqual(expected);
     const many = (count: number) =>
-      Object.fromEntries(times(count, 0).map((_, at) => [`j${String(at)}`, { from: 'c', on: 'a' }]));
+      Object.fromEntries(
+        times(count, 0).map((_, at) => [`j${String(at)}`, { from: 'c', on: 'a' }]),
+      );
     expect(parseJoins([many(16)]).length).toBe(16);
     expect(refusal(() => parseJoins([many(17)]))).toMatch(/joins are 17; the limit is 16/);
   });

@@ -127,4 +127,10 @@ describe('a scan of several ranges of keys', () => {
       direction === 'asc' ? expected : expected.toReversed(),
     );
   });
+
+  it('meets each key once behind a place in an earlier range', () => {
+    const first = runQuery(documents, { ...QUERY, access, limit: 1 });
+    const rest = { ...QUERY, access, after: first.next };
+    expect(keysOf(runQuery(documents, rest))).toEqual(['a2', 'c1', 'c2', 'd']);
+  });
 });

@@ -76,33 +76,41 @@ describe('any projection', () => {
       { maxDepth: 3 },
       fc.constantFrom<Json[]>(1, 'x', null),
       fc.array(tie('node'), { maxLength: 3 }),
-      fc.array(fc.tuple(name, tie('node')), { maxLength: 3 }).map((entries) =>
-        Object.fromEntries(entries),
-      ),
+      fc
+        .array(fc.tuple(name, tie('node')), { maxLength: 3 })
+        .map((entries) => Object.fromEntries(entries)),
     ),
   })).node;
-  const body = fc.array(fc.tuple(name, tree), { maxLength: 4 }).map((entries): Json =>
-    Object.fromEntries(entries),
-  );
+  const body = fc
+    .array(fc.tuple(name, tree), { maxLength: 4 })
+    .map((entries): Json => Object.fromEntries(entries));
   const paths = fc.array(fc.array(name, { minLength: 1, maxLength: 3 }), {
     ...{ minLength: 1, maxLength: 4 },
   });
 
   it('changes nothing when it is applied again', () => {
     fc.assert(
-      fc.property(fc.constantFrom('include' as const, 'exclude' as const), paths, body, (...all) => {
-        const [kind, chosen, item] = all;
-        const run = compileProjection({ kind, paths: chosen }, []);
-        const once = run(createCandidate(storedDocument('k', item)));
-        const again = run(createCandidate({ ...storedDocument('k', {}), body: once }));
-        expect(again).toBe(once);
-      }),
+      fc.property(
+        fc.constantFrom('include' as const, 'exclude' as const),
+        paths,
+        body,
+        (...all) => {
+          const [kind, chosen, item] = all;
+          const run = compileProjection({ kind, paths: chosen }, []);
+          const once = run(createCandidate(storedDocument('k', item)));
+          const again = run(createCandidate({ ...storedDocument('k', {}), body: once }));
+          expect(again).toBe(once);
+        },
+      ),
       { numRuns: 2000 },
     );
   });
 
   it('returns the stored text byte for byte when nothing is asked', () => {
-    const document = { ...storedDocument('k', {}), body: '{ "n": 12345678901234567890, "e": 1.0 }' };
+    const document = {
+      ...storedDocument('k', {}),
+      body: '{ "n": 12345678901234567890, "e": 1.0 }',
+    };
     expect(compileProjection(undefined, [])(createCandidate(document))).toBe(document.body);
   });
 });

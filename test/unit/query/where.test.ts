@@ -104,8 +104,7 @@ describe('combining', () => {
   });
 });
 
-const deep = (levels: number): Json =>
-  levels === 0 ? { a: 1 } : { $and: [deep(levels - 1)] };
+const deep = (levels: number): Json => (levels === 0 ? { a: 1 } : { $and: [deep(levels - 1)] });
 
 /** Malformed filters: the clause that is named, and a part of what is said. */
 const MALFORMED: readonly (readonly [Json, string, RegExp])[] = [
