@@ -1,0 +1,203 @@
+/**
+ * Applies one transaction to the file, inside the writer's open SQLite transaction.
+ *
+ * Everything is checked where it is done: what the callback saw, preconditions in the order of the
+ * operations, unique values at the end. What fails takes back its own changes by a savepoint and leaves
+ * the other transactions of the same group commit alone.
+ */
+import { DomainError } from '../../errors/domain-error.ts';
+import type { RequestIdentity } from '../engine.ts';
+import type { CollectionSettings } from '../types.ts';
+import type { Statement } from './database.ts';
+import { createDocumentWriter, type DocumentWriter } from './document-writer.ts';
+import type {
+  Answer,
+  CommitOutcome,
+  CommitRequest,
+  Operation,
+  SeenCollection,
+  WrittenDocument,
+} from './protocol.ts';
+import { toRefusal } from './refusal.ts';
+import { CAUSE, ENTRY_KIND } from './schema.ts';
+import type { WriterCatalog } from './writer-catalog.ts';
+import type { LogWriter } from './log-writer.ts';
+
+/** What a committer works on. */
+export interface CommitterParts {
+  readonly sql: (text: string) => Statement;
+  readonly catalog: WriterCatalog;
+  readonly log: LogWriter;
+}
+
+/** Applies transactions one after the other. */
+export interface Committer {
+  apply(request: CommitRequest): CommitOutcome;
+  /** Removes at most `limit` documents beyond the bounds of collections; reports how many. */
+  trim(limit: number): number;
+}
+
+/** More evictions than this in one commit are left to later ones, so that no commit takes for ever. */
+const EVICTIONS_PER_COMMIT = 10_000;
+
+/** Creates the committer of a writer. */
+export function createCommitter({ sql, catalog, log }: CommitterParts): Committer {
+  const documents = createDocumentWriter({ sql, catalog, log });
+
+  function evict(limit: number): number {
+    let evicted = 0;
+    for (const collection of [...catalog.all()]) {
+      const excess = collection.documents - (collection.documentsMax ?? Infinity);
+      if (excess <= 0 || evicted >= limit) continue;
+      const keys = sql(OLDEST_KEYS)
+        .pluck()
+        .all(collection.id, Math.min(excess, limit - evicted));
+      for (const key of keys) documents.remove(collection.name, String(key), 'evicted');
+      evicted += keys.length;
+    }
+    return evicted;
+  }
+
+  function run(request: CommitRequest): Answer {
+    const writes: WrittenDocument[] = [];
+    log.beginCommit();
+    for (const operation of request.operations) {
+      const written = step(operation, documents);
+      if (written !== undefined) writes.push(written);
+    }
+    evict(EVICTIONS_PER_COMMIT);
+    documents.checkUnique();
+    const { value, durability } = request;
+    const { sequence, timestampMs } = log.position();
+    return { value, writes, sequence, timestampMs, durability };
+  }
+
+  function step(operation: Operation, writer: DocumentWriter): WrittenDocument | undefined {
+    switch (operation.kind) {
+      case 'put':
+        return writer.put(operation);
+      case 'delete':
+        return writer.delete(operation);
+      case 'require':
+        writer.require(operation.collection, operation.key, operation.precondition);
+        return undefined;
+      default:
+        changeCollection(operation, { catalog, log });
+        return undefined;
+    }
+  }
+
+  return {
+    apply(request) {
+      const identity = request.request;
+      const remembered = identity && findAnswer(sql, identity);
+      if (remembered !== undefined) return remembered;
+      const isAsSeen =
+        request.seenCollections.every((seen) => isRevision(catalog, seen)) &&
+        request.seen.every((seen) => documents.sequenceOf(seen) === seen.sequence);
+      if (!isAsSeen) return { kind: 'changed' };
+      const start = log.position();
+      sql('SAVEPOINT one').run();
+      catalog.begin();
+      documents.begin();
+      try {
+        const answer = run(request);
+        if (identity !== undefined) remember(sql, { identity, answer, nowMs: log.nowMs() });
+        sql('RELEASE one').run();
+        return { kind: 'committed', answer };
+      } catch (error) {
+        sql('ROLLBACK TO one').run();
+        sql('RELEASE one').run();
+        catalog.rollback();
+        log.rewind(start);
+        return { kind: 'refused', refusal: toRefusal(error) };
+      }
+    },
+    trim(limit) {
+      log.beginCommit();
+      documents.begin();
+      return evict(limit);
+    },
+  };
+}
+
+const OLDEST_KEYS = `SELECT key FROM head INDEXED BY head_created
+  WHERE collection = ? AND live = 1 ORDER BY created_seq LIMIT ?`;
+
+function isRevision(catalog: WriterCatalog, { collection, revision }: SeenCollection): boolean {
+  return (catalog.find(collection)?.revision ?? 0) === revision;
+}
+
+type CollectionOperation = Exclude<Operation, { kind: 'put' | 'delete' | 'require' }>;
+
+function changeCollection(
+  operation: CollectionOperation,
+  { catalog, log }: Pick<CommitterParts, 'catalog' | 'log'>,
+): void {
+  const existing = catalog.find(operation.collection);
+  if ('settings' in operation && operation.kind === 'createCollection') {
+    if (existing !== undefined) return;
+    const at = { ms: log.timestampMs(), sequence: log.next() };
+    const { id } = catalog.create(operation.collection, operation.settings, at);
+    log.append({ kind: ENTRY_KIND.createCollection, collection: id, body: textOf(operation) });
+    return;
+  }
+  if (existing === undefined) throw collectionNotFound(operation.collection);
+  if ('settings' in operation) {
+    const collection = catalog.edit(existing);
+    collection.revision += 1;
+    collection.rules = operation.settings.rules;
+    collection.documentsMax = operation.settings.documentsMax ?? null;
+    const body = textOf(operation);
+    log.append({ kind: ENTRY_KIND.configureCollection, collection: existing.id, body });
+    return;
+  }
+  const cause = operation.cause === undefined ? 0 : CAUSE[operation.cause];
+  const sequence = log.append({ kind: ENTRY_KIND[operation.kind], collection: existing.id, cause });
+  if (operation.kind === 'dropCollection') catalog.drop(existing, sequence);
+  else catalog.clear(existing, sequence);
+}
+
+function textOf({ settings }: { readonly settings: CollectionSettings }): string {
+  return JSON.stringify(settings);
+}
+
+function collectionNotFound(collection: string): DomainError {
+  return new DomainError('COLLECTION_NOT_FOUND', `collection '${collection}' does not exist`, {
+    metadata: { collection },
+  });
+}
+
+const SELECT_ANSWER = 'SELECT fingerprint, answer FROM request WHERE principal = ? AND id = ?';
+
+/**
+ * The remembered answer to a request id: replayed when the request was the same, REQUEST_ID_REUSED when
+ * it was another one, undefined when the id is new.
+ */
+export function findAnswer(
+  sql: (text: string) => Statement,
+  identity: RequestIdentity,
+): Extract<CommitOutcome, { kind: 'replayed' | 'refused' }> | undefined {
+  const row = sql(SELECT_ANSWER).get(identity.principal, identity.id) as
+    { readonly fingerprint: string; readonly answer: string } | undefined;
+  if (row === undefined) return undefined;
+  if (row.fingerprint === identity.fingerprint) {
+    // Written by `remember`.
+    return { kind: 'replayed', answer: JSON.parse(row.answer) as Answer };
+  }
+  const error = new DomainError(
+    'REQUEST_ID_REUSED',
+    `request id '${identity.id}' was used for another request; make a new one per request`,
+    { metadata: { requestId: identity.id } },
+  );
+  return { kind: 'refused', refusal: toRefusal(error) };
+}
+
+function remember(
+  sql: (text: string) => Statement,
+  { identity, answer, nowMs }: { identity: RequestIdentity; answer: Answer; nowMs: number },
+): void {
+  sql('INSERT INTO request (principal, id, fingerprint, at, answer) VALUES (?, ?, ?, ?, ?)').run(
+    ...[identity.principal, identity.id, identity.fingerprint, nowMs, JSON.stringify(answer)],
+  );
+}

@@ -1,0 +1,46 @@
+import { LRUCache } from 'lru-cache';
+
+import type { StoredDocument } from '../types.ts';
+
+/** Documents recently read by key, bounded in bytes. Knows nothing of time: callers check expiry. */
+export interface DocumentCache {
+  get(collection: string, key: string): StoredDocument | undefined;
+  set(document: StoredDocument): void;
+  delete(collection: string, key: string): void;
+  /** Forgets everything, after a change that is not about single documents. */
+  clear(): void;
+}
+
+/** What a cached document costs besides its body. */
+const DOCUMENT_BYTES = 512;
+
+/** Creates a cache that holds about `bytesMax` bytes; 0 caches nothing. */
+export function createDocumentCache(bytesMax: number): DocumentCache {
+  if (bytesMax === 0) {
+    const nothing = (): undefined => undefined;
+    return { get: nothing, set: nothing, delete: nothing, clear: nothing };
+  }
+  const cache = new LRUCache<string, StoredDocument>({
+    maxSize: bytesMax,
+    maxEntrySize: Math.ceil(bytesMax / 8),
+    // A character takes up to two bytes.
+    sizeCalculation: ({ body, key }) => DOCUMENT_BYTES + 2 * (body.length + key.length),
+  });
+  return {
+    get: (collection, key) => cache.get(nameOf(collection, key)),
+    set(document) {
+      cache.set(nameOf(document.collection, document.key), document);
+    },
+    delete(collection, key) {
+      cache.delete(nameOf(collection, key));
+    },
+    clear() {
+      cache.clear();
+    },
+  };
+}
+
+/** Collection names hold no slash. */
+function nameOf(collection: string, key: string): string {
+  return `${collection}/${key}`;
+}

@@ -1,0 +1,164 @@
+/**
+ * The keyring of a store: a random data key, wrapped by a key derived from the password. The password
+ * never reaches the cipher, so that changing it rewraps 32 bytes and touches no page.
+ *
+ * Argon2id (RFC 9106) derives, ChaCha20-Poly1305 (RFC 8439) wraps, and the parameters of the derivation
+ * are authenticated with the key, so that nobody can weaken them unseen.
+ */
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { argon2id, hash } from 'argon2';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import { writeFileDurably } from '../../platform/files.ts';
+
+const FORMAT = 1;
+const CIPHER = 'chacha20-poly1305';
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const SALT_BYTES = 16;
+const FILE_NAME = 'keyring.json';
+const COPY_NAME = 'keyring.copy.json';
+
+/** Derivation parameters of new keyrings: 64 MiB, 3 passes, 4 lanes. */
+const DERIVATION = { memoryKibibytes: 65_536, passes: 3, lanes: 4 } as const;
+/** A keyring asking for more is refused: it would only waste memory. */
+const MEMORY_KIBIBYTES_MAX = 4 * 1024 * 1024;
+const PASSES_MAX = 100;
+
+interface Derivation {
+  readonly name: 'argon2id';
+  readonly salt: string;
+  readonly memoryKibibytes: number;
+  readonly passes: number;
+  readonly lanes: number;
+}
+
+interface Keyring {
+  readonly format: number;
+  readonly derivation: Derivation;
+  readonly wrapped: { readonly nonce: string; readonly key: string; readonly tag: string };
+}
+
+/** Reports whether a store directory belongs to an encrypted store. */
+export function hasKeyring(directory: string): boolean {
+  return existsSync(join(directory, FILE_NAME)) || existsSync(join(directory, COPY_NAME));
+}
+
+/** Makes a keyring with a new random data key and returns that key as 64 hex digits. */
+export async function createKeyring(directory: string, password: string): Promise<string> {
+  const dataKey = randomBytes(KEY_BYTES);
+  const salt = randomBytes(SALT_BYTES).toString('base64');
+  const derivation: Derivation = { name: 'argon2id', salt, ...DERIVATION };
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv(CIPHER, await derive(password, derivation), nonce, {
+    authTagLength: TAG_BYTES,
+  });
+  cipher.setAAD(authenticated(derivation), { plaintextLength: KEY_BYTES });
+  const key = Buffer.concat([cipher.update(dataKey), cipher.final()]);
+  const keyring: Keyring = {
+    format: FORMAT,
+    derivation,
+    wrapped: {
+      nonce: nonce.toString('base64'),
+      key: key.toString('base64'),
+      tag: cipher.getAuthTag().toString('base64'),
+    },
+  };
+  const text = `${JSON.stringify(keyring, undefined, 2)}\n`;
+  await writeFileDurably(join(directory, COPY_NAME), text);
+  await writeFileDurably(join(directory, FILE_NAME), text);
+  return dataKey.toString('hex');
+}
+
+/**
+ * Unwraps the data key, from the copy when the first file is damaged.
+ *
+ * ENGINE_UNAVAILABLE when the password is wrong; CORRUPTION_DETECTED when neither file is a keyring.
+ */
+export async function openKeyring(directory: string, password: string): Promise<string> {
+  const keyring =
+    readKeyring(join(directory, FILE_NAME)) ?? readKeyring(join(directory, COPY_NAME));
+  if (keyring === undefined) {
+    throw new DomainError(
+      'CORRUPTION_DETECTED',
+      `neither '${FILE_NAME}' nor '${COPY_NAME}' in '${directory}' is a keyring of this release; restore one`,
+      { metadata: { directory } },
+    );
+  }
+  const { derivation, wrapped } = keyring;
+  const nonce = Buffer.from(wrapped.nonce, 'base64');
+  const decipher = createDecipheriv(CIPHER, await derive(password, derivation), nonce, {
+    authTagLength: TAG_BYTES,
+  });
+  decipher.setAAD(authenticated(derivation), { plaintextLength: KEY_BYTES });
+  try {
+    decipher.setAuthTag(Buffer.from(wrapped.tag, 'base64'));
+    const key = Buffer.concat([decipher.update(wrapped.key, 'base64'), decipher.final()]);
+    return key.toString('hex');
+  } catch {
+    throw new DomainError(
+      'ENGINE_UNAVAILABLE',
+      `the encryption key does not open the store in '${directory}'; give the key it was made with`,
+      { metadata: { directory } },
+    );
+  }
+}
+
+function authenticated(derivation: Derivation): Buffer {
+  const { name, salt, memoryKibibytes, passes, lanes } = derivation;
+  return Buffer.from(JSON.stringify([FORMAT, name, salt, memoryKibibytes, passes, lanes]));
+}
+
+function derive(password: string, derivation: Derivation): Promise<Buffer> {
+  return hash(password, {
+    type: argon2id,
+    raw: true,
+    salt: Buffer.from(derivation.salt, 'base64'),
+    memoryCost: derivation.memoryKibibytes,
+    timeCost: derivation.passes,
+    parallelism: derivation.lanes,
+    hashLength: KEY_BYTES,
+  });
+}
+
+function readKeyring(path: string): Keyring | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return isKeyring(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isKeyring(value: unknown): value is Keyring {
+  if (!isRecord(value) || value['format'] !== FORMAT) return false;
+  const { derivation, wrapped } = value;
+  if (!isRecord(derivation) || !isRecord(wrapped)) return false;
+  const { name, memoryKibibytes, passes, lanes } = derivation;
+  return (
+    name === 'argon2id' &&
+    isBetween(memoryKibibytes, 1, MEMORY_KIBIBYTES_MAX) &&
+    isBetween(passes, 1, PASSES_MAX) &&
+    isBetween(lanes, 1, PASSES_MAX) &&
+    isBytes(derivation['salt'], SALT_BYTES) &&
+    isBytes(wrapped['nonce'], NONCE_BYTES) &&
+    isBytes(wrapped['key'], KEY_BYTES) &&
+    isBytes(wrapped['tag'], TAG_BYTES)
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isBetween(value: unknown, min: number, max: number): boolean {
+  return typeof value === 'number' && value >= min && value <= max;
+}
+
+function isBytes(value: unknown, length: number): boolean {
+  return typeof value === 'string' && Buffer.from(value, 'base64').length === length;
+}

@@ -1,0 +1,87 @@
+import type { Statement } from './database.ts';
+
+/** One entry to append; what is absent is 0, empty or null. */
+export interface NewEntry {
+  readonly kind: number;
+  readonly collection: number;
+  readonly key?: string;
+  readonly version?: number;
+  readonly previous?: number;
+  /** Absent: the sequence of this entry itself. */
+  readonly createdSequence?: number;
+  readonly createdAtMs?: number;
+  readonly expiresAtMs?: number | undefined;
+  readonly cause?: number;
+  readonly body?: string;
+}
+
+/** A place in the log. */
+export interface LogPosition {
+  readonly sequence: number;
+  readonly timestampMs: number;
+}
+
+/** Numbers and appends entries. Only the writer thread has one. */
+export interface LogWriter {
+  /** Fixes the commit time of what follows; it never goes back behind the last one. */
+  setTime(nowMs: number): void;
+  /** The wall time of the request, for expiry. */
+  nowMs(): number;
+  /** The commit time. */
+  timestampMs(): number;
+  /** Entries from here on belong to one commit. */
+  beginCommit(): void;
+  /** The sequence that the next entry will get. */
+  next(): number;
+  append(entry: NewEntry): number;
+  position(): LogPosition;
+  /** Takes back what a savepoint took back. */
+  rewind(position: LogPosition): void;
+}
+
+const INSERT = `INSERT INTO ver
+  (seq, ts, first, kind, collection, key, version, previous, created_seq, created_at, expires_at, cause, body)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+
+/** Continues the log of a file. */
+export function createLogWriter(sql: (text: string) => Statement): LogWriter {
+  const end = readEnd(sql);
+  let { sequence, timestampMs } = end;
+  let commitMs = timestampMs;
+  let wallMs = 0;
+  let first = sequence + 1;
+  return {
+    setTime(nowMs) {
+      wallMs = nowMs;
+      commitMs = Math.max(timestampMs, nowMs);
+    },
+    nowMs: () => wallMs,
+    timestampMs: () => commitMs,
+    beginCommit() {
+      first = sequence + 1;
+    },
+    next: () => sequence + 1,
+    append(entry) {
+      sequence += 1;
+      timestampMs = commitMs;
+      const { kind, collection, key = '', version = 0, previous = 0, cause = 0 } = entry;
+      sql(INSERT).run(
+        ...[sequence, timestampMs, first, kind, collection, key, version, previous],
+        ...[entry.createdSequence ?? sequence, entry.createdAtMs ?? timestampMs],
+        ...[entry.expiresAtMs ?? null, cause, entry.body ?? null],
+      );
+      return sequence;
+    },
+    position: () => ({ sequence, timestampMs }),
+    rewind(position) {
+      ({ sequence, timestampMs } = position);
+    },
+  };
+}
+
+/** The last entry of the log as the file has it; zeros for an empty log. */
+export function readEnd(sql: (text: string) => Statement): LogPosition {
+  const row = sql('SELECT seq, ts FROM ver ORDER BY seq DESC LIMIT 1').get() as
+    { readonly seq: number; readonly ts: number } | undefined;
+  return { sequence: row?.seq ?? 0, timestampMs: row?.ts ?? 0 };
+}

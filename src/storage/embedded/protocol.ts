@@ -1,0 +1,225 @@
+/**
+ * What the threads of the engine say to each other. Everything here survives a structured clone;
+ * sequences travel as numbers, because millions of them pass and a double holds them exactly.
+ */
+import type { FieldViolation } from '../../errors/domain-error.ts';
+import type { Reason } from '../../errors/reason.ts';
+import type {
+  CollectionSettings,
+  Durability,
+  IndexSpec,
+  LogEntry,
+  Precondition,
+  RemovalCause,
+  Sequence,
+  StoredDocument,
+} from '../types.ts';
+import type {
+  Aggregation,
+  AggregationResult,
+  Query,
+  QueryPage,
+  QueryPlan,
+} from '../query/query.ts';
+import type { RequestIdentity } from '../engine.ts';
+import type { CollectionRow, IndexRow } from './rows.ts';
+
+/** How every thread reaches the store. */
+export interface StoreAccess {
+  readonly file: string;
+  /** 64 hex digits, or undefined for a cleartext store. */
+  readonly dataKey: string | undefined;
+  readonly cacheBytes: number;
+}
+
+/** One step of a commit, applied in order. */
+export type Operation =
+  | {
+      readonly kind: 'put';
+      readonly collection: string;
+      readonly key: string;
+      readonly body: string;
+      readonly expiresAtMs: number | undefined;
+      readonly precondition: Precondition | undefined;
+    }
+  | {
+      readonly kind: 'delete';
+      readonly collection: string;
+      readonly key: string;
+      readonly precondition: Precondition | undefined;
+      readonly cause: RemovalCause | undefined;
+    }
+  | {
+      readonly kind: 'require';
+      readonly collection: string;
+      readonly key: string;
+      readonly precondition: Precondition;
+    }
+  | {
+      readonly kind: 'createCollection' | 'configureCollection';
+      readonly collection: string;
+      readonly settings: CollectionSettings;
+    }
+  | {
+      readonly kind: 'dropCollection' | 'clearCollection';
+      readonly collection: string;
+      readonly cause: RemovalCause | undefined;
+    };
+
+/** A document as the callback saw it; sequence 0 means that it did not exist. */
+export interface SeenDocument {
+  readonly collection: string;
+  readonly key: string;
+  readonly sequence: number;
+}
+
+/** A collection as the callback saw it; revision 0 means that it did not exist. */
+export interface SeenCollection {
+  readonly collection: string;
+  readonly revision: number;
+}
+
+/** One transaction, ready to commit. */
+export interface CommitRequest {
+  readonly durability: Durability;
+  readonly request: RequestIdentity | undefined;
+  /** The callback's value as JSON text, remembered with `request`. */
+  readonly value: string | undefined;
+  readonly seen: readonly SeenDocument[];
+  readonly seenCollections: readonly SeenCollection[];
+  readonly operations: readonly Operation[];
+}
+
+/** What happened to one document. */
+export interface WrittenDocument {
+  readonly collection: string;
+  readonly key: string;
+  readonly kind: 'put' | 'delete';
+  readonly created: boolean;
+  readonly existed: boolean;
+  readonly version: number;
+  readonly sequence: number;
+  readonly createdSequence: number;
+  readonly createdAtMs: number;
+}
+
+/** What is remembered of a transaction with a request id. */
+export interface Answer {
+  readonly value: string | undefined;
+  readonly writes: readonly WrittenDocument[];
+  readonly sequence: number;
+  readonly timestampMs: number;
+  readonly durability: Durability;
+}
+
+/** A DomainError on its way between threads. */
+export interface Refusal {
+  readonly reason: Reason;
+  readonly message: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly violations: readonly FieldViolation[];
+  readonly retryAfterMs: number | undefined;
+  /** What led here, for the log; never for the client. */
+  readonly detail: string;
+}
+
+/** How one transaction ended. */
+export type CommitOutcome =
+  | { readonly kind: 'committed'; readonly answer: Answer }
+  | { readonly kind: 'replayed'; readonly answer: Answer }
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'refused'; readonly refusal: Refusal };
+
+/** What the main thread asks the writer. */
+export type WriterTask =
+  | { readonly kind: 'commit'; readonly commits: readonly CommitRequest[] }
+  | { readonly kind: 'createIndex'; readonly spec: IndexSpec }
+  | { readonly kind: 'dropIndex'; readonly collection: string; readonly name: string }
+  | { readonly kind: 'flush' }
+  | { readonly kind: 'close' };
+
+/** What the writer answers to each task. */
+export type WriterResult =
+  | { readonly kind: 'committed'; readonly outcomes: readonly CommitOutcome[] }
+  | { readonly kind: 'index'; readonly index: IndexRow }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'refused'; readonly refusal: Refusal };
+
+/** The state after something changed; what the main thread keeps a copy of. */
+export interface WriterState {
+  readonly lastSequence: number;
+  readonly lastTimestampMs: number;
+  readonly durableSequence: number;
+  /** The counter of commits begun, when this was written. */
+  readonly commits: number;
+  /** Collections that changed; a dropped one without a row. */
+  readonly collections: readonly CollectionChange[];
+  /** Documents written, for caches; `all` when whole collections went. */
+  readonly written: readonly WrittenKey[] | 'all';
+  /** Set once when writing has become impossible. */
+  readonly fault: string | undefined;
+}
+
+/** Names a document that was written. */
+export interface WrittenKey {
+  readonly collection: string;
+  readonly key: string;
+}
+
+/** One collection as it is now. */
+export interface CollectionChange {
+  readonly name: string;
+  readonly row: CollectionRow | undefined;
+  readonly indexes: readonly IndexRow[];
+}
+
+/** A task on its way to the writer. */
+export interface WriterMessage {
+  readonly id: number;
+  readonly nowMs: number;
+  readonly task: WriterTask;
+}
+
+/** An answer on its way back; id 0 tells of background work. */
+export interface WriterReply {
+  readonly id: number;
+  readonly result: WriterResult;
+  readonly state: WriterState;
+}
+
+/** What the main thread asks a reader thread. */
+export type ReadTask =
+  | { readonly kind: 'get'; readonly collection: string; readonly keys: readonly string[] }
+  | { readonly kind: 'query'; readonly query: Query }
+  | { readonly kind: 'explain'; readonly query: Query }
+  | { readonly kind: 'aggregate'; readonly aggregation: Aggregation }
+  | { readonly kind: 'log'; readonly after: number; readonly limit: number }
+  | { readonly kind: 'sequenceAt'; readonly timestampMs: number }
+  | { readonly kind: 'expired'; readonly limit: number };
+
+/** What each read task answers, by its kind. */
+export interface ReadResults {
+  readonly get: readonly (StoredDocument | undefined)[];
+  readonly query: QueryPage;
+  readonly explain: QueryPlan;
+  readonly aggregate: AggregationResult;
+  readonly log: readonly LogEntry[];
+  readonly sequenceAt: Sequence;
+  readonly expired: readonly { readonly collection: string; readonly key: string }[];
+}
+
+/** A read task on its way to a reader thread. */
+export interface ReadMessage {
+  /** At least 1; the thread stops when the shared abort slot holds it. */
+  readonly id: number;
+  readonly nowMs: number;
+  readonly atSequence: number | undefined;
+  readonly task: ReadTask;
+}
+
+/** Its answer. */
+export interface ReadReply {
+  readonly id: number;
+  readonly result: ReadResults[keyof ReadResults] | undefined;
+  readonly refusal: Refusal | undefined;
+}

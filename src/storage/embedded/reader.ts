@@ -1,0 +1,214 @@
+/**
+ * Reads of one connection, synchronous: the main thread uses it for a few keys, the reader threads for
+ * everything that may take long. Every call is one read transaction.
+ */
+import { DomainError } from '../../errors/domain-error.ts';
+import {
+  executeAggregation,
+  executeQuery,
+  type RunContext,
+  type StopCause,
+} from '../query/execute.ts';
+import { planWithProbes, type Plan } from '../query/plan.ts';
+import type {
+  Aggregation,
+  AggregationResult,
+  Order,
+  Query,
+  QueryPage,
+  QueryPlan,
+  Selection,
+} from '../query/query.ts';
+import { toSequence, type LogEntry, type Sequence, type StoredDocument } from '../types.ts';
+import { createStatements, type Connection } from './database.ts';
+import { readEnd } from './log-writer.ts';
+import { entryOf, type EntryRow } from './rows.ts';
+import { openView, type View, type ViewOptions } from './view.ts';
+
+/** How one read ends early. */
+export interface ReadControl extends ViewOptions {
+  readonly isAborted: () => boolean;
+  /** Milliseconds from an arbitrary start; never goes backwards. */
+  readonly monotonic: () => number;
+}
+
+/** Reads from one connection. */
+export interface Reader {
+  get(
+    collection: string,
+    keys: readonly string[],
+    options: ViewOptions,
+  ): readonly (StoredDocument | undefined)[];
+  query(query: Query, control: ReadControl): QueryPage;
+  aggregate(aggregation: Aggregation, control: ReadControl): AggregationResult;
+  explain(query: Query, control: ReadControl): QueryPlan;
+  readLog(after: number, limit: number): readonly LogEntry[];
+  sequenceAt(timestampMs: number): Sequence;
+  expired(limit: number, nowMs: number): readonly { collection: string; key: string }[];
+}
+
+const READ_LOG = `SELECT v.seq, v.ts, v.first, v.kind, c.name, v.key, v.version, v.previous,
+    v.created_seq, v.created_at, v.expires_at, v.cause, v.body
+  FROM ver v JOIN collection c ON c.id = v.collection WHERE v.seq > ? ORDER BY v.seq LIMIT ?`;
+const AT_OR_BELOW = 'SELECT seq, ts FROM ver WHERE seq <= ? ORDER BY seq DESC LIMIT 1';
+const EXPIRED = `SELECT c.name AS collection, h.key, h.expires_at AS at
+  FROM collection c CROSS JOIN head h INDEXED BY head_expiry ON h.collection = c.id
+  WHERE c.retired IS NULL AND h.expires_at <= ? LIMIT ?`;
+
+/** Creates the reader of a connection. */
+export function createReader(database: Connection): Reader {
+  const sql = createStatements(database);
+
+  function inSnapshot<T>(body: () => T): T {
+    sql('BEGIN').run();
+    try {
+      return body();
+    } finally {
+      sql('COMMIT').run();
+    }
+  }
+
+  function run<T>(
+    request: {
+      readonly selection: Selection;
+      readonly order?: Order;
+      readonly after?: string | undefined;
+      readonly wantsAll: boolean;
+    },
+    control: ReadControl,
+    execute: (candidates: Iterable<StoredDocument>, context: RunContext) => T,
+  ): T {
+    const { selection, order, after, wantsAll } = request;
+    const { collection } = selection;
+    return inSnapshot(() => {
+      const view = openView(sql, control);
+      const plan = planWithProbes(
+        {
+          ...{ selection, order, after, wantsAll },
+          indexes: view.indexes(collection),
+          unordered: [],
+          canScanByInsertion: view.canScanByInsertion,
+        },
+        (index, range) => view.hasEntry(collection, index, range),
+      );
+      return execute(
+        view.candidates(collection, plan),
+        contextOf(plan, view, { selection, control }),
+      );
+    });
+  }
+
+  function query(asked: Query, control: ReadControl): { page: QueryPage; plan: Plan } {
+    const request = {
+      ...{ selection: asked, order: asked.order, after: asked.after, wantsAll: asked.total },
+    };
+    return run(request, control, (candidates, context) => ({
+      page: executeQuery(asked, candidates, context),
+      plan: context.plan,
+    }));
+  }
+
+  return {
+    get: (collection, keys, options) =>
+      inSnapshot(() => {
+        const view = openView(sql, options);
+        return keys.map((key) => {
+          const found = view.lookup(collection, key);
+          const expiresAtMs = found?.expiresAtMs ?? Infinity;
+          return expiresAtMs <= view.nowMs ? undefined : found;
+        });
+      }),
+    query: (asked, control) => query(asked, control).page,
+    aggregate: (selection, control) =>
+      run({ selection, wantsAll: true }, control, (candidates, context) =>
+        executeAggregation(selection, candidates, context),
+      ),
+    explain(asked, control) {
+      const { page, plan } = query(asked, control);
+      const { access, fieldsUsed, arrival, steps } = plan;
+      return {
+        access: access.kind,
+        index: access.kind === 'index' ? access.index : undefined,
+        indexFieldsUsed: fieldsUsed,
+        ordered: arrival === 'total',
+        ...{ steps, cost: page.cost },
+      };
+    },
+    readLog: (after, limit) => (sql(READ_LOG).all(after, limit) as EntryRow[]).map(entryOf),
+    sequenceAt: (timestampMs) =>
+      inSnapshot(() =>
+        toSequence(
+          lastAtOrBefore(
+            timestampMs,
+            (sequence) => sql(AT_OR_BELOW).get(sequence) as EntryTime | undefined,
+            readEnd(sql).sequence,
+          ),
+        ),
+      ),
+    expired(limit, nowMs) {
+      const rows = sql(EXPIRED).all(nowMs, limit) as (Expired & { readonly at: number })[];
+      return rows
+        .toSorted((a, b) => a.at - b.at)
+        .map(({ collection, key }) => ({ collection, key }));
+    },
+  };
+}
+
+interface EntryTime {
+  readonly seq: number;
+  readonly ts: number;
+}
+
+interface Expired {
+  readonly collection: string;
+  readonly key: string;
+}
+
+/** Commit times never decrease along the sequence, so the log can be searched by halves. */
+function lastAtOrBefore(
+  timestampMs: number,
+  find: (sequence: number) => EntryTime | undefined,
+  last: number,
+): number {
+  let found = 0;
+  for (let low = 1, high = last; low <= high;) {
+    const middle = Math.floor((low + high) / 2);
+    const entry = find(middle);
+    if (entry === undefined || entry.ts <= timestampMs) {
+      found = entry?.seq ?? found;
+      low = middle + 1;
+    } else {
+      high = entry.seq - 1;
+    }
+  }
+  return found;
+}
+
+function contextOf(
+  plan: Plan,
+  view: View,
+  { selection, control }: { readonly selection: Selection; readonly control: ReadControl },
+): RunContext {
+  const startMs = control.monotonic();
+  const elapsedMs = (): number => control.monotonic() - startMs;
+  return {
+    plan,
+    lookup: view.lookup,
+    nowMs: view.nowMs,
+    shouldStop: (): StopCause | undefined => {
+      if (control.isAborted()) return 'aborted';
+      return elapsedMs() > selection.limits.timeMs ? 'timeout' : undefined;
+    },
+    sequence: toSequence(view.sequence),
+    elapsedMs,
+  };
+}
+
+/** SEQUENCE_COMPACTED for a position of another timeline of the log. */
+export function wrongEpoch(asked: string): DomainError {
+  return new DomainError(
+    'SEQUENCE_COMPACTED',
+    'the position belongs to another timeline of the log; read the current state and go on from there',
+    { metadata: { epoch: asked, oldest: '0' } },
+  );
+}

@@ -1,0 +1,139 @@
+import {
+  toSequence,
+  toVersion,
+  type CollectionRecord,
+  type IndexField,
+  type IndexRecord,
+  type LogEntry,
+  type RemovalCause,
+  type StoredDocument,
+} from '../types.ts';
+import { CAUSE, ENTRY_KIND } from './schema.ts';
+
+/** The columns of `ver` that make a document; `v` is the alias of the table. */
+export const DOCUMENT_COLUMNS =
+  'v.key, v.seq, v.version, v.created_seq, v.created_at, v.ts, v.expires_at, v.body';
+
+/** A document as SQLite returns it. Sequences fit a double: 2^53 of them take centuries. */
+export interface DocumentRow {
+  readonly key: string;
+  readonly seq: number;
+  readonly version: number;
+  readonly created_seq: number;
+  readonly created_at: number;
+  readonly ts: number;
+  readonly expires_at: number | null;
+  readonly body: string;
+}
+
+/** A log entry as SQLite returns it, with the name of its collection. */
+export interface EntryRow extends Omit<DocumentRow, 'body'> {
+  readonly first: number;
+  readonly kind: number;
+  readonly name: string;
+  readonly previous: number;
+  readonly cause: number;
+  readonly body: string | null;
+}
+
+/** A row of `collection`. */
+export interface CollectionRow {
+  readonly id: number;
+  readonly name: string;
+  readonly uid: string;
+  readonly revision: number;
+  readonly documents_max: number | null;
+  readonly rules: string;
+  readonly documents: number;
+  readonly bytes: number;
+  readonly created_at: number;
+  readonly last_put_at: number;
+}
+
+/** A row of `idx`. */
+export interface IndexRow {
+  readonly id: number;
+  readonly collection: number;
+  readonly name: string;
+  readonly fields: string;
+  readonly is_unique: number;
+  readonly state: string;
+  readonly documents_done: number;
+  readonly build_cursor: string | null;
+  readonly failure: string;
+  readonly created_at: number;
+}
+
+/** A stored document from its row. */
+export function documentOf(collection: string, row: DocumentRow): StoredDocument {
+  return {
+    collection,
+    key: row.key,
+    version: toVersion(row.version),
+    sequence: toSequence(row.seq),
+    createdSequence: toSequence(row.created_seq),
+    createdAtMs: row.created_at,
+    modifiedAtMs: row.ts,
+    expiresAtMs: row.expires_at ?? undefined,
+    body: row.body,
+  };
+}
+
+/** A collection record from its row. */
+export function collectionOf(row: CollectionRow): CollectionRecord {
+  return {
+    name: row.name,
+    uid: row.uid,
+    revision: BigInt(row.revision),
+    settings: { documentsMax: row.documents_max ?? undefined, rules: row.rules },
+    documents: row.documents,
+    bytes: row.bytes,
+    createdAtMs: row.created_at,
+    lastPutAtMs: row.last_put_at,
+  };
+}
+
+/** An index record from its row. */
+export function indexOf(collection: string, row: IndexRow): IndexRecord {
+  return {
+    collection,
+    name: row.name,
+    // Written by this engine from an IndexSpec.
+    fields: JSON.parse(row.fields) as IndexField[],
+    unique: row.is_unique === 1,
+    state: row.state === 'ready' || row.state === 'failed' ? row.state : 'building',
+    documentsDone: row.documents_done,
+    failure: row.failure,
+    createdAtMs: row.created_at,
+  };
+}
+
+const KINDS = Object.fromEntries(
+  Object.entries(ENTRY_KIND).map(([kind, code]) => [code, kind]),
+) as Record<number, LogEntry['kind']>;
+
+const CAUSES = Object.fromEntries(
+  Object.entries(CAUSE).map(([cause, code]) => [code, cause]),
+) as Record<number, RemovalCause>;
+
+/** A log entry from its row. */
+export function entryOf(row: EntryRow): LogEntry {
+  const isPut = row.kind === ENTRY_KIND.put;
+  const isCreation = isPut && row.version === 1;
+  return {
+    sequence: toSequence(row.seq),
+    timestampMs: row.ts,
+    commit: toSequence(row.first),
+    kind: KINDS[row.kind] ?? 'put',
+    collection: row.name,
+    key: row.key,
+    version: toVersion(row.version),
+    body: isPut ? (row.body ?? '') : '',
+    // The chain also links a creation to the deletion before it; nothing was replaced then.
+    previousSequence: toSequence(isCreation ? 0 : row.previous),
+    createdSequence: toSequence(row.created_seq),
+    createdAtMs: row.created_at,
+    expiresAtMs: row.expires_at ?? undefined,
+    cause: CAUSES[row.cause],
+  };
+}
