@@ -5,14 +5,14 @@
  */
 import { createCandidate } from '../query/candidate.ts';
 import type { Committer } from './commit.ts';
-import type { Statement } from './database.ts';
+import type { Sql } from './database.ts';
 import type { LogWriter } from './log-writer.ts';
 import { DOCUMENT_COLUMNS, documentOf, type DocumentRow, type IndexRow } from './rows.ts';
 import type { LiveCollection, LiveIndex, WriterCatalog } from './writer-catalog.ts';
 
 /** What background work needs. */
 export interface BackgroundParts {
-  readonly sql: (text: string) => Statement;
+  readonly sql: Sql;
   readonly catalog: WriterCatalog;
   readonly log: LogWriter;
   readonly committer: Committer;
@@ -71,7 +71,7 @@ interface Build {
   readonly index: LiveIndex;
 }
 
-function buildSlice(sql: (text: string) => Statement, { catalog, collection, index }: Build): void {
+function buildSlice(sql: Sql, { catalog, collection, index }: Build): void {
   const { row } = index;
   const cursor = row.build_cursor ?? '';
   const rows = sql(NEXT_DOCUMENTS).all(collection.id, cursor, BUILD_SLICE) as DocumentRow[];
@@ -101,7 +101,7 @@ function buildSlice(sql: (text: string) => Statement, { catalog, collection, ind
 const OTHER_HOLDER = 'SELECT key FROM entry WHERE idx = ? AND value = ? AND key <> ? LIMIT 1';
 
 function otherHolder(
-  sql: (text: string) => Statement,
+  sql: Sql,
   row: IndexRow,
   { value, key }: { value: Buffer; key: string },
 ): string | undefined {

@@ -5,5 +5,5 @@
 declare module 'better-sqlite3-multiple-ciphers' {
   import Database from 'better-sqlite3';
 
-  export default Database;
+  export = Database;
 }

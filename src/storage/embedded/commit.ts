@@ -8,7 +8,7 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { RequestIdentity } from '../engine.ts';
 import type { CollectionSettings } from '../types.ts';
-import type { Statement } from './database.ts';
+import type { Sql } from './database.ts';
 import { createDocumentWriter, type DocumentWriter } from './document-writer.ts';
 import type {
   Answer,
@@ -25,7 +25,7 @@ import type { LogWriter } from './log-writer.ts';
 
 /** What a committer works on. */
 export interface CommitterParts {
-  readonly sql: (text: string) => Statement;
+  readonly sql: Sql;
   readonly catalog: WriterCatalog;
   readonly log: LogWriter;
 }
@@ -41,84 +41,94 @@ export interface Committer {
 const EVICTIONS_PER_COMMIT = 10_000;
 
 /** Creates the committer of a writer. */
-export function createCommitter({ sql, catalog, log }: CommitterParts): Committer {
-  const documents = createDocumentWriter({ sql, catalog, log });
+export function createCommitter(parts: CommitterParts): Committer {
+  return new SavepointCommitter(parts);
+}
 
-  function evict(limit: number): number {
-    let evicted = 0;
-    for (const collection of [...catalog.all()]) {
-      const excess = collection.documents - (collection.documentsMax ?? Infinity);
-      if (excess <= 0 || evicted >= limit) continue;
-      const keys = sql(OLDEST_KEYS)
-        .pluck()
-        .all(collection.id, Math.min(excess, limit - evicted));
-      for (const key of keys) documents.remove(collection.name, String(key), 'evicted');
-      evicted += keys.length;
-    }
-    return evicted;
+class SavepointCommitter implements Committer {
+  readonly #parts: CommitterParts;
+  readonly #documents: DocumentWriter;
+
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
+    this.#documents = createDocumentWriter(parts);
   }
 
-  function run(request: CommitRequest): Answer {
-    const writes: WrittenDocument[] = [];
-    log.beginCommit();
-    for (const operation of request.operations) {
-      const written = step(operation, documents);
-      if (written !== undefined) writes.push(written);
+  apply(request: CommitRequest): CommitOutcome {
+    const { sql, catalog, log } = this.#parts;
+    const identity = request.request;
+    const remembered = identity && findAnswer(sql, identity);
+    if (remembered !== undefined) return remembered;
+    if (!this.#isAsSeen(request)) return { kind: 'changed' };
+    const start = log.position();
+    sql('SAVEPOINT one').run();
+    catalog.begin();
+    this.#documents.begin();
+    try {
+      const answer = this.#run(request);
+      if (identity !== undefined) remember(sql, { identity, answer, nowMs: log.nowMs() });
+      sql('RELEASE one').run();
+      return { kind: 'committed', answer };
+    } catch (error) {
+      // After some failures SQLite has rolled back everything; then the whole group fails.
+      sql('ROLLBACK TO one').run();
+      sql('RELEASE one').run();
+      catalog.rollback();
+      log.rewind(start);
+      return { kind: 'refused', refusal: toRefusal(error) };
     }
-    evict(EVICTIONS_PER_COMMIT);
-    documents.checkUnique();
-    const { value, durability } = request;
+  }
+
+  trim(limit: number): number {
+    this.#parts.log.beginCommit();
+    this.#documents.begin();
+    return this.#evict(limit);
+  }
+
+  #isAsSeen({ seen, seenCollections }: CommitRequest): boolean {
+    return (
+      seenCollections.every((collection) => isRevision(this.#parts.catalog, collection)) &&
+      seen.every((document) => this.#documents.sequenceOf(document) === document.sequence)
+    );
+  }
+
+  #run({ operations, value, durability }: CommitRequest): Answer {
+    const { log } = this.#parts;
+    log.beginCommit();
+    const writes = operations.flatMap((operation) => this.#step(operation) ?? []);
+    this.#evict(EVICTIONS_PER_COMMIT);
+    this.#documents.checkUnique();
     const { sequence, timestampMs } = log.position();
     return { value, writes, sequence, timestampMs, durability };
   }
 
-  function step(operation: Operation, writer: DocumentWriter): WrittenDocument | undefined {
+  #step(operation: Operation): WrittenDocument | undefined {
     switch (operation.kind) {
       case 'put':
-        return writer.put(operation);
+        return this.#documents.put(operation);
       case 'delete':
-        return writer.delete(operation);
+        return this.#documents.delete(operation);
       case 'require':
-        writer.require(operation.collection, operation.key, operation.precondition);
+        this.#documents.require(operation.collection, operation.key, operation.precondition);
         return undefined;
       default:
-        changeCollection(operation, { catalog, log });
+        changeCollection(operation, this.#parts);
         return undefined;
     }
   }
 
-  return {
-    apply(request) {
-      const identity = request.request;
-      const remembered = identity && findAnswer(sql, identity);
-      if (remembered !== undefined) return remembered;
-      const isAsSeen =
-        request.seenCollections.every((seen) => isRevision(catalog, seen)) &&
-        request.seen.every((seen) => documents.sequenceOf(seen) === seen.sequence);
-      if (!isAsSeen) return { kind: 'changed' };
-      const start = log.position();
-      sql('SAVEPOINT one').run();
-      catalog.begin();
-      documents.begin();
-      try {
-        const answer = run(request);
-        if (identity !== undefined) remember(sql, { identity, answer, nowMs: log.nowMs() });
-        sql('RELEASE one').run();
-        return { kind: 'committed', answer };
-      } catch (error) {
-        sql('ROLLBACK TO one').run();
-        sql('RELEASE one').run();
-        catalog.rollback();
-        log.rewind(start);
-        return { kind: 'refused', refusal: toRefusal(error) };
-      }
-    },
-    trim(limit) {
-      log.beginCommit();
-      documents.begin();
-      return evict(limit);
-    },
-  };
+  #evict(limit: number): number {
+    let evicted = 0;
+    for (const collection of [...this.#parts.catalog.all()]) {
+      const excess = collection.documents - (collection.documentsMax ?? Infinity);
+      if (excess <= 0 || evicted >= limit) continue;
+      const count = Math.min(excess, limit - evicted);
+      const keys = this.#parts.sql(OLDEST_KEYS).pluck().all(collection.id, count);
+      for (const key of keys) this.#documents.remove(collection.name, String(key), 'evicted');
+      evicted += keys.length;
+    }
+    return evicted;
+  }
 }
 
 const OLDEST_KEYS = `SELECT key FROM head INDEXED BY head_created
@@ -175,7 +185,7 @@ const SELECT_ANSWER = 'SELECT fingerprint, answer FROM request WHERE principal =
  * it was another one, undefined when the id is new.
  */
 export function findAnswer(
-  sql: (text: string) => Statement,
+  sql: Sql,
   identity: RequestIdentity,
 ): Extract<CommitOutcome, { kind: 'replayed' | 'refused' }> | undefined {
   const row = sql(SELECT_ANSWER).get(identity.principal, identity.id) as
@@ -194,7 +204,7 @@ export function findAnswer(
 }
 
 function remember(
-  sql: (text: string) => Statement,
+  sql: Sql,
   { identity, answer, nowMs }: { identity: RequestIdentity; answer: Answer; nowMs: number },
 ): void {
   sql('INSERT INTO request (principal, id, fingerprint, at, answer) VALUES (?, ?, ?, ?, ?)').run(

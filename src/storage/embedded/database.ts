@@ -6,7 +6,10 @@ import { DomainError } from '../../errors/domain-error.ts';
 export type Connection = Database.Database;
 
 /** A compiled statement. */
-export type Statement = Database.Statement<unknown[]>;
+export type Statement = Database.Statement;
+
+/** Finds the compiled statement of a text. */
+export type Sql = (text: string) => Statement;
 
 /** How a connection is opened. */
 export interface ConnectionOptions {
@@ -69,7 +72,7 @@ export function sqliteCode(error: unknown): string | undefined {
 }
 
 /** Compiles statements once per connection, by their text. */
-export function createStatements(database: Connection): (sql: string) => Statement {
+export function createStatements(database: Connection): Sql {
   const compiled = new Map<string, Statement>();
   return (sql) => {
     let statement = compiled.get(sql);

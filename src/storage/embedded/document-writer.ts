@@ -1,11 +1,12 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import { createCandidate } from '../query/candidate.ts';
 import type { IndexEntry } from '../query/encode.ts';
-import { toSequence, toVersion, type Precondition, type RemovalCause } from '../types.ts';
+import type { CollectionSettings, Precondition, RemovalCause } from '../types.ts';
 import type { CommitterParts } from './commit.ts';
+import { createEntryKeeper, type EntryKeeper, type UniqueValue } from './index-entries.ts';
 import type { Operation, SeenDocument, WrittenDocument } from './protocol.ts';
+import { DOCUMENT_COLUMNS, type DocumentRow } from './rows.ts';
 import { CAUSE, ENTRY_KIND } from './schema.ts';
-import type { LiveCollection, LiveIndex } from './writer-catalog.ts';
+import type { LiveCollection } from './writer-catalog.ts';
 
 type Put = Extract<Operation, { kind: 'put' }>;
 type Delete = Extract<Operation, { kind: 'delete' }>;
@@ -36,99 +37,170 @@ interface Head {
   readonly bytes: number | null;
 }
 
-interface UniqueValue {
-  readonly collection: LiveCollection;
-  readonly index: LiveIndex;
-  readonly value: Buffer;
-  readonly key: string;
-}
-
 const SELECT_HEAD = `SELECT h.seq, h.live, h.created_seq, h.expires_at,
     v.version, v.created_at, octet_length(v.body) AS bytes
   FROM head h JOIN ver v ON v.seq = h.seq WHERE h.collection = ? AND h.key = ?`;
 const SAVE_HEAD = `INSERT OR REPLACE INTO head (collection, key, seq, live, created_seq, expires_at)
   VALUES (?, ?, ?, ?, ?, ?)`;
-const INSERT_ENTRY = 'INSERT OR IGNORE INTO entry (idx, value, key) VALUES (?, ?, ?)';
-const DELETE_ENTRY = 'DELETE FROM entry WHERE idx = ? AND value = ? AND key = ?';
-const OTHER_HOLDERS = 'SELECT key FROM entry WHERE idx = ? AND value = ? AND key <> ? LIMIT 2';
+const SELECT_DOCUMENT = `SELECT ${DOCUMENT_COLUMNS} FROM ver v WHERE v.seq = ?`;
+
+/** A collection that came into being with its first document. */
+const DEFAULT_SETTINGS: CollectionSettings = { documentsMax: undefined, rules: '{}' };
 
 /** Creates the document half of a committer. */
-export function createDocumentWriter({ sql, catalog, log }: CommitterParts): DocumentWriter {
-  let uniqueValues: UniqueValue[] = [];
+export function createDocumentWriter(parts: CommitterParts): DocumentWriter {
+  return new LogDocumentWriter(parts);
+}
 
-  function headOf(collection: LiveCollection, key: string): Head | undefined {
-    return sql(SELECT_HEAD).get(collection.id, key) as Head | undefined;
+class LogDocumentWriter implements DocumentWriter {
+  readonly #parts: CommitterParts;
+  readonly #entries: EntryKeeper;
+  #uniqueValues: UniqueValue[] = [];
+
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
+    this.#entries = createEntryKeeper(parts.sql);
   }
 
-  function isExpired(head: Head): boolean {
-    return head.expires_at !== null && head.expires_at <= log.nowMs();
+  begin(): void {
+    this.#uniqueValues = [];
   }
 
-  function exists(head: Head | undefined): head is Head {
-    return head?.live === 1 && !isExpired(head);
+  put(operation: Put): WrittenDocument {
+    const { key } = operation;
+    const { sql, catalog, log } = this.#parts;
+    const collection = this.#collectionFor(operation.collection);
+    const { current, previous } = this.#makeRoom(collection, key);
+    check(operation, current);
+    const next = this.#nextState(operation, current);
+    const { version, seq: sequence, created_seq: createdSequence, created_at: createdAtMs } = next;
+    const before = this.#entriesOf(collection, current);
+    log.append({
+      ...{ kind: ENTRY_KIND.put, collection: collection.id, key, version, previous },
+      ...{ createdSequence, createdAtMs, expiresAtMs: operation.expiresAtMs, body: operation.body },
+    });
+    sql(SAVE_HEAD).run(collection.id, key, sequence, 1, createdSequence, next.expires_at);
+    const written = this.#entries.replace(collection, { before, document: next });
+    this.#uniqueValues.push(...written);
+    catalog.noteWrite(collection, key);
+    collection.documents += current === undefined ? 1 : 0;
+    collection.bytes += Buffer.byteLength(operation.body) - (current?.bytes ?? 0);
+    collection.lastPutAtMs = log.timestampMs();
+    return {
+      ...{ collection: collection.name, key, kind: 'put', created: current === undefined },
+      ...{ existed: true, version, sequence, createdSequence, createdAtMs },
+    };
   }
 
-  function collectionFor(name: string): LiveCollection {
+  delete(operation: Delete): WrittenDocument {
+    const { collection: name, key } = operation;
+    const { catalog } = this.#parts;
+    const found = catalog.find(name);
+    const head = found && this.#headOf(found, key);
+    const current = this.#alive(head);
+    check(operation, current);
+    // Deleting an expired document only does now what the sweep would have done.
+    const cause = current === undefined ? 'expired' : operation.cause;
+    const isStored = found !== undefined && head?.live === 1;
+    const sequence = isStored ? this.#removeHead(catalog.edit(found), key, { head, cause }) : 0;
+    return {
+      ...{ collection: name, key, kind: 'delete', created: false, version: 0 },
+      existed: current !== undefined,
+      sequence: current === undefined ? 0 : sequence,
+      createdSequence: head?.created_seq ?? 0,
+      createdAtMs: head?.created_at ?? 0,
+    };
+  }
+
+  require(collection: string, key: string, precondition: Precondition): void {
+    const found = this.#parts.catalog.find(collection);
+    const current = found && this.#alive(this.#headOf(found, key));
+    check({ collection, key, precondition }, current);
+  }
+
+  remove(name: string, key: string, cause: RemovalCause): void {
+    const collection = this.#parts.catalog.find(name);
+    const head = collection && this.#headOf(collection, key);
+    if (collection === undefined || head?.live !== 1) return;
+    this.#removeHead(this.#parts.catalog.edit(collection), key, { head, cause });
+  }
+
+  sequenceOf({ collection, key }: Pick<SeenDocument, 'collection' | 'key'>): number {
+    const found = this.#parts.catalog.find(collection);
+    const current = found && this.#alive(this.#headOf(found, key));
+    return current?.seq ?? 0;
+  }
+
+  checkUnique(): void {
+    for (const { collection, index, value, key } of this.#uniqueValues) {
+      for (const holder of this.#entries.otherHolders(index, value, key)) {
+        const head = this.#headOf(collection, holder);
+        if (this.#alive(head)) throw uniqueViolation(collection.name, index.row.name, key);
+        if (head !== undefined) this.#removeHead(collection, holder, { head, cause: 'expired' });
+      }
+    }
+    this.#uniqueValues = [];
+  }
+
+  /** Removes an expired predecessor, so that what is written next is a new document. */
+  #makeRoom(
+    collection: LiveCollection,
+    key: string,
+  ): { readonly current: Head | undefined; readonly previous: number } {
+    const head = this.#headOf(collection, key);
+    if (head?.live !== 1) return { current: undefined, previous: head?.seq ?? 0 };
+    if (this.#alive(head)) return { current: head, previous: head.seq };
+    const previous = this.#removeHead(collection, key, { head, cause: 'expired' });
+    return { current: undefined, previous };
+  }
+
+  #nextState({ key, body, expiresAtMs }: Put, current: Head | undefined): DocumentRow {
+    const { log } = this.#parts;
+    const seq = log.next();
+    return {
+      ...{ key, body, seq, ts: log.timestampMs() },
+      version: (current?.version ?? 0) + 1,
+      created_seq: current?.created_seq ?? seq,
+      created_at: current?.created_at ?? log.timestampMs(),
+      expires_at: expiresAtMs ?? null,
+    };
+  }
+
+  #headOf(collection: LiveCollection, key: string): Head | undefined {
+    return this.#parts.sql(SELECT_HEAD).get(collection.id, key) as Head | undefined;
+  }
+
+  /** The head when the document exists: neither deleted nor expired. */
+  #alive(head: Head | undefined): Head | undefined {
+    if (head?.live !== 1) return undefined;
+    const isExpired = head.expires_at !== null && head.expires_at <= this.#parts.log.nowMs();
+    return isExpired ? undefined : head;
+  }
+
+  #collectionFor(name: string): LiveCollection {
+    const { catalog, log } = this.#parts;
     const found = catalog.find(name);
     if (found !== undefined) return catalog.edit(found);
-    const settings = { documentsMax: undefined, rules: '{}' };
     const at = { ms: log.timestampMs(), sequence: log.next() };
-    const made = catalog.create(name, settings, at);
-    const body = JSON.stringify(settings);
+    const made = catalog.create(name, DEFAULT_SETTINGS, at);
+    const body = JSON.stringify(DEFAULT_SETTINGS);
     log.append({ kind: ENTRY_KIND.createCollection, collection: made.id, body });
     return made;
   }
 
-  function entriesFor(
-    collection: LiveCollection,
-    key: string,
-    body: string,
-    head: EntryState,
-  ): readonly IndexEntry[] {
-    const candidate = createCandidate({
-      collection: collection.name,
-      key,
-      version: toVersion(head.version),
-      sequence: toSequence(head.seq),
-      createdSequence: toSequence(head.created_seq),
-      createdAtMs: head.created_at,
-      modifiedAtMs: head.ts,
-      expiresAtMs: head.expires_at ?? undefined,
-      body,
-    });
-    return collection.indexes.map((index) => index.encode(candidate));
+  #entriesOf(collection: LiveCollection, head: Head | undefined): readonly IndexEntry[] {
+    if (collection.indexes.length === 0 || head === undefined) return [];
+    const row = this.#parts.sql(SELECT_DOCUMENT).get(head.seq) as DocumentRow;
+    return this.#entries.compute(collection, row);
   }
 
-  function storedEntries(
+  #removeHead(
     collection: LiveCollection,
     key: string,
-    head: Head,
-  ): readonly IndexEntry[] {
-    if (collection.indexes.length === 0) return [];
-    const stored = sql('SELECT body, ts FROM ver WHERE seq = ?').get(head.seq) as {
-      readonly body: string;
-      readonly ts: number;
-    };
-    return entriesFor(collection, key, stored.body, { ...head, ts: stored.ts });
-  }
-
-  function dropEntries(
-    collection: LiveCollection,
-    key: string,
-    entries: readonly IndexEntry[],
-  ): void {
-    collection.indexes.forEach((index, at) => {
-      const entry = entries[at];
-      if (entry !== undefined) sql(DELETE_ENTRY).run(index.row.id, entry.key, key);
-    });
-  }
-
-  function removeHead(
-    collection: LiveCollection,
-    key: string,
-    { head, cause }: { head: Head; cause: RemovalCause | undefined },
+    { head, cause }: { readonly head: Head; readonly cause: RemovalCause | undefined },
   ): number {
-    dropEntries(collection, key, storedEntries(collection, key, head));
+    const { sql, catalog, log } = this.#parts;
+    this.#entries.drop(collection, key, this.#entriesOf(collection, head));
     const sequence = log.append({
       ...{ kind: ENTRY_KIND.delete, collection: collection.id, key, previous: head.seq },
       ...{ createdSequence: head.created_seq, createdAtMs: head.created_at },
@@ -140,126 +212,6 @@ export function createDocumentWriter({ sql, catalog, log }: CommitterParts): Doc
     collection.bytes -= head.bytes ?? 0;
     return sequence;
   }
-
-  function saveEntries(collection: LiveCollection, key: string, change: EntryChange): void {
-    collection.indexes.forEach((index, at) => {
-      const entry = change.entries[at];
-      if (entry === undefined) return;
-      const old = change.before[at];
-      if (old?.key.equals(entry.key) === true) return;
-      if (old !== undefined) sql(DELETE_ENTRY).run(index.row.id, old.key, key);
-      sql(INSERT_ENTRY).run(index.row.id, entry.key, key);
-      const isGuarded = index.row.is_unique === 1 && index.row.state !== 'failed';
-      if (isGuarded && !entry.isExempt) {
-        uniqueValues.push({ collection, index, value: entry.key, key });
-      }
-    });
-  }
-
-  return {
-    begin() {
-      uniqueValues = [];
-    },
-    put(operation) {
-      const { key, body } = operation;
-      const collection = collectionFor(operation.collection);
-      let head = headOf(collection, key);
-      if (head?.live === 1 && isExpired(head)) {
-        removeHead(collection, key, { head, cause: 'expired' });
-        head = headOf(collection, key);
-      }
-      const current = exists(head) ? head : undefined;
-      check(operation, current);
-      const version = (current?.version ?? 0) + 1;
-      const sequence = log.next();
-      const createdSequence = current?.created_seq ?? sequence;
-      const createdAtMs = current?.created_at ?? log.timestampMs();
-      const expiresAtMs = operation.expiresAtMs;
-      const before = current === undefined ? [] : storedEntries(collection, key, current);
-      log.append({
-        ...{ kind: ENTRY_KIND.put, collection: collection.id, key, version, body },
-        ...{ previous: head?.seq ?? 0, createdSequence, createdAtMs, expiresAtMs },
-      });
-      const expiry = expiresAtMs ?? null;
-      sql(SAVE_HEAD).run(collection.id, key, sequence, 1, createdSequence, expiry);
-      if (collection.indexes.length > 0) {
-        const state = {
-          ...{ version, seq: sequence, created_seq: createdSequence, created_at: createdAtMs },
-          ...{ ts: log.timestampMs(), expires_at: expiry },
-        };
-        saveEntries(collection, key, {
-          before,
-          entries: entriesFor(collection, key, body, state),
-        });
-      }
-      catalog.noteWrite(collection, key);
-      collection.documents += current === undefined ? 1 : 0;
-      collection.bytes += Buffer.byteLength(body) - (current?.bytes ?? 0);
-      collection.lastPutAtMs = log.timestampMs();
-      return {
-        ...{ collection: collection.name, key, kind: 'put', created: current === undefined },
-        ...{ existed: true, version, sequence, createdSequence, createdAtMs },
-      };
-    },
-    delete(operation) {
-      const { key } = operation;
-      const found = catalog.find(operation.collection);
-      const head = found && headOf(found, key);
-      const current = exists(head) ? head : undefined;
-      check(operation, current);
-      const isLive = found !== undefined && head?.live === 1;
-      // Of an expired document only the engine's own sweep leaves a trace of having done it.
-      const cause = current === undefined ? 'expired' : operation.cause;
-      const sequence = isLive ? removeHead(catalog.edit(found), key, { head, cause }) : 0;
-      return {
-        ...{ collection: operation.collection, key, kind: 'delete', created: false },
-        ...{ existed: current !== undefined, version: 0 },
-        sequence: current === undefined ? 0 : sequence,
-        createdSequence: head?.created_seq ?? 0,
-        createdAtMs: head?.created_at ?? 0,
-      };
-    },
-    require(collection, key, precondition) {
-      const found = catalog.find(collection);
-      const head = found && headOf(found, key);
-      check({ collection, key, precondition }, exists(head) ? head : undefined);
-    },
-    remove(name, key, cause) {
-      const collection = catalog.find(name);
-      const head = collection && headOf(collection, key);
-      if (collection === undefined || head?.live !== 1) return;
-      removeHead(catalog.edit(collection), key, { head, cause });
-    },
-    sequenceOf({ collection, key }) {
-      const found = catalog.find(collection);
-      const head = found && headOf(found, key);
-      return exists(head) ? head.seq : 0;
-    },
-    checkUnique() {
-      for (const { collection, index, value, key } of uniqueValues) {
-        const holders = sql(OTHER_HOLDERS).pluck().all(index.row.id, value, key);
-        for (const holder of holders.map(String)) {
-          const head = headOf(collection, holder);
-          if (exists(head)) throw uniqueViolation(collection.name, index.row.name, key);
-          if (head !== undefined) removeHead(collection, holder, { head, cause: 'expired' });
-        }
-      }
-      uniqueValues = [];
-    },
-  };
-}
-
-/** What an index entry can depend on besides the body. */
-interface EntryState extends Pick<
-  Head,
-  'seq' | 'created_seq' | 'expires_at' | 'version' | 'created_at'
-> {
-  readonly ts: number;
-}
-
-interface EntryChange {
-  readonly before: readonly IndexEntry[];
-  readonly entries: readonly IndexEntry[];
 }
 
 interface Checked {

@@ -1,4 +1,4 @@
-import type { Statement } from './database.ts';
+import type { Sql } from './database.ts';
 
 /** One entry to append; what is absent is 0, empty or null. */
 export interface NewEntry {
@@ -44,7 +44,7 @@ const INSERT = `INSERT INTO ver
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 /** Continues the log of a file. */
-export function createLogWriter(sql: (text: string) => Statement): LogWriter {
+export function createLogWriter(sql: Sql): LogWriter {
   const end = readEnd(sql);
   let { sequence, timestampMs } = end;
   let commitMs = timestampMs;
@@ -80,7 +80,7 @@ export function createLogWriter(sql: (text: string) => Statement): LogWriter {
 }
 
 /** The last entry of the log as the file has it; zeros for an empty log. */
-export function readEnd(sql: (text: string) => Statement): LogPosition {
+export function readEnd(sql: Sql): LogPosition {
   const row = sql('SELECT seq, ts FROM ver ORDER BY seq DESC LIMIT 1').get() as
     { readonly seq: number; readonly ts: number } | undefined;
   return { sequence: row?.seq ?? 0, timestampMs: row?.ts ?? 0 };

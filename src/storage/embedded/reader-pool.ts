@@ -25,9 +25,8 @@ export interface ReaderPool {
 
 interface Job {
   readonly message: ReadMessage;
-  readonly signal: AbortSignal | undefined;
   readonly settle: (reply: ReadReply) => void;
-  readonly reject: (error: unknown) => void;
+  readonly reject: (error: DomainError) => void;
 }
 
 interface Member {
@@ -43,42 +42,66 @@ const TASK_ID_MAX = 2 ** 31 - 1;
 
 /** Creates a pool of up to `size` threads. */
 export function createReaderPool(access: StoreAccess, size: number): ReaderPool {
-  const members = new Set<Member>();
-  const waiting: Job[] = [];
-  let lastId = 0;
-  let isClosed = false;
+  return new ThreadPool(access, size);
+}
 
-  function start(): Member {
-    const aborted = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    const settings: ReaderSettings = { ...access, aborted };
-    const worker = startWorker('reader-worker', settings);
-    const member: Member = { worker, aborted: new Int32Array(aborted), job: undefined };
-    worker.unref();
-    worker.on('message', (reply: ReadReply) => {
-      const { job } = member;
-      member.job = undefined;
-      worker.unref();
-      job?.settle(reply);
-      next();
-    });
-    const lose = (): void => {
-      members.delete(member);
-      member.job?.reject(gone());
-      member.job = undefined;
-      if (!isClosed) next();
-    };
-    worker.on('error', lose);
-    worker.on('exit', lose);
-    members.add(member);
-    return member;
+class ThreadPool implements ReaderPool {
+  readonly #access: StoreAccess;
+  readonly #size: number;
+  readonly #members = new Set<Member>();
+  readonly #waiting: Job[] = [];
+  #lastId = 0;
+  #isClosed = false;
+
+  constructor(access: StoreAccess, size: number) {
+    this.#access = access;
+    this.#size = size;
   }
 
-  function next(): void {
-    while (waiting.length > 0) {
-      const idle = [...members].find(({ job }) => job === undefined);
-      const member = idle ?? (members.size < size ? start() : undefined);
+  run<K extends ReadTask['kind']>(
+    task: Extract<ReadTask, { kind: K }>,
+    { nowMs, atSequence, signal }: PoolOptions,
+  ): Promise<ReadResults[K]> {
+    if (this.#isClosed) return Promise.reject(gone());
+    if (signal?.aborted === true) return Promise.reject(canceled());
+    if (this.#waiting.length >= WAITING_MAX) return Promise.reject(busy());
+    this.#lastId = (this.#lastId % TASK_ID_MAX) + 1;
+    const message: ReadMessage = { id: this.#lastId, nowMs, atSequence, task };
+    return new Promise<ReadResults[K]>((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#stop(job);
+      };
+      const job: Job = {
+        message,
+        settle: ({ result, refusal }) => {
+          signal?.removeEventListener('abort', onAbort);
+          if (refusal !== undefined) reject(toError(refusal));
+          // The thread answers a task of one kind with the result of that kind.
+          else resolve(result as ReadResults[K]);
+        },
+        reject: (error) => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#waiting.push(job);
+      this.#next();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const job of this.#waiting.splice(0)) job.reject(gone());
+    await Promise.all([...this.#members].map(({ worker }) => worker.terminate()));
+  }
+
+  #next(): void {
+    while (this.#waiting.length > 0) {
+      const idle = [...this.#members].find(({ job }) => job === undefined);
+      const member = idle ?? (this.#members.size < this.#size ? this.#start() : undefined);
       if (member === undefined) return;
-      const job = waiting.shift();
+      const job = this.#waiting.shift();
       if (job === undefined) return;
       member.job = job;
       // A pending read keeps the process alive, an idle thread does not.
@@ -87,60 +110,42 @@ export function createReaderPool(access: StoreAccess, size: number): ReaderPool 
     }
   }
 
-  function stop(job: Job): void {
-    const at = waiting.indexOf(job);
+  #start(): Member {
+    const aborted = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const settings: ReaderSettings = { ...this.#access, aborted };
+    const worker = startWorker('reader-worker', settings);
+    const member: Member = { worker, aborted: new Int32Array(aborted), job: undefined };
+    worker.unref();
+    worker.on('message', (reply: ReadReply) => {
+      const { job } = member;
+      member.job = undefined;
+      worker.unref();
+      job?.settle(reply);
+      this.#next();
+    });
+    const lose = (): void => {
+      this.#members.delete(member);
+      member.job?.reject(gone());
+      member.job = undefined;
+      if (!this.#isClosed) this.#next();
+    };
+    worker.on('error', lose);
+    worker.on('exit', lose);
+    this.#members.add(member);
+    return member;
+  }
+
+  /** Takes back a job that waits, or tells the thread that does it to stop. */
+  #stop(job: Job): void {
+    const at = this.#waiting.indexOf(job);
     if (at !== -1) {
-      waiting.splice(at, 1);
+      this.#waiting.splice(at, 1);
       job.reject(canceled());
       return;
     }
-    const member = [...members].find((one) => one.job === job);
+    const member = [...this.#members].find((one) => one.job === job);
     if (member !== undefined) Atomics.store(member.aborted, 0, job.message.id);
   }
-
-  function enqueue(job: Job): void {
-    waiting.push(job);
-    next();
-  }
-
-  return {
-    run<K extends ReadTask['kind']>(
-      task: Extract<ReadTask, { kind: K }>,
-      { nowMs, atSequence, signal }: PoolOptions,
-    ): Promise<ReadResults[K]> {
-      if (isClosed) return Promise.reject(gone());
-      if (signal?.aborted === true) return Promise.reject(canceled());
-      if (waiting.length >= WAITING_MAX) return Promise.reject(busy());
-      lastId = (lastId % TASK_ID_MAX) + 1;
-      const message: ReadMessage = { id: lastId, nowMs, atSequence, task };
-      return new Promise<ReadResults[K]>((resolve, reject) => {
-        const onAbort = (): void => {
-          stop(job);
-        };
-        const job: Job = {
-          message,
-          signal,
-          settle: ({ result, refusal }) => {
-            signal?.removeEventListener('abort', onAbort);
-            if (refusal !== undefined) reject(toError(refusal));
-            // The thread answers a task of one kind with the result of that kind.
-            else resolve(result as ReadResults[K]);
-          },
-          reject: (error) => {
-            signal?.removeEventListener('abort', onAbort);
-            reject(error instanceof Error ? error : gone());
-          },
-        };
-        signal?.addEventListener('abort', onAbort, { once: true });
-        enqueue(job);
-      });
-    },
-    async close() {
-      isClosed = true;
-      for (const job of waiting.splice(0)) job.reject(gone());
-      await Promise.all([...members].map(({ worker }) => worker.terminate()));
-    },
-  };
 }
 
 function canceled(): DomainError {

@@ -20,7 +20,7 @@ import type {
   Selection,
 } from '../query/query.ts';
 import { toSequence, type LogEntry, type Sequence, type StoredDocument } from '../types.ts';
-import { createStatements, type Connection } from './database.ts';
+import { createStatements, type Connection, type Sql } from './database.ts';
 import { readEnd } from './log-writer.ts';
 import { entryOf, type EntryRow } from './rows.ts';
 import { openView, type View, type ViewOptions } from './view.ts';
@@ -44,7 +44,7 @@ export interface Reader {
   explain(query: Query, control: ReadControl): QueryPlan;
   readLog(after: number, limit: number): readonly LogEntry[];
   sequenceAt(timestampMs: number): Sequence;
-  expired(limit: number, nowMs: number): readonly { collection: string; key: string }[];
+  expired(limit: number, nowMs: number): readonly Expired[];
 }
 
 const READ_LOG = `SELECT v.seq, v.ts, v.first, v.kind, c.name, v.key, v.version, v.previous,
@@ -57,102 +57,116 @@ const EXPIRED = `SELECT c.name AS collection, h.key, h.expires_at AS at
 
 /** Creates the reader of a connection. */
 export function createReader(database: Connection): Reader {
-  const sql = createStatements(database);
+  return new SnapshotReader(createStatements(database));
+}
 
-  function inSnapshot<T>(body: () => T): T {
-    sql('BEGIN').run();
-    try {
-      return body();
-    } finally {
-      sql('COMMIT').run();
-    }
+class SnapshotReader implements Reader {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
   }
 
-  function run<T>(
-    request: {
-      readonly selection: Selection;
-      readonly order?: Order;
-      readonly after?: string | undefined;
-      readonly wantsAll: boolean;
-    },
-    control: ReadControl,
-    execute: (candidates: Iterable<StoredDocument>, context: RunContext) => T,
-  ): T {
-    const { selection, order, after, wantsAll } = request;
-    const { collection } = selection;
-    return inSnapshot(() => {
-      const view = openView(sql, control);
-      const plan = planWithProbes(
-        {
-          ...{ selection, order, after, wantsAll },
-          indexes: view.indexes(collection),
-          unordered: [],
-          canScanByInsertion: view.canScanByInsertion,
-        },
-        (index, range) => view.hasEntry(collection, index, range),
-      );
-      return execute(
-        view.candidates(collection, plan),
-        contextOf(plan, view, { selection, control }),
-      );
+  get(
+    collection: string,
+    keys: readonly string[],
+    options: ViewOptions,
+  ): readonly (StoredDocument | undefined)[] {
+    return this.#inSnapshot(() => {
+      const view = openView(this.#sql, options);
+      return keys.map((key) => {
+        const found = view.lookup(collection, key);
+        const expiresAtMs = found?.expiresAtMs ?? Infinity;
+        return expiresAtMs <= view.nowMs ? undefined : found;
+      });
     });
   }
 
-  function query(asked: Query, control: ReadControl): { page: QueryPage; plan: Plan } {
-    const request = {
-      ...{ selection: asked, order: asked.order, after: asked.after, wantsAll: asked.total },
+  query(query: Query, control: ReadControl): QueryPage {
+    return this.#find(query, control).page;
+  }
+
+  aggregate(aggregation: Aggregation, control: ReadControl): AggregationResult {
+    return this.#run({ selection: aggregation, wantsAll: true }, control, (candidates, context) =>
+      executeAggregation(aggregation, candidates, context),
+    );
+  }
+
+  explain(query: Query, control: ReadControl): QueryPlan {
+    const { page, plan } = this.#find(query, control);
+    const { access, fieldsUsed, arrival, steps } = plan;
+    return {
+      access: access.kind,
+      index: access.kind === 'index' ? access.index : undefined,
+      indexFieldsUsed: fieldsUsed,
+      ordered: arrival === 'total',
+      ...{ steps, cost: page.cost },
     };
-    return run(request, control, (candidates, context) => ({
-      page: executeQuery(asked, candidates, context),
+  }
+
+  readLog(after: number, limit: number): readonly LogEntry[] {
+    return (this.#sql(READ_LOG).all(after, limit) as EntryRow[]).map(entryOf);
+  }
+
+  sequenceAt(timestampMs: number): Sequence {
+    const sql = this.#sql;
+    const find = (sequence: number): EntryTime | undefined =>
+      sql(AT_OR_BELOW).get(sequence) as EntryTime | undefined;
+    return this.#inSnapshot(() =>
+      toSequence(lastAtOrBefore(timestampMs, find, readEnd(sql).sequence)),
+    );
+  }
+
+  expired(limit: number, nowMs: number): readonly Expired[] {
+    const rows = this.#sql(EXPIRED).all(nowMs, limit) as (Expired & { readonly at: number })[];
+    return rows.toSorted((a, b) => a.at - b.at).map(({ collection, key }) => ({ collection, key }));
+  }
+
+  #find(query: Query, control: ReadControl): { readonly page: QueryPage; readonly plan: Plan } {
+    const { order, after, total: wantsAll } = query;
+    const request = { selection: query, order, after, wantsAll };
+    return this.#run(request, control, (candidates, context) => ({
+      page: executeQuery(query, candidates, context),
       plan: context.plan,
     }));
   }
 
-  return {
-    get: (collection, keys, options) =>
-      inSnapshot(() => {
-        const view = openView(sql, options);
-        return keys.map((key) => {
-          const found = view.lookup(collection, key);
-          const expiresAtMs = found?.expiresAtMs ?? Infinity;
-          return expiresAtMs <= view.nowMs ? undefined : found;
-        });
-      }),
-    query: (asked, control) => query(asked, control).page,
-    aggregate: (selection, control) =>
-      run({ selection, wantsAll: true }, control, (candidates, context) =>
-        executeAggregation(selection, candidates, context),
-      ),
-    explain(asked, control) {
-      const { page, plan } = query(asked, control);
-      const { access, fieldsUsed, arrival, steps } = plan;
-      return {
-        access: access.kind,
-        index: access.kind === 'index' ? access.index : undefined,
-        indexFieldsUsed: fieldsUsed,
-        ordered: arrival === 'total',
-        ...{ steps, cost: page.cost },
-      };
-    },
-    readLog: (after, limit) => (sql(READ_LOG).all(after, limit) as EntryRow[]).map(entryOf),
-    sequenceAt: (timestampMs) =>
-      inSnapshot(() =>
-        toSequence(
-          lastAtOrBefore(
-            timestampMs,
-            (sequence) => sql(AT_OR_BELOW).get(sequence) as EntryTime | undefined,
-            readEnd(sql).sequence,
-          ),
-        ),
-      ),
-    expired(limit, nowMs) {
-      const rows = sql(EXPIRED).all(nowMs, limit) as (Expired & { readonly at: number })[];
-      return rows
-        .toSorted((a, b) => a.at - b.at)
-        .map(({ collection, key }) => ({ collection, key }));
-    },
-  };
+  #run<T>(request: ReadRequest, control: ReadControl, execute: Execute<T>): T {
+    const { selection, order, after, wantsAll } = request;
+    const { collection } = selection;
+    return this.#inSnapshot(() => {
+      const view = openView(this.#sql, control);
+      const plan = planWithProbes(
+        {
+          ...{ selection, order, after, wantsAll, unordered: [] },
+          indexes: view.indexes(collection),
+          canScanByInsertion: view.canScanByInsertion,
+        },
+        (index, range) => view.hasEntry(collection, index, range),
+      );
+      const context = contextOf(plan, view, { selection, control });
+      return execute(view.candidates(collection, plan), context);
+    });
+  }
+
+  #inSnapshot<T>(body: () => T): T {
+    this.#sql('BEGIN').run();
+    try {
+      return body();
+    } finally {
+      this.#sql('COMMIT').run();
+    }
+  }
 }
+
+interface ReadRequest {
+  readonly selection: Selection;
+  readonly order?: Order;
+  readonly after?: string | undefined;
+  readonly wantsAll: boolean;
+}
+
+type Execute<T> = (candidates: Iterable<StoredDocument>, context: RunContext) => T;
 
 interface EntryTime {
   readonly seq: number;
@@ -193,7 +207,7 @@ function contextOf(
   const elapsedMs = (): number => control.monotonic() - startMs;
   return {
     plan,
-    lookup: view.lookup,
+    lookup: (collection, key) => view.lookup(collection, key),
     nowMs: view.nowMs,
     shouldStop: (): StopCause | undefined => {
       if (control.isAborted()) return 'aborted';

@@ -1,15 +1,13 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { DocumentReader, Transaction } from '../engine.ts';
-import type { CollectionSettings, StoredDocument } from '../types.ts';
-import type { Operation, SeenCollection, SeenDocument } from './protocol.ts';
+import type { StoredDocument } from '../types.ts';
+import type { CommitRequest, Operation, SeenCollection, SeenDocument } from './protocol.ts';
 
 /** A transaction being written down: what was read and what shall be done. */
 export interface Draft {
   readonly transaction: Transaction;
-  /** What must still be so when it commits. */
-  seen(): readonly SeenDocument[];
-  seenCollections(): readonly SeenCollection[];
-  operations(): readonly Operation[];
+  /** What must still be so when it commits, and what shall be done. */
+  work(): Pick<CommitRequest, 'seen' | 'seenCollections' | 'operations'>;
   /** Later writes are refused: the callback has returned. */
   seal(): void;
 }
@@ -65,10 +63,33 @@ export function createDraft(reader: DocumentReader): Draft {
     requireRevision(collection, revision) {
       collections.set(collection, { collection, revision: Number(revision) });
     },
-    createCollection(collection: string, settings: CollectionSettings) {
+    ...collectionWrites(add),
+  };
+
+  return {
+    transaction,
+    work() {
+      const finds = [...found].filter(([name]) => written.has(name) && !gotten.has(name));
+      const seen = [...gotten.values(), ...finds.map(([, document]) => document)];
+      return { seen, seenCollections: [...collections.values()], operations };
+    },
+    seal() {
+      isSealed = true;
+    },
+  };
+}
+
+type CollectionWrites = Pick<
+  Transaction,
+  'createCollection' | 'configureCollection' | 'dropCollection' | 'clearCollection'
+>;
+
+function collectionWrites(add: (operation: Operation) => void): CollectionWrites {
+  return {
+    createCollection(collection, settings) {
       add({ kind: 'createCollection', collection, settings });
     },
-    configureCollection(collection: string, settings: CollectionSettings) {
+    configureCollection(collection, settings) {
       add({ kind: 'configureCollection', collection, settings });
     },
     dropCollection(collection, cause) {
@@ -76,19 +97,6 @@ export function createDraft(reader: DocumentReader): Draft {
     },
     clearCollection(collection, cause) {
       add({ kind: 'clearCollection', collection, cause });
-    },
-  };
-
-  return {
-    transaction,
-    seen() {
-      const writtenFinds = [...found].filter(([name]) => written.has(name) && !gotten.has(name));
-      return [...gotten.values(), ...writtenFinds.map(([, seen]) => seen)];
-    },
-    seenCollections: () => [...collections.values()],
-    operations: () => operations,
-    seal() {
-      isSealed = true;
     },
   };
 }

@@ -5,7 +5,7 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { EncodedRange, Plan } from '../query/plan.ts';
 import type { IndexRecord, StoredDocument } from '../types.ts';
-import type { Statement } from './database.ts';
+import type { Sql } from './database.ts';
 import { readEnd } from './log-writer.ts';
 import { DOCUMENT_COLUMNS, documentOf, indexOf, type DocumentRow, type IndexRow } from './rows.ts';
 import { ENTRY_KIND } from './schema.ts';
@@ -28,9 +28,6 @@ export interface ViewOptions {
   readonly atSequence: number | undefined;
   readonly nowMs: number;
 }
-
-/** The text of a statement, compiled once. */
-export type Sql = (text: string) => Statement;
 
 /**
  * Opens a view; a read transaction must be open. SEQUENCE_IN_FUTURE when the sequence asked for is
@@ -91,7 +88,9 @@ function currentView(sql: Sql, at: { sequence: number; nowMs: number }): View {
   function rowsOf(id: number, collection: string, access: Plan['access']): Iterable<DocumentRow> {
     if (access.kind === 'keys') return getRows(id, access.keys);
     if (access.kind === 'scan') {
-      return access.by === 'key' ? scanKeys(sql, id, access) : walkInsertion(sql, id, access);
+      return access.by === 'key'
+        ? scanKeys(sql, { collection: id, mode: 'live' }, access)
+        : walkInsertion(sql, id, access);
     }
     const index = indexRows(collection).find(({ name }) => name === access.index);
     return index === undefined ? [] : walkIndex(sql, { collection: id, index: index.id }, access);
@@ -138,7 +137,7 @@ function pastView(sql: Sql, sequence: number): View {
     const heads =
       access.kind === 'keys'
         ? access.keys.map((key) => sql(GET_HEAD).pluck().get(id, key) as number | undefined)
-        : scanKeys(sql, id, access, 'history');
+        : scanKeys(sql, { collection: id, mode: 'history' }, access);
     for (const head of heads) {
       const seq = typeof head === 'object' ? head.seq : head;
       const row = seq === undefined ? undefined : versionAt(seq);

@@ -1,6 +1,6 @@
 import type { Access, EncodedRange, KeyRange } from '../query/plan.ts';
 import { DOCUMENT_COLUMNS, type DocumentRow } from './rows.ts';
-import type { Sql } from './view.ts';
+import type { Sql } from './database.ts';
 
 type AccessOf<K extends Access['kind']> = Extract<Access, { readonly kind: K }>;
 
@@ -12,9 +12,8 @@ const LIVE_SOURCE = 'head h CROSS JOIN ver v ON v.seq = h.seq';
  */
 export function* scanKeys(
   sql: Sql,
-  collection: number,
+  { collection, mode }: { readonly collection: number; readonly mode: 'live' | 'history' },
   { ranges, reverse }: Pick<AccessOf<'scan'>, 'ranges' | 'reverse'>,
-  mode: 'live' | 'history' = 'live',
 ): Iterable<DocumentRow> {
   const columns = mode === 'live' ? DOCUMENT_COLUMNS : 'h.key, h.seq';
   const source = mode === 'live' ? LIVE_SOURCE : 'head h';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { DomainError } from '../../errors/domain-error.ts';
 import { compileIndex, type IndexEncoder } from '../query/encode.ts';
 import type { CollectionSettings, IndexField, IndexSpec } from '../types.ts';
-import type { Statement } from './database.ts';
+import type { Sql } from './database.ts';
 import type { CollectionChange, WrittenKey } from './protocol.ts';
 import type { CollectionRow, IndexRow } from './rows.ts';
 
@@ -47,11 +47,7 @@ export interface WriterCatalog {
   all(): Iterable<LiveCollection>;
   /** The collection, about to be changed in place. */
   edit(collection: LiveCollection): LiveCollection;
-  create(
-    name: string,
-    settings: CollectionSettings,
-    at: { ms: number; sequence: number },
-  ): LiveCollection;
+  create(name: string, settings: CollectionSettings, at: CreationTime): LiveCollection;
   /** Ends the incarnation; its documents stay readable in the past. */
   drop(collection: LiveCollection, sequence: number): void;
   /** Goes on with an empty incarnation of the same identity. */
@@ -87,51 +83,161 @@ const SAVE_INDEX =
   'UPDATE idx SET state = ?, documents_done = ?, build_cursor = ?, failure = ? WHERE id = ?';
 
 /** Reads all live collections and keeps them in step with what the writer does. */
-export function createWriterCatalog(sql: (text: string) => Statement): WriterCatalog {
-  let live = loadCollections(sql);
-  let before: Map<string, LiveCollection | undefined> | undefined;
-  const changed = new Set<string>();
-  let written: WrittenKey[] = [];
-  let hasRetired = false;
+export function createWriterCatalog(sql: Sql): WriterCatalog {
+  return new StoredCatalog(sql);
+}
 
-  function touch(name: string): void {
-    changed.add(name);
-    if (before === undefined || before.has(name)) return;
-    const current = live.get(name);
-    before.set(name, current && { ...current });
+class StoredCatalog implements WriterCatalog {
+  readonly #sql: Sql;
+  readonly #changed = new Set<string>();
+  #live: Map<string, LiveCollection>;
+  #before: Map<string, LiveCollection | undefined> | undefined;
+  #written: WrittenKey[] = [];
+  #hasRetired = false;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+    this.#live = loadCollections(sql);
   }
 
-  function retire(collection: LiveCollection, sequence: number): void {
-    touch(collection.name);
+  find(name: string): LiveCollection | undefined {
+    return this.#live.get(name);
+  }
+
+  all(): Iterable<LiveCollection> {
+    return this.#live.values();
+  }
+
+  edit(collection: LiveCollection): LiveCollection {
+    this.#touch(collection.name);
+    return collection;
+  }
+
+  create(name: string, settings: CollectionSettings, at: CreationTime): LiveCollection {
+    const row = {
+      ...{ name, uid: randomUUID(), revision: 1, rules: settings.rules },
+      documents_max: settings.documentsMax ?? null,
+      ...{ created_at: at.ms, last_put_at: at.ms },
+    };
+    return this.#insert(row, at.sequence);
+  }
+
+  drop(collection: LiveCollection, sequence: number): void {
+    const sql = this.#sql;
+    this.#touch(collection.name);
     saveCollection(sql, collection);
     sql('UPDATE collection SET retired = ? WHERE id = ?').run(sequence, collection.id);
     sql('INSERT INTO retired_idx (id) SELECT id FROM idx WHERE collection = ?').run(collection.id);
     sql('DELETE FROM idx WHERE collection = ?').run(collection.id);
-    live.delete(collection.name);
-    hasRetired = true;
+    this.#live.delete(collection.name);
+    this.#hasRetired = true;
   }
 
-  function insert(
-    row: Omit<CollectionRow, 'id' | 'documents' | 'bytes'>,
-    born: number,
-  ): LiveCollection {
-    touch(row.name);
+  clear(collection: LiveCollection, sequence: number): LiveCollection {
+    this.drop(collection, sequence);
+    const next = this.#insert(rowOf(collection), sequence);
+    for (const { row } of collection.indexes) {
+      const { name, fields, is_unique: isUnique, created_at: createdAtMs } = row;
+      this.#insertIndex(next, { name, fields, isUnique, createdAtMs });
+    }
+    return next;
+  }
+
+  addIndex(collection: LiveCollection, spec: IndexSpec, nowMs: number): IndexRow {
+    if (collection.indexes.length >= INDEXES_MAX) throw tooManyIndexes(collection.name);
+    this.#touch(collection.name);
+    collection.revision += 1;
+    return this.#insertIndex(collection, {
+      name: spec.name,
+      fields: JSON.stringify(spec.fields),
+      isUnique: spec.unique ? 1 : 0,
+      createdAtMs: nowMs,
+    });
+  }
+
+  dropIndex(collection: LiveCollection, index: LiveIndex): void {
+    this.#touch(collection.name);
+    collection.revision += 1;
+    collection.indexes = collection.indexes.filter((other) => other !== index);
+    this.#sql('DELETE FROM idx WHERE id = ?').run(index.row.id);
+    this.#sql('INSERT INTO retired_idx (id) VALUES (?)').run(index.row.id);
+  }
+
+  saveIndex(collection: LiveCollection, row: IndexRow): void {
+    this.#touch(collection.name);
+    const { state, documents_done: done, build_cursor: cursor, failure, id } = row;
+    this.#sql(SAVE_INDEX).run(state, done, cursor, failure, id);
+    collection.indexes = collection.indexes.map((index) =>
+      index.row.id === id ? { ...index, row } : index,
+    );
+  }
+
+  begin(): void {
+    this.#before = new Map();
+  }
+
+  rollback(): void {
+    for (const [name, collection] of this.#before ?? []) {
+      if (collection === undefined) this.#live.delete(name);
+      else this.#live.set(name, collection);
+    }
+    this.#before = undefined;
+  }
+
+  save(): void {
+    this.#before = undefined;
+    for (const name of this.#changed) {
+      const collection = this.#live.get(name);
+      if (collection !== undefined) saveCollection(this.#sql, collection);
+    }
+  }
+
+  noteWrite(collection: LiveCollection, key: string): void {
+    this.#written.push({ collection: collection.name, key });
+  }
+
+  takeChanges(): CatalogChanges {
+    const changes: CatalogChanges = {
+      collections: [...this.#changed].map((name) => changeOf(name, this.#live.get(name))),
+      written: this.#hasRetired ? 'all' : this.#written,
+    };
+    this.#changed.clear();
+    this.#written = [];
+    this.#hasRetired = false;
+    return changes;
+  }
+
+  reload(): void {
+    for (const name of this.#live.keys()) this.#changed.add(name);
+    this.#live = loadCollections(this.#sql);
+    for (const name of this.#live.keys()) this.#changed.add(name);
+    this.#hasRetired = true;
+    this.#before = undefined;
+  }
+
+  #touch(name: string): void {
+    this.#changed.add(name);
+    if (this.#before === undefined || this.#before.has(name)) return;
+    const current = this.#live.get(name);
+    this.#before.set(name, current && { ...current });
+  }
+
+  #insert(row: Omit<CollectionRow, 'id' | 'documents' | 'bytes'>, born: number): LiveCollection {
+    this.#touch(row.name);
     const { name, uid, revision, documents_max, rules, created_at, last_put_at } = row;
-    const { lastInsertRowid } = sql(INSERT_COLLECTION).run(
+    const { lastInsertRowid } = this.#sql(INSERT_COLLECTION).run(
       ...[name, uid, revision, documents_max, rules, created_at, last_put_at, born],
     );
-    const collection = liveCollection(
-      { ...row, id: Number(lastInsertRowid), documents: 0, bytes: 0 },
-      [],
-    );
-    live.set(name, collection);
+    const id = Number(lastInsertRowid);
+    const collection = liveCollection({ ...row, id, documents: 0, bytes: 0 }, []);
+    this.#live.set(name, collection);
     return collection;
   }
 
-  function insertIndex(collection: LiveCollection, spec: NewIndex): IndexRow {
+  #insertIndex(collection: LiveCollection, spec: NewIndex): IndexRow {
     const { name, fields, isUnique, createdAtMs } = spec;
     const state = collection.documents === 0 ? 'ready' : 'building';
-    const { lastInsertRowid } = sql(INSERT_INDEX).run(
+    const { lastInsertRowid } = this.#sql(INSERT_INDEX).run(
       ...[collection.id, name, fields, isUnique, state, createdAtMs],
     );
     const row: IndexRow = {
@@ -143,96 +249,11 @@ export function createWriterCatalog(sql: (text: string) => Statement): WriterCat
     collection.indexes = [...collection.indexes, liveIndex(row)];
     return row;
   }
+}
 
-  return {
-    find: (name) => live.get(name),
-    all: () => live.values(),
-    edit(collection) {
-      touch(collection.name);
-      return collection;
-    },
-    create: (name, settings, at) =>
-      insert(
-        {
-          ...{ name, uid: randomUUID(), revision: 1, rules: settings.rules },
-          documents_max: settings.documentsMax ?? null,
-          ...{ created_at: at.ms, last_put_at: at.ms },
-        },
-        at.sequence,
-      ),
-    drop: retire,
-    clear(collection, sequence) {
-      retire(collection, sequence);
-      const next = insert(rowOf(collection), sequence);
-      for (const { row } of collection.indexes) {
-        const { name, fields, is_unique: isUnique, created_at: createdAtMs } = row;
-        insertIndex(next, { name, fields, isUnique, createdAtMs });
-      }
-      return next;
-    },
-    addIndex(collection, spec, nowMs) {
-      if (collection.indexes.length >= INDEXES_MAX) throw tooManyIndexes(collection.name);
-      touch(collection.name);
-      collection.revision += 1;
-      return insertIndex(collection, {
-        name: spec.name,
-        fields: JSON.stringify(spec.fields),
-        isUnique: spec.unique ? 1 : 0,
-        createdAtMs: nowMs,
-      });
-    },
-    dropIndex(collection, index) {
-      touch(collection.name);
-      collection.revision += 1;
-      collection.indexes = collection.indexes.filter((other) => other !== index);
-      sql('DELETE FROM idx WHERE id = ?').run(index.row.id);
-      sql('INSERT INTO retired_idx (id) VALUES (?)').run(index.row.id);
-    },
-    saveIndex(collection, row) {
-      touch(collection.name);
-      sql(SAVE_INDEX).run(row.state, row.documents_done, row.build_cursor, row.failure, row.id);
-      collection.indexes = collection.indexes.map((index) =>
-        index.row.id === row.id ? { ...index, row } : index,
-      );
-    },
-    begin() {
-      before = new Map();
-    },
-    rollback() {
-      for (const [name, collection] of before ?? []) {
-        if (collection === undefined) live.delete(name);
-        else live.set(name, collection);
-      }
-      before = undefined;
-    },
-    save() {
-      before = undefined;
-      for (const name of changed) {
-        const collection = live.get(name);
-        if (collection !== undefined) saveCollection(sql, collection);
-      }
-    },
-    noteWrite(collection, key) {
-      written.push({ collection: collection.name, key });
-    },
-    takeChanges() {
-      const changes: CatalogChanges = {
-        collections: [...changed].map((name) => changeOf(name, live.get(name))),
-        written: hasRetired ? 'all' : written,
-      };
-      changed.clear();
-      written = [];
-      hasRetired = false;
-      return changes;
-    },
-    reload() {
-      for (const name of live.keys()) changed.add(name);
-      live = loadCollections(sql);
-      for (const name of live.keys()) changed.add(name);
-      hasRetired = true;
-      before = undefined;
-    },
-  };
+interface CreationTime {
+  readonly ms: number;
+  readonly sequence: number;
 }
 
 interface NewIndex {
@@ -242,7 +263,7 @@ interface NewIndex {
   readonly createdAtMs: number;
 }
 
-function loadCollections(sql: (text: string) => Statement): Map<string, LiveCollection> {
+function loadCollections(sql: Sql): Map<string, LiveCollection> {
   const rows = sql(SELECT_COLLECTIONS).all() as CollectionRow[];
   const indexes = sql('SELECT * FROM idx WHERE collection = ? ORDER BY id');
   return new Map(
@@ -283,7 +304,7 @@ function changeOf(name: string, collection: LiveCollection | undefined): Collect
   };
 }
 
-function saveCollection(sql: (text: string) => Statement, collection: LiveCollection): void {
+function saveCollection(sql: Sql, collection: LiveCollection): void {
   const { revision, documentsMax, rules, documents, bytes, lastPutAtMs, id } = collection;
   sql(SAVE_COLLECTION).run(revision, documentsMax, rules, documents, bytes, lastPutAtMs, id);
 }

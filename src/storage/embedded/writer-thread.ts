@@ -18,7 +18,7 @@ import type { WriterSettings } from './writer-worker.ts';
 export interface WriterThread {
   /** Queues a transaction; it commits together with others that wait. */
   commit(request: CommitRequest): Promise<CommitOutcome>;
-  run(task: Exclude<WriterTask, { kind: 'commit' }>): Promise<WriterResult>;
+  run(task: WriterTask): Promise<WriterResult>;
   queuedBytes(): number;
   /** Ends the thread after everything queued is committed and flushed. */
   close(): Promise<void>;
@@ -31,7 +31,7 @@ export interface WriterThreadOptions {
   /** Called with every new state, before the promises of its commits resolve. */
   readonly onState: (state: WriterState) => void;
   /** Called when the thread ended without being asked to. */
-  readonly onFailure: (cause: unknown) => void;
+  readonly onFailure: () => void;
 }
 
 interface Waiting {
@@ -51,89 +51,108 @@ const RETRY_AFTER_MS = 200;
 
 /** Starts the writer thread. */
 export function startWriterThread(options: WriterThreadOptions): WriterThread {
-  const { clock, onState, onFailure } = options;
-  const worker: Worker = startWorker('writer-worker', options.settings);
-  const pending = new Map<number, (reply: WriterReply | undefined) => void>();
-  const exited = new Promise<void>((resolve) =>
-    worker.once('exit', () => {
-      resolve();
-    }),
-  );
-  let queue: Waiting[] = [];
-  let queuedBytes = 0;
-  let pumping: Promise<void> | undefined;
-  let isClosing = false;
-  let isGone = false;
-  let lastId = 0;
+  return new GroupingWriter(options);
+}
 
-  worker.on('message', (reply: WriterReply) => {
-    onState(reply.state);
-    pending.get(reply.id)?.(reply);
-    pending.delete(reply.id);
-  });
-  worker.on('error', (error) => {
-    fail(error);
-  });
-  worker.on('exit', () => {
-    fail(new Error('the writer thread ended'));
-  });
+class GroupingWriter implements WriterThread {
+  readonly #options: WriterThreadOptions;
+  readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  readonly #pending = new Map<number, (reply: WriterReply | undefined) => void>();
+  readonly #queue: Waiting[] = [];
+  #queuedBytes = 0;
+  #pumping: Promise<void> | undefined;
+  #isClosing = false;
+  #isGone = false;
+  #lastId = 0;
 
-  function fail(cause: unknown): void {
-    if (isGone) return;
-    isGone = true;
-    if (!isClosing) onFailure(cause);
-    for (const settle of pending.values()) settle(undefined);
-    pending.clear();
-    for (const waiting of takeAll()) waiting.reject(gone());
-  }
-
-  function takeAll(): readonly Waiting[] {
-    const all = queue;
-    queue = [];
-    queuedBytes = 0;
-    return all;
-  }
-
-  function send(task: WriterTask): Promise<WriterResult> {
-    return new Promise((resolve, reject) => {
-      if (isGone) {
-        reject(gone());
-        return;
-      }
-      const id = ++lastId;
-      pending.set(id, (reply) => {
-        if (reply === undefined) reject(gone());
-        else resolve(reply.result);
+  constructor(options: WriterThreadOptions) {
+    this.#options = options;
+    this.#worker = startWorker('writer-worker', options.settings);
+    this.#exited = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        resolve();
       });
-      const message: WriterMessage = { id, nowMs: clock.now(), task };
-      worker.postMessage(message);
+    });
+    this.#worker.on('message', (reply: WriterReply) => {
+      options.onState(reply.state);
+      this.#pending.get(reply.id)?.(reply);
+      this.#pending.delete(reply.id);
+    });
+    this.#worker.on('error', () => {
+      this.#fail();
+    });
+    this.#worker.on('exit', () => {
+      this.#fail();
     });
   }
 
-  /** The next group forms while this one is committed; an idle writer waits for nobody. */
-  async function pump(): Promise<void> {
-    while (queue.length > 0) await commitGroup(takeGroup());
-    pumping = undefined;
+  commit(request: CommitRequest): Promise<CommitOutcome> {
+    const bytes = sizeOf(request);
+    if (this.#isGone || this.#isClosing) return Promise.reject(gone());
+    const isFull = this.#queuedBytes > 0 && this.#queuedBytes + bytes > QUEUE_BYTES_MAX;
+    if (isFull) return Promise.reject(full());
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ request, bytes, resolve, reject });
+      this.#queuedBytes += bytes;
+      this.#pumping ??= this.#pump();
+    });
   }
 
-  function takeGroup(): readonly Waiting[] {
+  run(task: WriterTask): Promise<WriterResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#isGone) {
+        reject(gone());
+        return;
+      }
+      const id = ++this.#lastId;
+      this.#pending.set(id, (reply) => {
+        if (reply === undefined) reject(gone());
+        else resolve(reply.result);
+      });
+      const message: WriterMessage = { id, nowMs: this.#options.clock.now(), task };
+      this.#worker.postMessage(message);
+    });
+  }
+
+  queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isClosing) {
+      this.#isClosing = true;
+      await this.#pumping;
+      if (!this.#isGone) await this.run({ kind: 'close' });
+    }
+    await this.#exited;
+  }
+
+  /** The next group forms while this one is committed; an idle writer waits for nobody. */
+  async #pump(): Promise<void> {
+    while (this.#queue.length > 0) await this.#commitGroup(this.#takeGroup());
+    this.#pumping = undefined;
+  }
+
+  #takeGroup(): readonly Waiting[] {
     let operations = 0;
     let bytes = 0;
     let count = 0;
-    for (const { request, bytes: size } of queue) {
+    for (const { request, bytes: size } of this.#queue) {
       const isFull = operations >= GROUP_OPERATIONS_MAX || bytes >= GROUP_BYTES_MAX;
       if (count > 0 && isFull) break;
       operations += request.operations.length;
       bytes += size;
       count += 1;
     }
-    queuedBytes -= bytes;
-    return queue.splice(0, count);
+    this.#queuedBytes -= bytes;
+    return this.#queue.splice(0, count);
   }
 
-  async function commitGroup(group: readonly Waiting[]): Promise<void> {
+  async #commitGroup(group: readonly Waiting[]): Promise<void> {
     try {
-      const result = await send({ kind: 'commit', commits: group.map(({ request }) => request) });
+      const commits = group.map(({ request }) => request);
+      const result = await this.run({ kind: 'commit', commits });
       const outcomes = result.kind === 'committed' ? result.outcomes : [];
       group.forEach(({ resolve, reject }, at) => {
         const outcome = outcomes[at];
@@ -145,30 +164,15 @@ export function startWriterThread(options: WriterThreadOptions): WriterThread {
     }
   }
 
-  return {
-    commit(request) {
-      const bytes = sizeOf(request);
-      if (isGone || isClosing) return Promise.reject(gone());
-      if (queuedBytes > 0 && queuedBytes + bytes > QUEUE_BYTES_MAX) return Promise.reject(full());
-      return new Promise((resolve, reject) => {
-        queue.push({ request, bytes, resolve, reject });
-        queuedBytes += bytes;
-        pumping ??= pump();
-      });
-    },
-    run: send,
-    queuedBytes: () => queuedBytes,
-    async close() {
-      if (isClosing) {
-        await exited;
-        return;
-      }
-      isClosing = true;
-      await pumping;
-      if (!isGone) await send({ kind: 'close' });
-      await exited;
-    },
-  };
+  #fail(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    if (!this.#isClosing) this.#options.onFailure();
+    for (const settle of this.#pending.values()) settle(undefined);
+    this.#pending.clear();
+    for (const { reject } of this.#queue.splice(0)) reject(gone());
+    this.#queuedBytes = 0;
+  }
 }
 
 function sizeOf(request: CommitRequest): number {

@@ -3,10 +3,10 @@
  * a time; all transactions of a `commit` task share one SQLite transaction and one fsync.
  */
 import { DomainError } from '../../errors/domain-error.ts';
-import { createBackground } from './background.ts';
-import { createCommitter } from './commit.ts';
-import { createStatements, sqliteCode, type Connection } from './database.ts';
-import { createLogWriter } from './log-writer.ts';
+import { createBackground, type Background } from './background.ts';
+import { createCommitter, type Committer } from './commit.ts';
+import { createStatements, sqliteCode, type Connection, type Sql } from './database.ts';
+import { createLogWriter, type LogWriter } from './log-writer.ts';
 import type {
   CommitOutcome,
   CommitRequest,
@@ -15,7 +15,8 @@ import type {
   WriterTask,
 } from './protocol.ts';
 import { toRefusal } from './refusal.ts';
-import { createWriterCatalog } from './writer-catalog.ts';
+import type { IndexSpec } from '../types.ts';
+import { createWriterCatalog, type WriterCatalog } from './writer-catalog.ts';
 
 /** Does the tasks of the writer thread. Calls must not overlap. */
 export interface Writer {
@@ -31,126 +32,164 @@ export interface Writer {
 
 /** Creates the writer of an open, prepared file. `commits` counts commits right before each is visible. */
 export function createWriter(database: Connection, commits: Int32Array): Writer {
-  const sql = createStatements(database);
-  const catalog = createWriterCatalog(sql);
-  let log = createLogWriter(sql);
-  let committer = createCommitter({ sql, catalog, log });
-  let background = createBackground({ sql, catalog, log, committer });
-  let durableSequence = log.position().sequence;
-  let unflushed = false;
-  let fault: string | undefined;
-  let isFull: boolean | undefined;
+  return new FileWriter(database, commits);
+}
 
-  function setSynchronous(full: boolean): void {
-    if (isFull === full) return;
-    database.pragma(`synchronous = ${full ? 'FULL' : 'NORMAL'}`);
-    isFull = full;
+/** What is made anew after a failed commit. */
+interface LogTools {
+  readonly log: LogWriter;
+  readonly committer: Committer;
+  readonly background: Background;
+}
+
+class FileWriter implements Writer {
+  readonly #database: Connection;
+  readonly #commits: Int32Array;
+  readonly #sql: Sql;
+  readonly #catalog: WriterCatalog;
+  #tools: LogTools;
+  #durableSequence: number;
+  #isUnflushed = false;
+  #isFull: boolean | undefined;
+  #fault: string | undefined;
+
+  constructor(database: Connection, commits: Int32Array) {
+    this.#database = database;
+    this.#commits = commits;
+    this.#sql = createStatements(database);
+    this.#catalog = createWriterCatalog(this.#sql);
+    this.#tools = this.#createTools();
+    this.#durableSequence = this.#tools.log.position().sequence;
   }
 
-  /** Runs `body` in one SQLite transaction; on failure nothing of it stays, in memory neither. */
-  function inTransaction<T>(options: { full: boolean; nowMs: number }, body: () => T): T {
-    if (fault !== undefined) throw new DomainError('READ_ONLY', fault);
-    setSynchronous(options.full);
+  run(task: WriterTask, nowMs: number): WriterResult {
     try {
-      sql('BEGIN IMMEDIATE').run();
-      log.setTime(options.nowMs);
-      const result = body();
-      catalog.save();
-      Atomics.add(commits, 0, 1);
-      sql('COMMIT').run();
-      unflushed = !options.full;
-      if (options.full) durableSequence = log.position().sequence;
-      return result;
+      return this.#runTask(task, nowMs);
     } catch (error) {
-      recover(error);
-      throw error;
+      return { kind: 'refused', refusal: toRefusal(error) };
     }
   }
 
-  /** After a failed commit only the file knows what is true. */
-  function recover(error: unknown): void {
-    try {
-      if (database.inTransaction) database.exec('ROLLBACK');
-      catalog.reload();
-      log = createLogWriter(sql);
-      committer = createCommitter({ sql, catalog, log });
-      background = createBackground({ sql, catalog, log, committer });
-      // What cannot be read or written any more must not be written on.
-      const code = sqliteCode(error) ?? '';
-      if (/^SQLITE_(CORRUPT|IOERR|NOTADB)/.test(code)) fault = faultOf(code);
-    } catch {
-      fault = faultOf(sqliteCode(error) ?? 'an unknown error');
+  work(): boolean {
+    if (this.#fault !== undefined) return false;
+    const { log, background } = this.#tools;
+    return this.#inTransaction({ full: false, nowMs: log.nowMs() }, () => background.slice());
+  }
+
+  flush(): boolean {
+    if (!this.#isUnflushed || this.#fault !== undefined) return false;
+    const { log } = this.#tools;
+    this.#inTransaction({ full: true, nowMs: log.nowMs() }, () =>
+      this.#sql(`UPDATE meta SET value = ? WHERE name = 'flushed'`).run(log.position().sequence),
+    );
+    return true;
+  }
+
+  takeState(): WriterState {
+    const { sequence, timestampMs } = this.#tools.log.position();
+    return {
+      lastSequence: sequence,
+      lastTimestampMs: timestampMs,
+      durableSequence: this.#durableSequence,
+      commits: Atomics.load(this.#commits, 0),
+      ...this.#catalog.takeChanges(),
+      fault: this.#fault,
+    };
+  }
+
+  #createTools(): LogTools {
+    const sql = this.#sql;
+    const catalog = this.#catalog;
+    const log = createLogWriter(sql);
+    const committer = createCommitter({ sql, catalog, log });
+    return { log, committer, background: createBackground({ sql, catalog, log, committer }) };
+  }
+
+  #runTask(task: WriterTask, nowMs: number): WriterResult {
+    switch (task.kind) {
+      case 'commit':
+        return { kind: 'committed', outcomes: this.#commit(task.commits, nowMs) };
+      case 'createIndex':
+        return this.#createIndex(task.spec, nowMs);
+      case 'dropIndex':
+        return this.#dropIndex(task, nowMs);
+      case 'flush':
+      case 'close':
+        this.flush();
+        return { kind: 'done' };
     }
   }
 
-  function commit(group: readonly CommitRequest[], nowMs: number): readonly CommitOutcome[] {
+  #commit(group: readonly CommitRequest[], nowMs: number): readonly CommitOutcome[] {
     const full = group.some(({ durability }) => durability === 'sync');
+    const { committer } = this.#tools;
     try {
-      return inTransaction({ full, nowMs }, () => group.map((one) => committer.apply(one)));
+      return this.#inTransaction({ full, nowMs }, () => group.map((one) => committer.apply(one)));
     } catch (error) {
       const refusal = toRefusal(error);
       return group.map(() => ({ kind: 'refused', refusal }));
     }
   }
 
-  function runTask(task: WriterTask, nowMs: number): WriterResult {
-    switch (task.kind) {
-      case 'commit':
-        return { kind: 'committed', outcomes: commit(task.commits, nowMs) };
-      case 'createIndex': {
-        const { spec } = task;
-        return inTransaction({ full: true, nowMs }, () => {
-          const collection = catalog.find(spec.collection);
-          if (collection === undefined) throw collectionNotFound(spec.collection);
-          if (collection.indexes.some(({ row }) => row.name === spec.name)) throw indexExists(spec);
-          return { kind: 'index', index: catalog.addIndex(collection, spec, nowMs) };
-        });
-      }
-      case 'dropIndex':
-        return inTransaction({ full: true, nowMs }, () => {
-          const collection = catalog.find(task.collection);
-          const index = collection?.indexes.find(({ row }) => row.name === task.name);
-          if (collection === undefined || index === undefined) throw indexNotFound(task);
-          catalog.dropIndex(collection, index);
-          return { kind: 'done' };
-        });
-      case 'flush':
-      case 'close':
-        flush();
-        return { kind: 'done' };
+  #createIndex(spec: IndexSpec, nowMs: number): WriterResult {
+    return this.#inTransaction({ full: true, nowMs }, () => {
+      const collection = this.#catalog.find(spec.collection);
+      if (collection === undefined) throw collectionNotFound(spec.collection);
+      if (collection.indexes.some(({ row }) => row.name === spec.name)) throw indexExists(spec);
+      return { kind: 'index', index: this.#catalog.addIndex(collection, spec, nowMs) };
+    });
+  }
+
+  #dropIndex(target: { collection: string; name: string }, nowMs: number): WriterResult {
+    return this.#inTransaction({ full: true, nowMs }, () => {
+      const collection = this.#catalog.find(target.collection);
+      const index = collection?.indexes.find(({ row }) => row.name === target.name);
+      if (collection === undefined || index === undefined) throw indexNotFound(target);
+      this.#catalog.dropIndex(collection, index);
+      return { kind: 'done' };
+    });
+  }
+
+  /** Runs `body` in one SQLite transaction; on failure nothing of it stays, in memory neither. */
+  #inTransaction<T>(options: { full: boolean; nowMs: number }, body: () => T): T {
+    if (this.#fault !== undefined) throw new DomainError('READ_ONLY', this.#fault);
+    this.#setSynchronous(options.full);
+    try {
+      this.#sql('BEGIN IMMEDIATE').run();
+      this.#tools.log.setTime(options.nowMs);
+      const result = body();
+      this.#catalog.save();
+      Atomics.add(this.#commits, 0, 1);
+      this.#sql('COMMIT').run();
+      this.#isUnflushed = !options.full;
+      if (options.full) this.#durableSequence = this.#tools.log.position().sequence;
+      return result;
+    } catch (error) {
+      this.#recover(error);
+      throw error;
     }
   }
 
-  function flush(): boolean {
-    if (!unflushed || fault !== undefined) return false;
-    inTransaction({ full: true, nowMs: log.nowMs() }, () =>
-      sql(`UPDATE meta SET value = ? WHERE name = 'flushed'`).run(log.position().sequence),
-    );
-    return true;
+  /** May only change between transactions. */
+  #setSynchronous(full: boolean): void {
+    if (this.#isFull === full) return;
+    this.#database.pragma(`synchronous = ${full ? 'FULL' : 'NORMAL'}`);
+    this.#isFull = full;
   }
 
-  return {
-    run(task, nowMs) {
-      try {
-        return runTask(task, nowMs);
-      } catch (error) {
-        return { kind: 'refused', refusal: toRefusal(error) };
-      }
-    },
-    work() {
-      if (fault !== undefined) return false;
-      return inTransaction({ full: false, nowMs: log.nowMs() }, () => background.slice());
-    },
-    flush,
-    takeState: () => ({
-      lastSequence: log.position().sequence,
-      lastTimestampMs: log.position().timestampMs,
-      durableSequence,
-      commits: Atomics.load(commits, 0),
-      ...catalog.takeChanges(),
-      fault,
-    }),
-  };
+  /** After a failed commit only the file knows what is true. */
+  #recover(error: unknown): void {
+    const code = sqliteCode(error) ?? '';
+    try {
+      if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
+      this.#catalog.reload();
+      this.#tools = this.#createTools();
+      // What cannot be read or written any more must not be written on.
+      if (/^SQLITE_(CORRUPT|IOERR|NOTADB)/.test(code)) this.#fault = faultOf(code);
+    } catch {
+      this.#fault = faultOf(code === '' ? 'an unknown error' : code);
+    }
+  }
 }
 
 function faultOf(code: string): string {
