@@ -1,0 +1,26 @@
+/**
+ * Writes for ever and says what was acknowledged: one line per commit on standard output. Started by a
+ * test that kills it without warning.
+ */
+import { writeSync } from 'node:fs';
+
+import { systemClock } from '../../src/platform/clock.ts';
+import { openEmbeddedStore } from '../../src/storage/embedded/open.ts';
+
+const [directory = '', password] = process.argv.slice(2);
+const engine = await openEmbeddedStore({ directory, clock: systemClock, password });
+const start = (await engine.head()).sequence;
+
+async function write(client: number): Promise<void> {
+  for (let at = 0; ; at++) {
+    const key = `${start.toString()}-${client.toString()}-${at.toString()}`;
+    const durability = client % 2 === 0 ? 'sync' : 'async';
+    const { sequence } = await engine.transact({ durability }, (transaction) => {
+      transaction.put({ collection: 'things', key, body: JSON.stringify({ client, at }) });
+      transaction.put({ collection: 'twins', key, body: JSON.stringify({ client, at }) });
+    });
+    writeSync(1, `${key} ${sequence.toString()}\n`);
+  }
+}
+
+await Promise.all(Array.from({ length: 8 }, (_, client) => write(client)));

@@ -1,0 +1,160 @@
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+import { systemClock } from '../../../src/platform/clock.ts';
+import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
+import { put, read, reasonOf } from '../../contract/support.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
+
+const SECRET = 'a body nobody may read';
+const PASSWORD = 'correct horse battery staple';
+
+/** Makes a store with one document and returns its snapshot. */
+async function fill(directory: string, password: string | undefined): Promise<string> {
+  await using engine = await openEmbeddedStore({ directory, clock: systemClock, password });
+  await put(engine, 'a-secret-key', { text: SECRET });
+  return (await engine.snapshot(join(directory, 'snapshots'))).path;
+}
+
+async function reopen(directory: string, password: string | undefined): Promise<unknown> {
+  await using engine = await openEmbeddedStore({ directory, clock: systemClock, password });
+  return (await read(engine, 'a-secret-key'))?.body;
+}
+
+/** Names and times of everything in a directory, to prove that nothing was touched. */
+function listing(directory: string): readonly string[] {
+  return readdirSync(directory)
+    .filter((name) => name !== 'LOCK')
+    .map((name) => `${name} ${statSync(join(directory, name)).mtimeMs.toString()}`);
+}
+
+describe('an encrypted store', () => {
+  it('opens with its key and leaves no plaintext in any file', async () => {
+    using directory = createTemporaryDirectory();
+    const snapshot = await fill(directory.path, PASSWORD);
+    expect(await reopen(directory.path, PASSWORD)).toContain(SECRET);
+    const files = readdirSync(directory.path, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    expect(files).toContain(snapshot);
+    for (const file of files) {
+      const content = readFileSync(file, 'latin1');
+      expect(content).not.toContain(SECRET);
+      expect(content).not.toContain('a-secret-key');
+      if (!file.endsWith('LOCK')) expect(content).not.toContain('SQLite format 3');
+    }
+  });
+
+  it.each([
+    ['a wrong key', 'wrong'],
+    ['no key', undefined],
+  ])('is refused with %s, and nothing changes', async (_, password) => {
+    using directory = createTemporaryDirectory();
+    await fill(directory.path, PASSWORD);
+    const before = listing(directory.path);
+    expect(await reasonOf(reopen(directory.path, password))).toBe('ENGINE_UNAVAILABLE');
+    expect(listing(directory.path)).toEqual(before);
+    expect(await reopen(directory.path, PASSWORD)).toContain(SECRET);
+  });
+
+  it('opens by the copy of its keyring when the first is damaged', async () => {
+    using directory = createTemporaryDirectory();
+    await fill(directory.path, PASSWORD);
+    writeFileSync(join(directory.path, 'keyring.json'), '{"format":1');
+    expect(await reopen(directory.path, PASSWORD)).toContain(SECRET);
+    writeFileSync(join(directory.path, 'keyring.copy.json'), 'gone');
+    expect(await reasonOf(reopen(directory.path, PASSWORD))).toBe('CORRUPTION_DETECTED');
+  });
+
+  it('is refused when its keyring was weakened', async () => {
+    using directory = createTemporaryDirectory();
+    await fill(directory.path, PASSWORD);
+    for (const name of ['keyring.json', 'keyring.copy.json']) {
+      const file = join(directory.path, name);
+      writeFileSync(file, readFileSync(file, 'utf8').replace('"passes": 3', '"passes": 1'));
+    }
+    expect(await reasonOf(reopen(directory.path, PASSWORD))).toBe('ENGINE_UNAVAILABLE');
+  });
+
+  it('is refused when a page was changed on disk', async () => {
+    using directory = createTemporaryDirectory();
+    await fill(directory.path, PASSWORD);
+    const file = join(directory.path, 'moltendb.sqlite');
+    const bytes = readFileSync(file);
+    for (let page = 1; page * 4096 < bytes.length; page++) {
+      const at = page * 4096 + 100;
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+    }
+    writeFileSync(file, bytes);
+    expect(await reasonOf(reopen(directory.path, PASSWORD))).not.toBeUndefined();
+  });
+});
+
+describe('a cleartext store', () => {
+  it('is refused with a key, and no keyring is made', async () => {
+    using directory = createTemporaryDirectory();
+    await fill(directory.path, undefined);
+    expect(await reasonOf(reopen(directory.path, PASSWORD))).toBe('ENGINE_UNAVAILABLE');
+    expect(existsSync(join(directory.path, 'keyring.json'))).toBe(false);
+    expect(await reopen(directory.path, undefined)).toContain(SECRET);
+  });
+
+  it('is opened by one engine at a time', async () => {
+    using directory = createTemporaryDirectory();
+    const options = { directory: directory.path, clock: systemClock };
+    await using first = await openEmbeddedStore(options);
+    await expect(openEmbeddedStore(options)).rejects.toThrow(/open in another process/);
+    await first.close();
+    await (await openEmbeddedStore(options)).close();
+  });
+
+  it('belongs to its owner alone', async () => {
+    using directory = createTemporaryDirectory();
+    const place = join(directory.path, 'store');
+    await fill(place, undefined);
+    expect(statSync(place).mode & 0o777).toBe(0o700);
+    expect(statSync(join(place, 'moltendb.sqlite')).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe('a snapshot', () => {
+  it('is a store of its own, exact at its sequence, taken while writes go on', async () => {
+    using directory = createTemporaryDirectory();
+    await using engine = await openEmbeddedStore({
+      directory: join(directory.path, 'store'),
+      clock: systemClock,
+    });
+    const stop = new AbortController();
+    const writing = (async () => {
+      for (let at = 0; !stop.signal.aborted; at++) await put(engine, at.toString(), { at });
+    })();
+    await put(engine, 'first', {});
+    const target = join(directory.path, 'copy');
+    const snapshot = await engine.snapshot(target);
+    stop.abort();
+    await writing;
+    renameSync(snapshot.path, join(target, 'moltendb.sqlite'));
+    await using copy = await openEmbeddedStore({ directory: target, clock: systemClock });
+    expect((await copy.head()).sequence).toBe(snapshot.sequence);
+    expect(await read(copy, 'first')).toBeDefined();
+    const { documents } = (await copy.findCollection('things')) ?? { documents: 0 };
+    expect(BigInt(documents)).toBe(snapshot.sequence - 1n);
+  });
+
+  it('leaves nothing behind when it is canceled', async () => {
+    using directory = createTemporaryDirectory();
+    await using engine = await openEmbeddedStore({ directory: directory.path, clock: systemClock });
+    await put(engine, 'a', {});
+    const target = join(directory.path, 'snapshots');
+    expect(await reasonOf(engine.snapshot(target, AbortSignal.abort()))).toBe('CANCELED');
+    expect(existsSync(target) ? readdirSync(target) : []).toEqual([]);
+  });
+});
