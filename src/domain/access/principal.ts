@@ -1,4 +1,4 @@
-import type { ScopeSet } from './scope.ts';
+import { createScopeSet, type ScopeSet } from './scope.ts';
 
 /** Who calls, after authentication. */
 export interface Principal {
@@ -11,3 +11,15 @@ export interface Principal {
   /** When its token ends, in Unix milliseconds; Infinity when there is none. */
   readonly expiresAtMs: number;
 }
+
+/** A caller without a credential: may do what is public. */
+export const ANONYMOUS: Principal = {
+  ...{ kind: 'anonymous', subject: '', tokenId: '', expiresAtMs: Infinity },
+  scopes: createScopeSet([]),
+};
+
+/** The server itself: the sweep, migrations, start-up. Never made from a request. */
+export const SYSTEM: Principal = {
+  ...{ kind: 'system', subject: 'system', tokenId: '', expiresAtMs: Infinity },
+  scopes: createScopeSet(['*:*:*']),
+};
