@@ -5,20 +5,19 @@
  * hands it to the Dispatcher, which runs the same interceptors and the same service implementation. A
  * door knows bytes, headers and status codes; it knows nothing of rules.
  */
-import type { DescMethod, DescService, Message, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type {
+  DescMethod,
+  DescService,
+  Message,
+  MessageInitShape,
+  MessageShape,
+} from '@bufbuild/protobuf';
 
 import type { Principal } from '../domain/access/principal.ts';
 
 /** The door a call came through; a label of logs and metrics. */
 export type ProtocolName =
-  | 'connect'
-  | 'grpc'
-  | 'grpc-web'
-  | 'rest'
-  | 'compat'
-  | 'websocket'
-  | 'sse'
-  | 'internal';
+  'connect' | 'grpc' | 'grpc-web' | 'rest' | 'compat' | 'websocket' | 'sse' | 'internal';
 
 /** What a door tells about the caller. */
 export interface CallOrigin {
@@ -44,6 +43,17 @@ export interface Call {
   readonly principal: Principal;
   /** Aborts with `origin.signal` and with the deadline. */
   readonly signal: AbortSignal;
+}
+
+/** The same call by a known caller. Its signal is still made only when somebody asks for it. */
+export function withPrincipal(call: Call, principal: Principal): Call {
+  const { method, request, origin } = call;
+  return {
+    ...{ method, request, origin, principal },
+    get signal() {
+      return call.signal;
+    },
+  };
 }
 
 /** One message, or, for a server-streaming method, a stream of them. */

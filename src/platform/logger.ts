@@ -1,0 +1,56 @@
+import { pino, type DestinationStream } from 'pino';
+
+/** What is logged along with a message. Never a credential, a password or a document body. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Structured logging, one JSON object a line. */
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+/** The least severe level that is written. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** All levels, least severe first. */
+export const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
+
+/** Members that are never written, wherever they appear: a second lock, for nobody should log them. */
+const SECRET_NAMES = ['authorization', 'cookie', 'password', 'token', 'secret', 'apiKey'];
+
+/**
+ * Creates a logger. Writes to standard error unless a destination is given, so that standard output
+ * stays for what a command answers.
+ */
+export function createLogger({
+  level,
+  destination,
+}: {
+  readonly level: LogLevel;
+  readonly destination?: DestinationStream;
+}): Logger {
+  const paths = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+  const options = {
+    level,
+    base: null,
+    redact: { paths, censor: '[redacted]' },
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const log = pino(options, destination ?? pino.destination({ fd: 2, sync: true }));
+  return {
+    debug: (message, fields = {}) => {
+      log.debug(fields, message);
+    },
+    info: (message, fields = {}) => {
+      log.info(fields, message);
+    },
+    warn: (message, fields = {}) => {
+      log.warn(fields, message);
+    },
+    error: (message, fields = {}) => {
+      log.error(fields, message);
+    },
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * Connect, gRPC and gRPC-Web.
+ *
+ * Unary calls in the plain forms nearly every client uses (Connect JSON, Connect binary, gRPC, all
+ * uncompressed) take a lean path: read, decode, dispatch, encode, write. Everything else (streams,
+ * gRPC-Web, compression, GET) goes through Connect's own handlers, which dispatch in the same way, so
+ * that both answer alike.
+ */
+import type { DescMethod, Message } from '@bufbuild/protobuf';
+import {
+  createContextKey,
+  createContextValues,
+  createConnectRouter,
+  type ConnectRouter,
+  type HandlerContext,
+} from '@connectrpc/connect';
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
+
+import type { CallOrigin, ProtocolName } from '../call.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import {
+  createOrigin,
+  type Door,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from '../http/door.ts';
+import { toConnectError } from '../mapping/error.ts';
+import { createLeanUnary, type LeanUnary } from './lean-unary.ts';
+
+/** What the door needs. */
+export interface ConnectDoorOptions {
+  readonly dispatcher: Dispatcher;
+  /** Bytes of one message, decompressed. */
+  readonly maxBodyBytes: number;
+  /** Registers services that are not dispatched: health and reflection. */
+  readonly extras?: (router: ConnectRouter) => void;
+}
+
+const originKey = createContextKey<CallOrigin | undefined>(undefined);
+
+/** Creates the door of the three RPC protocols. */
+export function createConnectDoor(options: ConnectDoorOptions): Door {
+  const { dispatcher, maxBodyBytes } = options;
+  return (app) => {
+    const router = createConnectRouter({
+      readMaxBytes: maxBodyBytes,
+      acceptCompression: [compressionGzip],
+      jsonOptions: { ignoreUnknownFields: false },
+      // Deadlines are enforced by the interceptor of all protocols.
+      maxTimeoutMs: Number.MAX_SAFE_INTEGER,
+    });
+    for (const service of dispatcher.services) {
+      const methods = service.methods.map((method) => [method.localName, implement(method)]);
+      router.service(service, Object.fromEntries(methods) as never);
+    }
+    options.extras?.(router);
+    takeBodiesRaw(app);
+    for (const handler of router.handlers) {
+      const method = [...dispatcher.methods.values()].find((one) => one === handler.method);
+      const lean = method?.methodKind === 'unary' ? leanFor(method) : undefined;
+      app.all(handler.requestPath, async (request, reply) => {
+        if ((await lean?.(request, reply)) === true) return;
+        reply.hijack();
+        const origin = createOrigin(request, protocolOf(request));
+        const values = createContextValues().set(originKey, origin);
+        const { raw } = request;
+        const response = await handler(
+          universalRequestFromNodeRequest(raw, reply.raw, undefined, values),
+        );
+        copyHeaders(reply);
+        await universalResponseToNodeResponse(response, reply.raw).catch(() => {
+          // The caller has gone; there is nobody left to tell.
+          reply.raw.destroy();
+        });
+      });
+    }
+  };
+
+  function leanFor(method: DescMethod): LeanUnary {
+    return createLeanUnary({ dispatcher, method, maxBodyBytes });
+  }
+
+  function implement(method: DescMethod): unknown {
+    return method.methodKind === 'server_streaming'
+      ? (request: Message, context: HandlerContext) => stream(method, request, context)
+      : (request: Message, context: HandlerContext) => unary(method, request, context);
+  }
+
+  async function unary(
+    method: DescMethod,
+    request: Message,
+    context: HandlerContext,
+  ): Promise<unknown> {
+    try {
+      return await dispatcher.dispatch(method, request, originOf(context));
+    } catch (error) {
+      throw toConnectError(error);
+    }
+  }
+
+  async function* stream(
+    method: DescMethod,
+    request: Message,
+    context: HandlerContext,
+  ): AsyncIterable<unknown> {
+    try {
+      const result = await dispatcher.dispatch(method, request, originOf(context));
+      yield* result as AsyncIterable<unknown>;
+    } catch (error) {
+      throw toConnectError(error);
+    }
+  }
+}
+
+function originOf(context: HandlerContext): CallOrigin {
+  const origin = context.values.get(originKey);
+  if (origin === undefined) throw new Error('a call came without its origin');
+  return origin;
+}
+
+/** Every parser of this scope leaves the body on the socket for who reads it. */
+function takeBodiesRaw(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => {
+    done(null, undefined);
+  });
+}
+
+function protocolOf({ headers }: FastifyRequest): ProtocolName {
+  const type = headers['content-type'] ?? '';
+  if (type.startsWith('application/grpc-web')) return 'grpc-web';
+  return type.startsWith('application/grpc') ? 'grpc' : 'connect';
+}
+
+/** Headers set by hooks are kept by Fastify until it sends, which it does not here. */
+function copyHeaders(reply: FastifyReply): void {
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) reply.raw.setHeader(name, value);
+  }
+}

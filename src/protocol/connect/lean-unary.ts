@@ -1,0 +1,188 @@
+import {
+  fromBinary,
+  fromJsonString,
+  toBinary,
+  toJsonString,
+  type DescMessage,
+  type DescMethod,
+  type Message,
+} from '@bufbuild/protobuf';
+import { errorToJson } from '@connectrpc/connect/protocol-connect';
+import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { ProtocolName } from '../call.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
+import { readBody } from '../http/read-body.ts';
+import { toConnectError, toWireError } from '../mapping/error.ts';
+
+/** Answers a request when it is in a form the lean path knows; false when it is not, and untouched. */
+export type LeanUnary = (request: FastifyRequest, reply: FastifyReply) => Promise<boolean>;
+
+/** What one method needs. */
+export interface LeanUnaryOptions {
+  readonly dispatcher: Dispatcher;
+  readonly method: DescMethod;
+  readonly maxBodyBytes: number;
+}
+
+/** How a form of request is read and answered. */
+interface Form {
+  readonly protocol: ProtocolName;
+  decode(schema: DescMessage, body: Buffer): Message;
+  succeed(reply: FastifyReply, schema: DescMessage, message: Message): void;
+  fail(reply: FastifyReply, error: unknown): void;
+}
+
+/** Bytes before a gRPC message: a flag and its length. */
+const PREFIX_BYTES = 5;
+
+/** Creates the lean path of one method. */
+export function createLeanUnary({ dispatcher, method, maxBodyBytes }: LeanUnaryOptions): LeanUnary {
+  return async (request, reply) => {
+    const form = formOf(request);
+    if (form === undefined) return false;
+    reply.hijack();
+    try {
+      const room = form.protocol === 'grpc' ? PREFIX_BYTES : 0;
+      const body = await readBody(request.raw, maxBodyBytes + room);
+      const message = decode(form, method, body);
+      const origin = createOrigin(request, form.protocol);
+      const result = await dispatcher.dispatch(method, message, origin);
+      // A unary method answers with one message.
+      form.succeed(reply, method.output, result as Message);
+    } catch (error) {
+      form.fail(reply, error);
+    }
+    return true;
+  };
+}
+
+function decode(form: Form, method: DescMethod, body: Buffer): Message {
+  try {
+    return form.decode(method.input, body);
+  } catch (error) {
+    if (error instanceof DomainError) throw error;
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new DomainError(
+      'ARGUMENT_INVALID',
+      `the request is not a ${method.input.name}: ${problem}`,
+    );
+  }
+}
+
+function formOf({ method, headers }: FastifyRequest): Form | undefined {
+  if (method !== 'POST') return undefined;
+  switch (headers['content-type']) {
+    case 'application/json':
+      return isPlain(headers['content-encoding']) ? CONNECT_JSON : undefined;
+    case 'application/proto':
+      return isPlain(headers['content-encoding']) ? CONNECT_BINARY : undefined;
+    case 'application/grpc':
+    case 'application/grpc+proto':
+      return isPlain(headers['grpc-encoding']) ? GRPC : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function isPlain(encoding: string | readonly string[] | undefined): boolean {
+  return encoding === undefined || encoding === 'identity';
+}
+
+const CONNECT_JSON: Form = {
+  protocol: 'connect',
+  decode: (schema, body) => fromJsonString(schema, textOf(body)),
+  succeed(reply, schema, message) {
+    const body = Buffer.from(toJsonString(schema, message));
+    sendConnect(reply, { status: 200, type: 'application/json', body });
+  },
+  fail: failConnect,
+};
+
+const CONNECT_BINARY: Form = {
+  protocol: 'connect',
+  decode: (schema, body) => fromBinary(schema, body),
+  succeed(reply, schema, message) {
+    const body = toBinary(schema, message);
+    sendConnect(reply, { status: 200, type: 'application/proto', body });
+  },
+  fail: failConnect,
+};
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Text that is not UTF-8 is an error, not replacement characters. */
+function textOf(body: Buffer): string {
+  // An empty body stands for an empty message.
+  return body.length === 0 ? '{}' : utf8.decode(body);
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: Uint8Array;
+}
+
+function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void {
+  const headers = { ...reply.getHeaders(), 'content-type': type, 'content-length': body.length };
+  reply.raw.writeHead(status, headers as never);
+  reply.raw.end(body);
+}
+
+function failConnect(reply: FastifyReply, error: unknown): void {
+  const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
+  const status = toWireError(error).httpStatus;
+  sendConnect(reply, { status, type: 'application/json', body });
+}
+
+const GRPC_HEADERS = {
+  'content-type': 'application/grpc+proto',
+  'grpc-accept-encoding': 'identity',
+};
+
+const GRPC: Form = {
+  protocol: 'grpc',
+  decode: (schema, body) => fromBinary(schema, unwrap(body)),
+  succeed(reply, schema, message) {
+    const content = toBinary(schema, message);
+    const body = Buffer.allocUnsafe(PREFIX_BYTES + content.length);
+    body.writeUInt8(0, 0);
+    body.writeUInt32BE(content.length, 1);
+    body.set(content, PREFIX_BYTES);
+    const { raw } = reply;
+    raw.writeHead(200, { ...reply.getHeaders(), ...GRPC_HEADERS } as never);
+    raw.addTrailers({ 'grpc-status': '0' });
+    raw.end(body);
+  },
+  fail(reply, error) {
+    const trailers = new Headers();
+    setTrailerStatus(trailers, toConnectError(error));
+    // Without a message, the trailers are the headers.
+    const headers = { ...reply.getHeaders(), ...GRPC_HEADERS, ...Object.fromEntries(trailers) };
+    reply.raw.writeHead(200, headers as never);
+    reply.raw.end();
+  },
+};
+
+/** The one message of a unary call. */
+function unwrap(body: Buffer): Buffer {
+  if (body.length < PREFIX_BYTES)
+    throw new DomainError('ARGUMENT_INVALID', 'the message is missing');
+  if (body.readUInt8(0) !== 0) {
+    throw new DomainError(
+      'ARGUMENT_INVALID',
+      'the message is compressed, but names no grpc-encoding',
+    );
+  }
+  const length = body.readUInt32BE(1);
+  if (body.length !== PREFIX_BYTES + length) {
+    const found = String(body.length - PREFIX_BYTES);
+    throw new DomainError(
+      'ARGUMENT_INVALID',
+      `a unary call has one message of ${String(length)} bytes, but ${found} bytes came`,
+    );
+  }
+  return body.subarray(PREFIX_BYTES);
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto';
+
+import type { ServerResponse } from 'node:http';
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+
+import type { CallOrigin, ProtocolName } from '../call.ts';
+
+export type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What answers this request; set by the server before any door sees it. */
+    response: ServerResponse;
+  }
+}
+
+/** Registers the routes of one protocol. Each door gets a scope of its own for parsers and errors. */
+export type Door = (app: FastifyInstance) => void | Promise<void>;
+
+/** The header that names a request in logs and errors, in both directions. */
+export const REQUEST_ID_HEADER = 'x-request-id';
+
+const REQUEST_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
+
+/** The caller's own request id when it is well-formed, else a new one. */
+export function requestIdOf(offered: string | readonly string[] | undefined): string {
+  return typeof offered === 'string' && REQUEST_ID.test(offered) ? offered : randomUUID();
+}
+
+/** What a request tells about its caller. The signal aborts when the caller goes away. */
+export function createOrigin(request: FastifyRequest, protocol: ProtocolName): CallOrigin {
+  return new RequestOrigin(request, protocol);
+}
+
+class RequestOrigin implements CallOrigin {
+  readonly protocol: ProtocolName;
+  readonly requestId: string;
+  readonly #request: FastifyRequest;
+  #signal: AbortSignal | undefined;
+
+  constructor(request: FastifyRequest, protocol: ProtocolName) {
+    this.protocol = protocol;
+    this.requestId = request.id;
+    this.#request = request;
+  }
+
+  get address(): string {
+    return this.#request.ip;
+  }
+
+  get timeoutMs(): number | undefined {
+    return timeoutOf(this.#request, this.protocol);
+  }
+
+  /** Most calls end before anybody asks, so it is made on demand. */
+  get signal(): AbortSignal {
+    this.#signal ??= disconnectSignal(this.#request);
+    return this.#signal;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+}
+
+function disconnectSignal({ response }: FastifyRequest): AbortSignal {
+  const controller = new AbortController();
+  const look = (): void => {
+    if (!response.writableFinished) controller.abort();
+  };
+  if (response.destroyed) look();
+  else response.once('close', look);
+  return controller.signal;
+}
+
+const CONNECT_TIMEOUT = /^\d{1,10}$/;
+const GRPC_TIMEOUT = /^(\d{1,8})([HMSmun])$/;
+const GRPC_UNIT_MS: Readonly<Record<string, number>> = {
+  ...{ H: 3_600_000, M: 60_000, S: 1000 },
+  ...{ m: 1, u: 1 / 1000, n: 1 / 1_000_000 },
+};
+
+/** How long the caller waits, by the header of its protocol; malformed values are no bound. */
+function timeoutOf({ headers }: FastifyRequest, protocol: ProtocolName): number | undefined {
+  if (protocol === 'grpc' || protocol === 'grpc-web') {
+    const match = GRPC_TIMEOUT.exec(String(headers['grpc-timeout'] ?? ''));
+    const unit = GRPC_UNIT_MS[match?.[2] ?? ''];
+    return unit === undefined ? undefined : Number(match?.[1]) * unit;
+  }
+  const text = String(headers['connect-timeout-ms'] ?? headers['x-timeout-ms'] ?? '');
+  return CONNECT_TIMEOUT.test(text) ? Number(text) : undefined;
+}

@@ -1,0 +1,156 @@
+/**
+ * One cleartext port for HTTP/1.1 and HTTP/2: the first bytes of a connection tell which it speaks.
+ * HTTP/2 without TLS starts with a fixed preface (RFC 9113 section 3.4); nothing in HTTP/1.1 does.
+ */
+import {
+  createServer as createHttp1Server,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from 'node:http';
+import {
+  createSecureServer,
+  createServer as createHttp2Server,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+  type Settings,
+} from 'node:http2';
+import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
+
+/** Handles requests of either version. */
+export type RequestHandler = RequestListener;
+
+/** Bounds of connections, in milliseconds and bytes. */
+export interface ConnectionLimits {
+  /** Until the headers of a request, or the first bytes of a connection, are complete. */
+  readonly headersTimeoutMs: number;
+  /** Until a whole request is there. */
+  readonly requestTimeoutMs: number;
+  /** Between two requests of one connection. */
+  readonly keepAliveTimeoutMs: number;
+  readonly headerBytesMax: number;
+  /** Open connections in all. */
+  readonly connectionsMax: number;
+  /** Requests at once on one HTTP/2 connection. */
+  readonly streamsMax: number;
+}
+
+/** The limits of a server that was told nothing else. */
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 120_000,
+  keepAliveTimeoutMs: 72_000,
+  headerBytesMax: 32 * 1024,
+  connectionsMax: 10_000,
+  streamsMax: 256,
+};
+
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+
+/** A cleartext server for both versions, in the shape that Fastify drives. */
+export function createCleartextServer(handler: RequestHandler, limits: ConnectionLimits): Server {
+  const http1 = createHttp1Server(http1Options(limits), handler);
+  const http2 = createHttp2Server({ settings: http2Settings(limits) });
+  const server = createNetServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.setTimeout(limits.headersTimeoutMs, () => socket.destroy());
+    recognise(socket, Buffer.alloc(0), (isHttp2) => {
+      socket.setTimeout(0);
+      socket.removeAllListeners('timeout');
+      (isHttp2 ? http2 : http1).emit('connection', socket);
+    });
+  });
+  server.maxConnections = limits.connectionsMax;
+  // Node gives requests of HTTP/2 the same shape.
+  http2.on('request', handler as never);
+  return asHttpServer(server, {
+    http2,
+    closeIdle: () => {
+      http1.closeIdleConnections();
+    },
+  });
+}
+
+/** A TLS server for both versions, agreed by ALPN (RFC 7301). */
+export function createTlsServer(
+  handler: RequestHandler,
+  {
+    cert,
+    key,
+    limits,
+  }: { readonly cert: string; readonly key: string; readonly limits: ConnectionLimits },
+): Server {
+  const options: SecureServerOptions = {
+    ...{ ...http1Options(limits), cert, key, allowHTTP1: true, minVersion: 'TLSv1.2' },
+    settings: http2Settings(limits),
+  };
+  const server = createSecureServer(options, handler as never);
+  server.maxConnections = limits.connectionsMax;
+  server.on('tlsClientError', (_error: Error, socket: Socket) => {
+    socket.destroy();
+  });
+  return asHttpServer(server, { http2: server, closeIdle: () => undefined });
+}
+
+function http1Options(limits: ConnectionLimits): ServerOptions {
+  return {
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    maxHeaderSize: limits.headerBytesMax,
+  };
+}
+
+function http2Settings(limits: ConnectionLimits): Settings {
+  return { maxConcurrentStreams: limits.streamsMax, maxHeaderListSize: limits.headerBytesMax };
+}
+
+/** Reads until it is clear which version a connection speaks, and puts back what was read. */
+function recognise(socket: Socket, before: Buffer, decide: (isHttp2: boolean) => void): void {
+  socket.once('readable', () => {
+    const chunk: unknown = socket.read();
+    if (!Buffer.isBuffer(chunk)) {
+      if (!socket.destroyed && !socket.readableEnded) recognise(socket, before, decide);
+      return;
+    }
+    const bytes = Buffer.concat([before, chunk]);
+    const known = Math.min(bytes.length, PREFACE.length);
+    const mayBeHttp2 = bytes.subarray(0, known).equals(PREFACE.subarray(0, known));
+    if (mayBeHttp2 && known < PREFACE.length) {
+      recognise(socket, bytes, decide);
+      return;
+    }
+    socket.unshift(bytes);
+    decide(mayBeHttp2);
+  });
+}
+
+/** Gives a server the methods by which Fastify closes connections, for both versions. */
+function asHttpServer(
+  server: NetServer,
+  { http2, closeIdle }: { readonly http2: NodeJS.EventEmitter; readonly closeIdle: () => void },
+): Server {
+  const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  http2.on('session', (session: ServerHttp2Session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  const methods = {
+    setTimeout: () => server,
+    closeIdleConnections() {
+      closeIdle();
+      // A session told to close takes no new streams and ends with its last one.
+      for (const session of sessions) session.close();
+    },
+    closeAllConnections() {
+      for (const session of sessions) session.destroy();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+  return Object.assign(server, methods) as unknown as Server;
+}

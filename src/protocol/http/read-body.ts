@@ -1,0 +1,44 @@
+import type { Readable } from 'node:stream';
+
+import { DomainError } from '../../errors/domain-error.ts';
+
+/**
+ * Reads a whole request body. ARGUMENT_INVALID as soon as more than `maxBytes` have come, whatever the
+ * headers announced; CANCELED when the caller goes away first.
+ */
+export function readBody(stream: Readable, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    stream.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length <= maxBytes) {
+        chunks.push(chunk);
+        return;
+      }
+      stream.removeAllListeners('data');
+      // What still comes is thrown away, so that the answer can be sent.
+      stream.resume();
+      reject(bodyTooLarge(maxBytes));
+    });
+    stream.once('end', () => {
+      const [first] = chunks;
+      resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks));
+    });
+    const goAway = (): void => {
+      reject(new DomainError('CANCELED', 'the caller went away before its request was complete'));
+    };
+    stream.once('error', goAway);
+    stream.once('aborted', goAway);
+  });
+}
+
+/** The error for a body beyond its bound. */
+export function bodyTooLarge(maxBytes: number): DomainError {
+  const limit = maxBytes.toString();
+  return new DomainError(
+    'ARGUMENT_INVALID',
+    `the body is larger than ${limit} bytes; send less at once`,
+    { metadata: { limit } },
+  );
+}

@@ -1,0 +1,159 @@
+import cors from '@fastify/cors';
+import { fastify, type FastifyInstance } from 'fastify';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import { after } from '../../platform/timers.ts';
+import type { Logger } from '../../platform/logger.ts';
+import { toProblem } from '../mapping/error.ts';
+import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
+import {
+  CONNECTION_LIMITS,
+  createCleartextServer,
+  createTlsServer,
+  type ConnectionLimits,
+} from './one-port.ts';
+
+/** A certificate chain and its key, in PEM. */
+export interface TlsMaterial {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** How the one port behaves. */
+export interface HttpServerOptions {
+  readonly doors: readonly Door[];
+  /** Absent: cleartext. */
+  readonly tls?: TlsMaterial | undefined;
+  /** Bytes of a request body, counted as they are read. */
+  readonly maxBodyBytes: number;
+  /** Origins of browsers that may call, exactly as browsers send them. Empty: none. */
+  readonly corsOrigins: readonly string[];
+  readonly logger: Logger;
+  readonly limits?: ConnectionLimits;
+  /** How long calls may go on after `close` is called, in milliseconds. Default 5,000. */
+  readonly graceMs?: number;
+}
+
+/** Where a server listens. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The one port. */
+export interface HttpServer {
+  /** Port 0 chooses a free one. */
+  listen(host: string, port: number): Promise<ListenAddress>;
+  /** Refuses new calls, lets running ones end, then closes every connection. */
+  close(): Promise<void>;
+}
+
+const GRACE_MS = 5000;
+const PARAM_CHARS_MAX = 1024;
+const HSTS = 'max-age=31536000';
+
+/** Creates the server and lets every door register its routes. */
+export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const app = createApp(options);
+  app.decorateRequest('response');
+  app.addHook('onRequest', async (request, reply) => {
+    request.response = reply.raw;
+    reply.header(REQUEST_ID_HEADER, request.id);
+    reply.header('x-content-type-options', 'nosniff');
+    if (options.tls !== undefined) reply.header('strict-transport-security', HSTS);
+  });
+  if (options.corsOrigins.length > 0) await allowOrigins(app, options.corsOrigins);
+  app.setNotFoundHandler(async (request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const error = new DomainError(
+      'ROUTE_NOT_FOUND',
+      `there is no ${request.method} ${path}; see /docs for what there is`,
+      { metadata: { method: request.method, path } },
+    );
+    const problem = toProblem(error, request.id);
+    return await reply.code(problem.status).type('application/problem+json').send(problem);
+  });
+  app.setErrorHandler(async (error, request, reply) => {
+    const problem = toProblem(fromFastify(error, options), request.id);
+    return await reply.code(problem.status).type('application/problem+json').send(problem);
+  });
+  for (const door of options.doors) {
+    await app.register(async (scope) => {
+      await door(scope);
+    });
+  }
+  return {
+    async listen(host, port) {
+      await app.listen({ host, port });
+      const address = app.server.address();
+      return { host, port: typeof address === 'object' && address !== null ? address.port : port };
+    },
+    async close() {
+      const stop = after(options.graceMs ?? GRACE_MS, () => {
+        app.server.closeAllConnections();
+      });
+      await app.close();
+      stop();
+    },
+  };
+}
+
+function createApp({
+  tls,
+  maxBodyBytes,
+  limits = CONNECTION_LIMITS,
+}: HttpServerOptions): FastifyInstance {
+  return fastify({
+    bodyLimit: maxBodyBytes,
+    genReqId: ({ headers }) => requestIdOf(headers[REQUEST_ID_HEADER]),
+    logger: false,
+    forceCloseConnections: false,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: PARAM_CHARS_MAX, caseSensitive: true },
+    serverFactory: (handler) => {
+      // The handler takes requests of both versions, which Fastify's types cannot say.
+      const handle = handler;
+      return tls === undefined
+        ? createCleartextServer(handle, limits)
+        : createTlsServer(handle, { ...tls, limits });
+    },
+  });
+}
+
+/** CORS for exactly these origins; everything a browser client of any protocol needs. */
+async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
+  await app.register(cors, {
+    origin: origins.includes('*') ? '*' : [...origins],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    allowedHeaders: [
+      ...['authorization', 'content-type', 'if-match', 'if-none-match', REQUEST_ID_HEADER],
+      ...['connect-protocol-version', 'connect-timeout-ms', 'grpc-timeout', 'x-grpc-web'],
+      'x-user-agent',
+    ],
+    exposedHeaders: [
+      ...['etag', 'retry-after', REQUEST_ID_HEADER],
+      ...['grpc-status', 'grpc-message', 'grpc-status-details-bin'],
+    ],
+    maxAge: 7200,
+  });
+}
+
+const FASTIFY_ERRORS: Readonly<Record<string, string>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'the content type is not one this route takes',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'the body is empty; send a JSON object',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its content-length says',
+};
+
+/** What Fastify refuses by itself, in our words. */
+function fromFastify(error: unknown, { maxBodyBytes }: HttpServerOptions): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    const limit = maxBodyBytes.toString();
+    return new DomainError('ARGUMENT_INVALID', `the body is larger than ${limit} bytes`, {
+      metadata: { limit },
+    });
+  }
+  const message = FASTIFY_ERRORS[code];
+  return message === undefined ? error : new DomainError('ARGUMENT_INVALID', message);
+}

@@ -1,0 +1,172 @@
+/**
+ * The one table of errors: reason → code. Every protocol's status follows from it.
+ *
+ * A reason without a code does not compile. No other file names a code; `docs/reference/errors.md` has
+ * the same table in words.
+ */
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { codeToHttpStatus, codeToString } from '@connectrpc/connect/protocol-connect';
+
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from '../../../gen/google/rpc/error_details_pb.ts';
+import { DomainError, type FieldViolation } from '../../errors/domain-error.ts';
+import { REASONS, type Reason } from '../../errors/reason.ts';
+
+const CODES = {
+  ARGUMENT_INVALID: Code.InvalidArgument,
+  KEY_INVALID: Code.InvalidArgument,
+  FILTER_INVALID: Code.InvalidArgument,
+  PAGE_TOKEN_INVALID: Code.InvalidArgument,
+  PATCH_INVALID: Code.InvalidArgument,
+  SCHEMA_INVALID: Code.InvalidArgument,
+  SCHEMA_VIOLATION: Code.InvalidArgument,
+  DOCUMENT_TOO_LARGE: Code.InvalidArgument,
+  REQUEST_ID_REUSED: Code.InvalidArgument,
+  CREDENTIAL_MISSING: Code.Unauthenticated,
+  CREDENTIAL_INVALID: Code.Unauthenticated,
+  CREDENTIAL_EXPIRED: Code.Unauthenticated,
+  CREDENTIAL_REVOKED: Code.Unauthenticated,
+  SCOPE_MISSING: Code.PermissionDenied,
+  DOCUMENT_NOT_FOUND: Code.NotFound,
+  COLLECTION_NOT_FOUND: Code.NotFound,
+  INDEX_NOT_FOUND: Code.NotFound,
+  SNAPSHOT_NOT_FOUND: Code.NotFound,
+  ROUTE_NOT_FOUND: Code.NotFound,
+  DOCUMENT_EXISTS: Code.AlreadyExists,
+  COLLECTION_EXISTS: Code.AlreadyExists,
+  INDEX_EXISTS: Code.AlreadyExists,
+  UNIQUE_VIOLATION: Code.AlreadyExists,
+  VERSION_MISMATCH: Code.Aborted,
+  TRANSACTION_CONFLICT: Code.Aborted,
+  COLLECTION_NOT_EMPTY: Code.FailedPrecondition,
+  INDEX_NOT_READY: Code.FailedPrecondition,
+  READ_ONLY: Code.FailedPrecondition,
+  SEQUENCE_COMPACTED: Code.OutOfRange,
+  SEQUENCE_IN_FUTURE: Code.OutOfRange,
+  RATE_LIMITED: Code.ResourceExhausted,
+  QUOTA_EXCEEDED: Code.ResourceExhausted,
+  QUERY_LIMIT_EXCEEDED: Code.ResourceExhausted,
+  STORAGE_FULL: Code.ResourceExhausted,
+  WATCHER_TOO_SLOW: Code.ResourceExhausted,
+  DEADLINE_EXCEEDED: Code.DeadlineExceeded,
+  CANCELED: Code.Canceled,
+  ENGINE_UNAVAILABLE: Code.Unavailable,
+  RECOVERING: Code.Unavailable,
+  SHUTTING_DOWN: Code.Unavailable,
+  FEATURE_DISABLED: Code.Unimplemented,
+  CORRUPTION_DETECTED: Code.DataLoss,
+  INTERNAL: Code.Internal,
+} satisfies Record<Reason, Code>;
+
+/** The domain of every ErrorInfo. */
+export const ERROR_DOMAIN = 'moltendb.dev';
+
+/** What a client is told about a failure it could not have caused. */
+export const INTERNAL_MESSAGE = 'the server failed; tell its operator the request id';
+
+/** A failure in the words of the wire. */
+export interface WireError {
+  readonly reason: Reason;
+  readonly message: string;
+  /** Connect's name of the code, such as `not_found`. */
+  readonly code: string;
+  readonly httpStatus: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly violations: readonly FieldViolation[];
+  readonly retryAfterMs: number | undefined;
+}
+
+/** A failure as an `application/problem+json` document (RFC 9457). */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly reason: Reason;
+  readonly requestId: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly violations?: readonly FieldViolation[];
+  readonly retryAfterMs?: number;
+}
+
+/** Translates any error. What is not expected becomes INTERNAL and says nothing of its cause. */
+export function toWireError(error: unknown): WireError {
+  const known = error instanceof DomainError ? error : fromForeign(error);
+  const code = CODES[known.reason];
+  return {
+    reason: known.reason,
+    message: known.reason === 'INTERNAL' ? INTERNAL_MESSAGE : known.message,
+    code: codeToString(code),
+    httpStatus: codeToHttpStatus(code),
+    metadata: known.metadata,
+    violations: known.violations,
+    retryAfterMs: known.retryAfterMs,
+  };
+}
+
+/** The error Connect sends: one ErrorInfo, and BadRequest and RetryInfo where they say something. */
+export function toConnectError(error: unknown): ConnectError {
+  const { reason, message, metadata, violations, retryAfterMs } = toWireError(error);
+  const connectError = new ConnectError(message, CODES[reason]);
+  const info = create(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata: { ...metadata } });
+  connectError.details.push({ desc: ErrorInfoSchema, value: info });
+  if (violations.length > 0) {
+    const fieldViolations = violations.map(({ field, description }) => ({ field, description }));
+    const value = create(BadRequestSchema, { fieldViolations });
+    connectError.details.push({ desc: BadRequestSchema, value });
+  }
+  if (retryAfterMs !== undefined) {
+    const retryDelay = {
+      seconds: BigInt(Math.floor(retryAfterMs / 1000)),
+      nanos: (retryAfterMs % 1000) * 1_000_000,
+    };
+    const value = create(RetryInfoSchema, { retryDelay });
+    connectError.details.push({ desc: RetryInfoSchema, value });
+  }
+  return connectError;
+}
+
+/** The problem document of an error, for native REST. */
+export function toProblem(error: unknown, requestId: string): Problem {
+  const { reason, message, code, httpStatus, metadata, violations, retryAfterMs } =
+    toWireError(error);
+  return {
+    type: `https://${ERROR_DOMAIN}/errors/${reason}`,
+    title: code.replaceAll('_', ' '),
+    status: httpStatus,
+    ...{ detail: message, reason, requestId },
+    ...(Object.keys(metadata).length > 0 ? { metadata } : {}),
+    ...(violations.length > 0 ? { violations } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
+}
+
+/** Errors that Connect itself raises while it reads a request, in our words. */
+function fromForeign(error: unknown): DomainError {
+  if (!(error instanceof ConnectError)) return internal(error);
+  const info = error.findDetails(ErrorInfoSchema)[0];
+  const reason = REASONS.find((one) => one === info?.reason) ?? OWN_REASONS[error.code];
+  if (reason === undefined) return internal(error);
+  return new DomainError(reason, error.rawMessage, {
+    metadata: info?.metadata ?? {},
+    cause: error,
+  });
+}
+
+const OWN_REASONS: Partial<Record<Code, Reason>> = {
+  [Code.InvalidArgument]: 'ARGUMENT_INVALID',
+  [Code.ResourceExhausted]: 'ARGUMENT_INVALID',
+  [Code.DeadlineExceeded]: 'DEADLINE_EXCEEDED',
+  [Code.Canceled]: 'CANCELED',
+  [Code.Aborted]: 'CANCELED',
+  [Code.Unavailable]: 'SHUTTING_DOWN',
+  [Code.Unimplemented]: 'ROUTE_NOT_FOUND',
+};
+
+function internal(cause: unknown): DomainError {
+  return new DomainError('INTERNAL', INTERNAL_MESSAGE, { cause });
+}
