@@ -67,7 +67,11 @@ export type RemovalCause = 'expired' | 'evicted';
  */
 export type KeyAccess =
   | { readonly kind: 'all' }
-  | { readonly kind: 'some'; readonly keys: readonly string[]; readonly prefixes: readonly string[] };
+  | {
+      readonly kind: 'some';
+      readonly keys: readonly string[];
+      readonly prefixes: readonly string[];
+    };
 
 /** The access that grants every key. */
 export const ALL_KEYS: KeyAccess = { kind: 'all' };
@@ -139,7 +143,13 @@ export interface LogEntry {
   readonly timestampMs: number;
   /** The first sequence of the commit this entry belongs to. */
   readonly commit: Sequence;
-  readonly kind: 'put' | 'delete' | 'createCollection' | 'configureCollection' | 'dropCollection' | 'clearCollection';
+  readonly kind:
+    | 'put'
+    | 'delete'
+    | 'createCollection'
+    | 'configureCollection'
+    | 'dropCollection'
+    | 'clearCollection';
   readonly collection: string;
   /** The document's key; empty for entries about a collection. */
   readonly key: string;

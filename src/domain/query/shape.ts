@@ -48,20 +48,27 @@ export function wantWhole(
 export function wantMatching(
   value: unknown,
   field: string,
-  { pattern, wanted }: { readonly pattern: RegExp; readonly wanted: string },
+  { pattern, wanted }: NamePattern,
 ): string {
   if (typeof value === 'string' && pattern.test(value)) return value;
   throw refuse('ARGUMENT_INVALID', field, `is ${nameOf(value)}; wants ${wanted}`);
 }
 
+/** What a name must look like. */
+export interface NamePattern {
+  readonly pattern: RegExp;
+  /** Ends the sentence «wants …». */
+  readonly wanted: string;
+}
+
 /** The name of a collection of users: those of the system start with `$` and cannot be named. */
-export const COLLECTION_NAME = {
+export const COLLECTION_NAME: NamePattern = {
   pattern: /^[A-Za-z0-9_-]{1,64}$/,
   wanted: 'the name of a collection: 1 to 64 of A-Z, a-z, 0-9, "_" and "-"',
-} as const;
+};
 
 /** The key of a document. */
-export const DOCUMENT_KEY = {
+export const DOCUMENT_KEY: NamePattern = {
   pattern: /^[A-Za-z0-9_.-]{1,256}$/,
   wanted: 'a key: 1 to 256 of A-Z, a-z, 0-9, "_", "." and "-"',
-} as const;
+};

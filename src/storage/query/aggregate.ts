@@ -7,7 +7,7 @@ import { createMetric, type MetricState } from './metric.ts';
 import type { Aggregation, AggregationGroup } from './query.ts';
 
 /** The most text that group values and distinct values of one aggregation may hold, in UTF-16 units. */
-export const HELD_UNITS_MAX = 16 * 1024 * 1024;
+export const HELD_UNITS_MAX: number = 16 * 1024 * 1024;
 
 /** Groups documents and keeps figures. */
 export interface Grouping {

@@ -1,3 +1,4 @@
+import type { StoredDocument } from '../../../src/storage/types.ts';
 import { collectionOf } from './memory-engine.ts';
 
 /** Six laptops with their memory and display, small enough to count by hand. */
@@ -21,7 +22,7 @@ const laptop = (
   tags: more.tags,
 });
 
-export const LAPTOPS = collectionOf('laptops', {
+export const LAPTOPS: readonly StoredDocument[] = collectionOf('laptops', {
   lp1: laptop(['ThinkPad X1', 'Lenovo'], 1499, {
     ...{ stocked: true, memory: 'mem2', display: 'dsp2', cores: 12, cpu: 'Intel' },
     tags: ['business'],
@@ -48,7 +49,7 @@ export const LAPTOPS = collectionOf('laptops', {
   }),
 });
 
-export const PARTS = [
+export const PARTS: readonly StoredDocument[] = [
   ...collectionOf('memory', {
     mem1: { capacity_gb: 8, upgradeable: false },
     mem2: { capacity_gb: 16, upgradeable: false },

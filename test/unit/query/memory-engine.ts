@@ -39,7 +39,7 @@ import {
   type StoredDocument,
 } from '../../../src/storage/types.ts';
 
-export const NOW_MS = Date.UTC(2026, 0, 31);
+export const NOW_MS: number = Date.UTC(2026, 0, 31);
 
 /** A stored document with a body; documents made one after the other get rising sequences. */
 export function storedDocument(

@@ -1,0 +1,77 @@
+import { argon2id, hash, needsRehash, verify } from 'argon2';
+
+import { DomainError } from '../../errors/domain-error.ts';
+
+/** Hashes and checks passwords with Argon2id (RFC 9106). */
+export interface Passwords {
+  hash(password: string): Promise<string>;
+  /**
+   * Reports whether the password belongs to the hash. Without a hash it does the same work and says no,
+   * so that an unknown user takes as long as a wrong password.
+   */
+  verify(hash: string | undefined, password: string): Promise<boolean>;
+  /** The hash was made with weaker parameters than today's. */
+  isOutdated(hash: string): boolean;
+}
+
+/** The cost of a hash: memory in KiB, passes, lanes. */
+export interface PasswordCost {
+  readonly memoryKibibytes: number;
+  readonly passes: number;
+  readonly lanes: number;
+}
+
+/** The second of OWASP's equivalent settings: 19 MiB, 2 passes, 1 lane. */
+export const PASSWORD_COST: PasswordCost = { memoryKibibytes: 19_456, passes: 2, lanes: 1 };
+
+/** Hashes computed at once: each takes a core and its memory for tens of milliseconds. */
+const RUNNING_MAX = 2;
+/** Hashes that may wait; more are refused, so that a flood of logins cannot fill the memory. */
+const WAITING_MAX = 64;
+const RETRY_AFTER_MS = 1000;
+
+/** Creates the hasher of a process. RATE_LIMITED when too many hashes wait. */
+export function createPasswords(cost: PasswordCost = PASSWORD_COST): Passwords {
+  const options = {
+    type: argon2id,
+    memoryCost: cost.memoryKibibytes,
+    timeCost: cost.passes,
+    parallelism: cost.lanes,
+  } as const;
+  const limit = createLimit();
+  const decoy = hash('the password of nobody', options);
+  return {
+    hash: (password) => limit(() => hash(password, options)),
+    verify: (known, password) =>
+      limit(async () => {
+        const matches = await verify(known ?? (await decoy), password);
+        return matches && known !== undefined;
+      }),
+    isOutdated: (known) => needsRehash(known, options),
+  };
+}
+
+/** Runs a few tasks at a time, in the order they came. */
+function createLimit(): <T>(task: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (task) => {
+    if (running >= RUNNING_MAX) {
+      if (waiting.length >= WAITING_MAX) throw tooMany();
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+    running += 1;
+    try {
+      return await task();
+    } finally {
+      running -= 1;
+      waiting.shift()?.();
+    }
+  };
+}
+
+function tooMany(): DomainError {
+  return new DomainError('RATE_LIMITED', 'too many logins at once; try again in a second', {
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+}

@@ -1,0 +1,42 @@
+import type { Authenticator } from '../../domain/access/access.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/logger.ts';
+import type { Metrics } from '../../platform/metrics.ts';
+import type { CallInterceptor } from '../call.ts';
+import { createAuthenticate } from './authenticate.ts';
+import { createAuthorize } from './authorize.ts';
+import { deadline } from './deadline.ts';
+import { createErrors } from './errors.ts';
+import { createLogging } from './logging.ts';
+import { createCallMetrics } from './metrics.ts';
+import { createAddressRateLimit } from './rate-limit.ts';
+import { createValidate } from './validate.ts';
+
+/** What the interceptors need. */
+export interface InterceptorParts {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly authenticator: Authenticator;
+  /** Calls of one address per window; 0 requests: no bound. */
+  readonly rateLimit: { readonly requests: number; readonly windowMs: number };
+}
+
+/**
+ * Every interceptor, outermost first. Whoever logs sees what all others answer; errors are translated
+ * before they are counted; nothing is verified for an address over its limit; a broken credential is
+ * refused before its request is looked at.
+ */
+export function createInterceptors(parts: InterceptorParts): readonly CallInterceptor[] {
+  const { logger, metrics, clock, authenticator, rateLimit } = parts;
+  return [
+    createLogging({ logger, clock }),
+    createCallMetrics({ metrics, clock }),
+    createErrors(logger),
+    deadline,
+    createAddressRateLimit({ clock, ...rateLimit }),
+    createAuthenticate(authenticator),
+    createValidate(),
+    createAuthorize(),
+  ];
+}
