@@ -6,7 +6,16 @@
  */
 
 /** Folders of the domain; each may import those before it. */
-const DOMAIN_ORDER = ['access', 'query', 'quota', 'collections', 'documents', 'watch', 'snapshots'];
+const DOMAIN_ORDER = [
+  'access',
+  'query',
+  'quota',
+  'collections',
+  'documents',
+  'watch',
+  'snapshots',
+  'node',
+];
 
 /** The port: the interface of storage and the query model that every engine and the domain share. */
 const PORT = '^src/storage/((engine|types|codec)\\.ts$|query/)';

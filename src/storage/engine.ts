@@ -56,6 +56,8 @@ export interface PutRequest {
   readonly body: string;
   readonly expiresAtMs?: number | undefined;
   readonly precondition?: Precondition | undefined;
+  /** The put changes a document in part: it does not move `lastPutAtMs` of its collection. */
+  readonly isUpdate?: boolean | undefined;
 }
 
 /** What a delete asks for. A missing document is not an error unless a precondition says so. */
@@ -63,6 +65,7 @@ export interface DeleteRequest {
   readonly collection: string;
   readonly key: string;
   readonly precondition?: Precondition | undefined;
+  /** `expired` deletes only what has expired: a document that lives again meanwhile stays. */
   readonly cause?: RemovalCause | undefined;
 }
 
@@ -77,8 +80,11 @@ export interface Transaction extends DocumentReader {
   delete(request: DeleteRequest): void;
   /** Requires something of a document without writing it. */
   require(collection: string, key: string, precondition: Precondition): void;
-  /** Requires that the collection is still at this revision (0: does not exist); else runs again. */
-  requireRevision(collection: string, revision: bigint): void;
+  /**
+   * Requires that the collection is still at this revision (0: does not exist) and, when `lastPutAtMs`
+   * is given, that nothing was put into it since; else runs again.
+   */
+  requireRevision(collection: string, revision: bigint, lastPutAtMs?: number): void;
   /** Creates the collection; an existing one is kept as it is. */
   createCollection(collection: string, settings: CollectionSettings): void;
   configureCollection(collection: string, settings: CollectionSettings): void;

@@ -106,7 +106,7 @@ export interface CollectionRecord {
   /** Sum of the body sizes of those documents, in bytes of UTF-8. */
   readonly bytes: number;
   readonly createdAtMs: number;
-  /** When a document was last put; creation time before the first. Unix milliseconds. */
+  /** When a document was last put whole; creation time before the first. Unix milliseconds. */
   readonly lastPutAtMs: number;
 }
 

@@ -15,7 +15,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/query.proto.
  */
 export const file_molten_v1_query: GenFile = /*@__PURE__*/
-  fileDesc("ChVtb2x0ZW4vdjEvcXVlcnkucHJvdG8SCW1vbHRlbi52MSLhAQoFUXVlcnkSJgoFd2hlcmUYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiwKBHNvcnQYAiADKAsyFC5tb2x0ZW4udjEuU29ydEZpZWxkQgi6SAWSAQIQEBIZCgZmaWVsZHMYAyADKAlCCbpIBpIBAxCAAhIiCg9leGNsdWRlZF9maWVsZHMYBCADKAlCCbpIBpIBAxCAAhIoCgVqb2lucxgFIAMoCzIPLm1vbHRlbi52MS5Kb2luQgi6SAWSAQIQEBIZCgRrZXlzGAYgAygJQgu6SAiSAQUQkE4YASJYCglTb3J0RmllbGQSFAoEcGF0aBgBIAEoCUIGukgDyAEBEjUKCWRpcmVjdGlvbhgCIAEoDjIYLm1vbHRlbi52MS5Tb3J0RGlyZWN0aW9uQgi6SAWCAQIQASJiCgRKb2luEhUKBWFsaWFzGAEgASgJQga6SAPIAQESFAoEZnJvbRgCIAEoCUIGukgDyAEBEhIKAm9uGAMgASgJQga6SAPIAQESGQoGZmllbGRzGAQgAygJQgm6SAaSAQMQgAIiagoGTWV0cmljEhcKBG5hbWUYASABKAlCCbpIBnIEEAEYQBIvCgRraW5kGAIgASgOMhUubW9sdGVuLnYxLk1ldHJpY0tpbmRCCrpIB4IBBBABIAASFgoEcGF0aBgDIAEoCUIIukgFcgMYgAEiYgoOQWdncmVnYXRlR3JvdXASJgoGdmFsdWVzGAEgAygLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEigKB2ZpZ3VyZXMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IskBCglRdWVyeVBsYW4SJQoGYWNjZXNzGAEgASgOMhUubW9sdGVuLnYxLkFjY2Vzc1BhdGgSDQoFaW5kZXgYAiABKAkSGQoRaW5kZXhfZmllbGRzX3VzZWQYAyABKAUSGAoQb3JkZXJlZF9ieV9pbmRleBgEIAEoCBINCgVzdGVwcxgFIAMoCRIWCg5leGFtaW5lZF9jb3VudBgGIAEoBBIWCg5yZXR1cm5lZF9jb3VudBgHIAEoBBISCgplbGFwc2VkX21zGAggASgBKmwKDVNvcnREaXJlY3Rpb24SHgoaU09SVF9ESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIcChhTT1JUX0RJUkVDVElPTl9BU0NFTkRJTkcQARIdChlTT1JUX0RJUkVDVElPTl9ERVNDRU5ESU5HEAIqrgEKCk1ldHJpY0tpbmQSGwoXTUVUUklDX0tJTkRfVU5TUEVDSUZJRUQQABIVChFNRVRSSUNfS0lORF9DT1VOVBABEhMKD01FVFJJQ19LSU5EX1NVTRACEhMKD01FVFJJQ19LSU5EX0FWRxADEhMKD01FVFJJQ19LSU5EX01JThAEEhMKD01FVFJJQ19LSU5EX01BWBAFEhgKFE1FVFJJQ19LSU5EX0RJU1RJTkNUEAYqbAoKQWNjZXNzUGF0aBIbChdBQ0NFU1NfUEFUSF9VTlNQRUNJRklFRBAAEhQKEEFDQ0VTU19QQVRIX0tFWVMQARIVChFBQ0NFU1NfUEFUSF9JTkRFWBACEhQKEEFDQ0VTU19QQVRIX1NDQU4QA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct]);
+  fileDesc("ChVtb2x0ZW4vdjEvcXVlcnkucHJvdG8SCW1vbHRlbi52MSKUAgoFUXVlcnkSJgoFd2hlcmUYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiwKBHNvcnQYAiADKAsyFC5tb2x0ZW4udjEuU29ydEZpZWxkQgi6SAWSAQIQEBIZCgZmaWVsZHMYAyADKAlCCbpIBpIBAxCAAhIiCg9leGNsdWRlZF9maWVsZHMYBCADKAlCCbpIBpIBAxCAAhIoCgVqb2lucxgFIAMoCzIPLm1vbHRlbi52MS5Kb2luQgi6SAWSAQIQEBIZCgRrZXlzGAYgAygJQgu6SAiSAQUQkE4YARIxCgVvcmRlchgHIAEoDjIYLm1vbHRlbi52MS5Eb2N1bWVudE9yZGVyQgi6SAWCAQIQASJYCglTb3J0RmllbGQSFAoEcGF0aBgBIAEoCUIGukgDyAEBEjUKCWRpcmVjdGlvbhgCIAEoDjIYLm1vbHRlbi52MS5Tb3J0RGlyZWN0aW9uQgi6SAWCAQIQASJiCgRKb2luEhUKBWFsaWFzGAEgASgJQga6SAPIAQESFAoEZnJvbRgCIAEoCUIGukgDyAEBEhIKAm9uGAMgASgJQga6SAPIAQESGQoGZmllbGRzGAQgAygJQgm6SAaSAQMQgAIiagoGTWV0cmljEhcKBG5hbWUYASABKAlCCbpIBnIEEAEYQBIvCgRraW5kGAIgASgOMhUubW9sdGVuLnYxLk1ldHJpY0tpbmRCCrpIB4IBBBABIAASFgoEcGF0aBgDIAEoCUIIukgFcgMYgAEiYgoOQWdncmVnYXRlR3JvdXASJgoGdmFsdWVzGAEgAygLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEigKB2ZpZ3VyZXMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IskBCglRdWVyeVBsYW4SJQoGYWNjZXNzGAEgASgOMhUubW9sdGVuLnYxLkFjY2Vzc1BhdGgSDQoFaW5kZXgYAiABKAkSGQoRaW5kZXhfZmllbGRzX3VzZWQYAyABKAUSGAoQb3JkZXJlZF9ieV9pbmRleBgEIAEoCBINCgVzdGVwcxgFIAMoCRIWCg5leGFtaW5lZF9jb3VudBgGIAEoBBIWCg5yZXR1cm5lZF9jb3VudBgHIAEoBBISCgplbGFwc2VkX21zGAggASgBKrYBCg1Eb2N1bWVudE9yZGVyEh4KGkRPQ1VNRU5UX09SREVSX1VOU1BFQ0lGSUVEEAASIAocRE9DVU1FTlRfT1JERVJfS0VZX0FTQ0VORElORxABEiEKHURPQ1VNRU5UX09SREVSX0tFWV9ERVNDRU5ESU5HEAISHwobRE9DVU1FTlRfT1JERVJfT0xERVNUX0ZJUlNUEAMSHwobRE9DVU1FTlRfT1JERVJfTkVXRVNUX0ZJUlNUEAQqbAoNU29ydERpcmVjdGlvbhIeChpTT1JUX0RJUkVDVElPTl9VTlNQRUNJRklFRBAAEhwKGFNPUlRfRElSRUNUSU9OX0FTQ0VORElORxABEh0KGVNPUlRfRElSRUNUSU9OX0RFU0NFTkRJTkcQAiquAQoKTWV0cmljS2luZBIbChdNRVRSSUNfS0lORF9VTlNQRUNJRklFRBAAEhUKEU1FVFJJQ19LSU5EX0NPVU5UEAESEwoPTUVUUklDX0tJTkRfU1VNEAISEwoPTUVUUklDX0tJTkRfQVZHEAMSEwoPTUVUUklDX0tJTkRfTUlOEAQSEwoPTUVUUklDX0tJTkRfTUFYEAUSGAoUTUVUUklDX0tJTkRfRElTVElOQ1QQBipsCgpBY2Nlc3NQYXRoEhsKF0FDQ0VTU19QQVRIX1VOU1BFQ0lGSUVEEAASFAoQQUNDRVNTX1BBVEhfS0VZUxABEhUKEUFDQ0VTU19QQVRIX0lOREVYEAISFAoQQUNDRVNTX1BBVEhfU0NBThADYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_struct]);
 
 /**
  * What to find in a collection and how to show it. Semantics: docs/concepts/queries.md.
@@ -65,6 +65,13 @@ export type Query = Message<"molten.v1.Query"> & {
    * @generated from field: repeated string keys = 6;
    */
   keys: string[];
+
+  /**
+   * The order when `sort` is empty. With `keys` and no order: as the keys were asked.
+   *
+   * @generated from field: molten.v1.DocumentOrder order = 7;
+   */
+  order: DocumentOrder;
 };
 
 /**
@@ -279,6 +286,61 @@ export const QueryPlanSchema: GenMessage<QueryPlan> = /*@__PURE__*/
   messageDesc(file_molten_v1_query, 5);
 
 /**
+ * An order of documents that needs no field.
+ *
+ * @generated from enum molten.v1.DocumentOrder
+ */
+export const DocumentOrder = {
+  /**
+   * Same as KEY_ASCENDING, or the order of `keys` when those are given.
+   *
+   * @generated from enum value: DOCUMENT_ORDER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * By key, by code point.
+   *
+   * @generated from enum value: DOCUMENT_ORDER_KEY_ASCENDING = 1;
+   */
+  KEY_ASCENDING: 1,
+
+  /**
+   * By key, backwards.
+   *
+   * @generated from enum value: DOCUMENT_ORDER_KEY_DESCENDING = 2;
+   */
+  KEY_DESCENDING: 2,
+
+  /**
+   * As they were created.
+   *
+   * @generated from enum value: DOCUMENT_ORDER_OLDEST_FIRST = 3;
+   */
+  OLDEST_FIRST: 3,
+
+  /**
+   * The newest first.
+   *
+   * @generated from enum value: DOCUMENT_ORDER_NEWEST_FIRST = 4;
+   */
+  NEWEST_FIRST: 4,
+} as const;
+
+/**
+ * An order of documents that needs no field.
+ *
+ * @generated from enum molten.v1.DocumentOrder
+ */
+export type DocumentOrder = (typeof DocumentOrder)[keyof typeof DocumentOrder] | UnknownEnum;
+
+/**
+ * Describes the enum molten.v1.DocumentOrder.
+ */
+export const DocumentOrderSchema: GenEnum<DocumentOrder> = /*@__PURE__*/
+  enumDesc(file_molten_v1_query, 0);
+
+/**
  * Which way an order runs.
  *
  * @generated from enum molten.v1.SortDirection
@@ -317,7 +379,7 @@ export type SortDirection = (typeof SortDirection)[keyof typeof SortDirection] |
  * Describes the enum molten.v1.SortDirection.
  */
 export const SortDirectionSchema: GenEnum<SortDirection> = /*@__PURE__*/
-  enumDesc(file_molten_v1_query, 0);
+  enumDesc(file_molten_v1_query, 1);
 
 /**
  * What a metric computes.
@@ -386,7 +448,7 @@ export type MetricKind = (typeof MetricKind)[keyof typeof MetricKind] | UnknownE
  * Describes the enum molten.v1.MetricKind.
  */
 export const MetricKindSchema: GenEnum<MetricKind> = /*@__PURE__*/
-  enumDesc(file_molten_v1_query, 1);
+  enumDesc(file_molten_v1_query, 2);
 
 /**
  * How a query finds its candidates.
@@ -434,5 +496,5 @@ export type AccessPath = (typeof AccessPath)[keyof typeof AccessPath] | UnknownE
  * Describes the enum molten.v1.AccessPath.
  */
 export const AccessPathSchema: GenEnum<AccessPath> = /*@__PURE__*/
-  enumDesc(file_molten_v1_query, 2);
+  enumDesc(file_molten_v1_query, 3);
 

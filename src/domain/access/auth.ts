@@ -43,11 +43,11 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 /** How long a session from a login lives. */
-export const SESSION_TTL_MS = DAY_MS;
+export const SESSION_TTL_MS: number = DAY_MS;
 /** The longest life of any token: revocations of unknown tokens are kept that long. */
 export const TOKEN_TTL_MAX_MS: number = 366 * DAY_MS;
 /** The life of a delegated or refreshed token that asks for none. */
-export const TOKEN_TTL_MS = HOUR_MS;
+export const TOKEN_TTL_MS: number = HOUR_MS;
 /** A delegated token can be refreshed for this long, or for its own life when that is longer. */
 const GRANT_MS = 30 * DAY_MS;
 

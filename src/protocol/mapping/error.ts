@@ -14,7 +14,7 @@ import {
   RetryInfoSchema,
 } from '../../../gen/google/rpc/error_details_pb.ts';
 import { DomainError, type FieldViolation } from '../../errors/domain-error.ts';
-import { REASONS, type Reason } from '../../errors/reason.ts';
+import type { Reason } from '../../errors/reason.ts';
 
 const CODES = {
   ARGUMENT_INVALID: Code.InvalidArgument,
@@ -145,26 +145,51 @@ export function toProblem(error: unknown, requestId: string): Problem {
   };
 }
 
-/** Errors that Connect itself raises while it reads a request, in our words. */
-function fromForeign(error: unknown): DomainError {
-  if (!(error instanceof ConnectError)) return internal(error);
-  const info = error.findDetails(ErrorInfoSchema)[0];
-  const reason = REASONS.find((one) => one === info?.reason) ?? OWN_REASONS[error.code];
-  if (reason === undefined) return internal(error);
-  return new DomainError(reason, error.rawMessage, {
-    metadata: info?.metadata ?? {},
-    cause: error,
-  });
+/** Reports whether an error says its reason; what Connect itself raises does not. */
+export function saysReason(error: ConnectError): boolean {
+  return error.findDetails(ErrorInfoSchema).length > 0 || error.details.some(isErrorInfo);
 }
 
-const OWN_REASONS: Partial<Record<Code, Reason>> = {
+function isErrorInfo(detail: ConnectError['details'][number]): boolean {
+  return 'type' in detail && detail.type === ErrorInfoSchema.typeName;
+}
+
+function fromForeign(error: unknown): DomainError {
+  return error instanceof ConnectError ? fromConnect(error) : internal(error);
+}
+
+/** The prefix of what Connect says when a binary message cannot be read; a code it calls internal. */
+const UNREADABLE = 'parse binary: ';
+
+/** What Connect itself raises while it reads a request, in our words. */
+function fromConnect(error: ConnectError): DomainError {
+  const { code, rawMessage } = error;
+  if (rawMessage.startsWith(UNREADABLE)) return unreadable(rawMessage.slice(UNREADABLE.length));
+  // The wire format was broken: too few or too many messages, or a flag that means nothing.
+  if (rawMessage.startsWith('protocol error') || rawMessage.startsWith('received compressed')) {
+    return new DomainError('ARGUMENT_INVALID', rawMessage, { cause: error });
+  }
+  const reason = FOREIGN[code];
+  return reason === undefined
+    ? internal(error)
+    : new DomainError(reason, rawMessage, { cause: error });
+}
+
+/** The error for bytes that are not the message they should be. */
+export function unreadable(problem: string): DomainError {
+  return new DomainError('ARGUMENT_INVALID', `cannot decode the message: ${problem}`);
+}
+
+const FOREIGN: Partial<Record<Code, Reason>> = {
   [Code.InvalidArgument]: 'ARGUMENT_INVALID',
+  // A message over the bound.
   [Code.ResourceExhausted]: 'ARGUMENT_INVALID',
   [Code.DeadlineExceeded]: 'DEADLINE_EXCEEDED',
   [Code.Canceled]: 'CANCELED',
   [Code.Aborted]: 'CANCELED',
   [Code.Unavailable]: 'SHUTTING_DOWN',
-  [Code.Unimplemented]: 'ROUTE_NOT_FOUND',
+  // A compression that is not known.
+  [Code.Unimplemented]: 'FEATURE_DISABLED',
 };
 
 function internal(cause: unknown): DomainError {

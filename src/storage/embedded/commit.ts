@@ -134,8 +134,10 @@ class SavepointCommitter implements Committer {
 const OLDEST_KEYS = `SELECT key FROM head INDEXED BY head_created
   WHERE collection = ? AND live = 1 ORDER BY created_seq LIMIT ?`;
 
-function isRevision(catalog: WriterCatalog, { collection, revision }: SeenCollection): boolean {
-  return (catalog.find(collection)?.revision ?? 0) === revision;
+function isRevision(catalog: WriterCatalog, seen: SeenCollection): boolean {
+  const found = catalog.find(seen.collection);
+  if ((found?.revision ?? 0) !== seen.revision) return false;
+  return seen.lastPutAtMs === undefined || found?.lastPutAtMs === seen.lastPutAtMs;
 }
 
 type CollectionOperation = Exclude<Operation, { kind: 'put' | 'delete' | 'require' }>;

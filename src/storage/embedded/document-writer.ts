@@ -85,7 +85,7 @@ class LogDocumentWriter implements DocumentWriter {
     catalog.noteWrite(collection, key);
     collection.documents += current === undefined ? 1 : 0;
     collection.bytes += Buffer.byteLength(operation.body) - (current?.bytes ?? 0);
-    collection.lastPutAtMs = log.timestampMs();
+    if (!operation.isUpdate) collection.lastPutAtMs = log.timestampMs();
     return {
       ...{ collection: collection.name, key, kind: 'put', created: current === undefined },
       ...{ existed: true, version, sequence, createdSequence, createdAtMs },
@@ -101,11 +101,12 @@ class LogDocumentWriter implements DocumentWriter {
     check(operation, current);
     // Deleting an expired document only does now what the sweep would have done.
     const cause = current === undefined ? 'expired' : operation.cause;
-    const isStored = found !== undefined && head?.live === 1;
+    const isSpared = operation.cause === 'expired' && current !== undefined;
+    const isStored = found !== undefined && head?.live === 1 && !isSpared;
     const sequence = isStored ? this.#removeHead(catalog.edit(found), key, { head, cause }) : 0;
     return {
       ...{ collection: name, key, kind: 'delete', created: false, version: 0 },
-      existed: current !== undefined,
+      existed: current !== undefined && !isSpared,
       sequence: current === undefined ? 0 : sequence,
       createdSequence: head?.created_seq ?? 0,
       createdAtMs: head?.created_at ?? 0,

@@ -41,6 +41,7 @@ export type Operation =
       readonly body: string;
       readonly expiresAtMs: number | undefined;
       readonly precondition: Precondition | undefined;
+      readonly isUpdate: boolean;
     }
   | {
       readonly kind: 'delete';
@@ -77,6 +78,8 @@ export interface SeenDocument {
 export interface SeenCollection {
   readonly collection: string;
   readonly revision: number;
+  /** When something was last put into it; undefined: whenever. */
+  readonly lastPutAtMs: number | undefined;
 }
 
 /** One transaction, ready to commit. */

@@ -51,8 +51,8 @@ export function createDraft(reader: DocumentReader): Draft {
       }
       return page;
     },
-    put({ collection, key, body, expiresAtMs, precondition }) {
-      addWrite({ kind: 'put', collection, key, body, expiresAtMs, precondition });
+    put({ collection, key, body, expiresAtMs, precondition, isUpdate = false }) {
+      addWrite({ kind: 'put', collection, key, body, expiresAtMs, precondition, isUpdate });
     },
     delete({ collection, key, precondition, cause }) {
       addWrite({ kind: 'delete', collection, key, precondition, cause });
@@ -60,8 +60,8 @@ export function createDraft(reader: DocumentReader): Draft {
     require(collection, key, precondition) {
       add({ kind: 'require', collection, key, precondition });
     },
-    requireRevision(collection, revision) {
-      collections.set(collection, { collection, revision: Number(revision) });
+    requireRevision(collection, revision, lastPutAtMs) {
+      collections.set(collection, { collection, revision: Number(revision), lastPutAtMs });
     },
     ...collectionWrites(add),
   };

@@ -1,0 +1,42 @@
+/**
+ * Documents: reading and writing JSON objects by key.
+ *
+ * A write is a list of steps; they are checked, permitted and prepared inside one transaction of the
+ * engine, which runs them again when what they read has changed, and commits all of them or none.
+ * `body` checks what comes in, `change` and `transform` compute partial changes, `prepare` turns steps
+ * into puts and deletes under the rules of their collection, `reads` and `writes` are what callers use.
+ *
+ * Which keys are touched is enforced here, every time, from the scopes of the caller: named keys that are
+ * not covered fail the whole request before anything is looked up; lists show only what is covered.
+ */
+import type { Sequence, StoredDocument } from '../../storage/types.ts';
+import type { DocumentsParts } from './parts.ts';
+import { createReads, type DocumentReads } from './reads.ts';
+import { createWrites, type DocumentWrites } from './writes.ts';
+
+/** Everything one can do with documents. */
+export interface Documents {
+  readonly reads: DocumentReads;
+  readonly writes: DocumentWrites;
+  /** Makes the key of a document that came without one: a UUIDv7, later ones sorting later. */
+  newKey(): string;
+  /** A document right after a write of it, for its writer. */
+  readBack(
+    collection: string,
+    key: string,
+    sequence: Sequence,
+  ): Promise<StoredDocument | undefined>;
+}
+
+/** Creates the domain of documents. */
+export function createDocuments(parts: DocumentsParts): Documents {
+  return {
+    reads: createReads(parts),
+    writes: createWrites(parts),
+    newKey: () => parts.ids.uuid(),
+    async readBack(collection, key, atSequence) {
+      const [document] = await parts.engine.get(collection, [key], { atSequence });
+      return document;
+    },
+  };
+}

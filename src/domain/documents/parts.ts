@@ -1,0 +1,47 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { IdSource } from '../../platform/ids.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+import type { QueryLimits } from '../../storage/query/query.ts';
+import type { Catalog } from '../collections/catalog.ts';
+import type { SchemaViolation } from '../collections/schema.ts';
+
+/** Bounds of single requests. */
+export interface DocumentLimits {
+  /** Bytes of JSON of one document. */
+  readonly documentBytesMax: number;
+  /** Keys or documents of one request. */
+  readonly keysPerRequestMax: number;
+  readonly query: QueryLimits;
+}
+
+/** The bounds of a server that was told nothing else. */
+export const DOCUMENT_LIMITS: DocumentLimits = {
+  documentBytesMax: 1024 * 1024,
+  keysPerRequestMax: 1000,
+  query: {
+    examinedMax: 1_000_000,
+    sortedMax: 100_000,
+    timeMs: 10_000,
+    pageBytesMax: 16 * 1024 * 1024,
+  },
+};
+
+/** Told of a write that broke a schema which only warns. */
+export type SchemaWarning = (
+  document: { readonly collection: string; readonly key: string },
+  violations: readonly SchemaViolation[],
+) => void;
+
+/** What documents are made of. */
+export interface DocumentsParts {
+  readonly engine: StorageEngine;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly limits: DocumentLimits;
+  /** Seals page tokens; at least 32 bytes, the same on all nodes. */
+  readonly pageTokenKey: Uint8Array;
+  /** Collections must be made before documents are put. */
+  readonly strict: boolean;
+  readonly onSchemaWarning: SchemaWarning;
+}

@@ -1,0 +1,34 @@
+import { DomainError } from '../../errors/domain-error.ts';
+import type { KeyAccess } from '../../storage/types.ts';
+import type { Principal } from '../access/principal.ts';
+import type { Action } from '../access/scope.ts';
+
+/** SCOPE_MISSING, naming the first key that is not covered, before anything is looked up. */
+export function permitKeys(
+  principal: Principal,
+  action: Action,
+  { collection, keys }: { readonly collection: string; readonly keys: readonly string[] },
+): void {
+  const { scopes } = principal;
+  if (scopes.coversCollection(action, collection)) return;
+  for (const key of keys) {
+    if (!scopes.covers(action, collection, key)) throw missing(action, collection, key);
+  }
+}
+
+/** The keys that an action may touch. SCOPE_MISSING when there is none at all. */
+export function permittedKeys(principal: Principal, action: Action, collection: string): KeyAccess {
+  const access = principal.scopes.keyAccess(action, collection);
+  const isNothing =
+    access.kind === 'some' && access.keys.length === 0 && access.prefixes.length === 0;
+  if (isNothing) throw missing(action, collection, '*');
+  return access;
+}
+
+function missing(action: Action, collection: string, key: string): DomainError {
+  return new DomainError(
+    'SCOPE_MISSING',
+    `the token lacks the scope ${action}:${collection}:${key}`,
+    { metadata: { action, collection, key } },
+  );
+}

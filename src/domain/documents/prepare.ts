@@ -1,0 +1,182 @@
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Transaction } from '../../storage/engine.ts';
+import { createCandidate, systemValue } from '../../storage/query/candidate.ts';
+import { SYSTEM_FIELDS } from '../../storage/query/path.ts';
+import type { Json, JsonObject, StoredDocument } from '../../storage/types.ts';
+import type { Principal } from '../access/principal.ts';
+import type { OpenCollection } from '../collections/catalog.ts';
+import { DEFAULT_RULES, toSettings } from '../collections/rules.ts';
+import { encodeBody, type DocumentBody } from './body.ts';
+import { applyChange } from './change.ts';
+import type { DocumentsParts } from './parts.ts';
+import { fromEntries } from './set-at.ts';
+import type { BodyToWrite, WriteStep } from './steps.ts';
+
+/** Turns steps into puts and deletes inside one run of a transaction. */
+export interface Preparation {
+  /** Reads what all steps need, once per collection. */
+  load(steps: readonly WriteStep[]): Promise<void>;
+  /** The document as the transaction found it; undefined when it does not exist. */
+  current(collection: string, key: string): StoredDocument | undefined;
+  /** Writes one step; false when a missing document is left out. */
+  write(step: WriteStep): Promise<boolean>;
+}
+
+/** Starts the preparation of one run. */
+export function createPreparation(
+  parts: DocumentsParts,
+  transaction: Transaction,
+  principal: Principal,
+): Preparation {
+  const { catalog, clock, limits, strict, onSchemaWarning } = parts;
+  const collections = new Map<string, OpenCollection | undefined>();
+  const documents = new Map<string, StoredDocument | undefined>();
+
+  /** Makes sure that a collection can be written to: made when missing, emptied when its time is over. */
+  async function openForWrite(name: string): Promise<OpenCollection | undefined> {
+    if (collections.has(name)) return collections.get(name);
+    const found = await catalog.find(name);
+    if (found === undefined) {
+      if (strict) throw notFound(name);
+      transaction.requireRevision(name, 0n);
+      transaction.createCollection(name, toSettings(DEFAULT_RULES));
+    } else if (found.isExpired) {
+      const { revision, lastPutAtMs } = found.record;
+      transaction.requireRevision(name, revision, lastPutAtMs);
+      transaction.clearCollection(name, 'expired');
+    } else {
+      transaction.requireRevision(name, found.record.revision);
+    }
+    collections.set(name, found);
+    return found;
+  }
+
+  async function extend({ body, extensions }: BodyToWrite): Promise<DocumentBody> {
+    if (extensions.length === 0) return body;
+    const members: (readonly [string, Json])[] = Object.entries(body.value);
+    for (const { alias, collection, key } of extensions) {
+      if (!principal.scopes.covers('read', collection, key)) continue;
+      const source = await catalog.find(collection);
+      const [document] = await transaction.get(collection, [key]);
+      if (document !== undefined && source?.isExpired === false) {
+        members.push([alias, wholeOf(document)]);
+      }
+    }
+    return encodeBody(fromEntries(members), 'body', limits.documentBytesMax);
+  }
+
+  async function put(
+    step: Exclude<WriteStep, { kind: 'delete' }>,
+    body: DocumentBody,
+    isUpdate: boolean,
+  ): Promise<void> {
+    const { collection, key, precondition } = step;
+    const opened = await openForWrite(collection);
+    checkSchema(opened, { collection, key, body: body.value });
+    const expiresAtMs = opened?.expiryOf(body.value, clock.now());
+    transaction.put({ collection, key, body: body.text, expiresAtMs, precondition, isUpdate });
+  }
+
+  function checkSchema(
+    opened: OpenCollection | undefined,
+    { collection, key, body }: { collection: string; key: string; body: JsonObject },
+  ): void {
+    const violations = opened?.violations(body) ?? [];
+    if (violations.length === 0) return;
+    if (opened?.rules.schema?.enforcement === 'warn') {
+      onSchemaWarning({ collection, key }, violations);
+      return;
+    }
+    const [first] = violations;
+    throw new DomainError(
+      'SCHEMA_VIOLATION',
+      `document '${key}' breaks the schema of '${collection}': ${first?.path ?? ''} ${first?.description ?? ''}`,
+      {
+        metadata: { collection, key },
+        violations: violations.map(({ path, description }) => ({ field: path, description })),
+      },
+    );
+  }
+
+  function current(collection: string, key: string): StoredDocument | undefined {
+    return documents.get(nameOf(collection, key));
+  }
+
+  async function update(step: Extract<WriteStep, { kind: 'update' }>): Promise<boolean> {
+    const { collection, key, change, missing } = step;
+    const before = current(collection, key);
+    if (before === undefined && missing === 'skip') return false;
+    if (before === undefined && missing === 'fail' && step.precondition === undefined) {
+      throw documentNotFound(collection, key);
+    }
+    const start = before === undefined ? {} : createCandidate(before).body();
+    const changed = applyChange(start, change, clock.now());
+    const body = encodeBody(changed, 'document', limits.documentBytesMax);
+    await put(step, body, before !== undefined);
+    return true;
+  }
+
+  return {
+    current,
+    async load(steps) {
+      const byCollection = new Map<string, string[]>();
+      for (const { collection, key } of steps) {
+        const keys = byCollection.get(collection);
+        if (keys === undefined) byCollection.set(collection, [key]);
+        else keys.push(key);
+      }
+      for (const [collection, keys] of byCollection) {
+        const isExpired = (await catalog.find(collection))?.isExpired === true;
+        const found = await transaction.get(collection, keys);
+        keys.forEach((key, at) => {
+          documents.set(nameOf(collection, key), isExpired ? undefined : found[at]);
+        });
+      }
+    },
+    async write(step) {
+      switch (step.kind) {
+        case 'set':
+          await put(step, await extend(step.content), false);
+          return true;
+        case 'update':
+          return await update(step);
+        case 'delete': {
+          const { collection, key, precondition } = step;
+          const found = await catalog.find(collection);
+          if (found?.isExpired === true) await openForWrite(collection);
+          transaction.delete({ collection, key, precondition });
+          return true;
+        }
+      }
+    },
+  };
+}
+
+/** A document with its system fields as members, as it is copied into another. */
+function wholeOf(document: StoredDocument): JsonObject {
+  const system = SYSTEM_FIELDS.flatMap((field) => {
+    const value = systemValue(field, document);
+    return value === undefined ? [] : [[field, value] as const];
+  });
+  return fromEntries([...Object.entries(createCandidate(document).body()), ...system]);
+}
+
+function nameOf(collection: string, key: string): string {
+  return `${collection}/${key}`;
+}
+
+function notFound(collection: string): DomainError {
+  return new DomainError(
+    'COLLECTION_NOT_FOUND',
+    `collection '${collection}' does not exist, and this server makes none by itself; create it first`,
+    { metadata: { collection } },
+  );
+}
+
+function documentNotFound(collection: string, key: string): DomainError {
+  return new DomainError(
+    'DOCUMENT_NOT_FOUND',
+    `document '${key}' does not exist in collection '${collection}'`,
+    { metadata: { collection, key } },
+  );
+}

@@ -1,0 +1,229 @@
+import { DomainError } from '../../errors/domain-error.ts';
+import type { ReadOptions } from '../../storage/engine.ts';
+import { createCandidate } from '../../storage/query/candidate.ts';
+import { compileProjection } from '../../storage/query/project.ts';
+import type {
+  AggregationResult,
+  Join,
+  Order,
+  Projection,
+  Query,
+  QueryPage,
+  QueryPlan,
+  Selection,
+} from '../../storage/query/query.ts';
+import type { Json, KeyAccess, Sequence, StoredDocument } from '../../storage/types.ts';
+import { parseFigures } from '../query/aggregation.ts';
+import type { Principal } from '../access/principal.ts';
+import { checkCollectionName, checkKey } from '../collections/names.ts';
+import { parseJoins, type JoinRequest } from '../query/join.ts';
+import { COUNT_DEFAULT, COUNT_MAX, GROUPS_MAX } from '../query/limits.ts';
+import { openPageToken, sealPageToken } from '../query/page-token.ts';
+import { parseProjection } from '../query/projection.ts';
+import { parseOrder } from '../query/sort.ts';
+import { parseWhere } from '../query/where.ts';
+import type { DocumentsParts } from './parts.ts';
+import { permitKeys, permittedKeys } from './permission.ts';
+
+/** Who reads, and until when. */
+export interface ReadContext {
+  readonly principal: Principal;
+  readonly signal: AbortSignal;
+}
+
+/** Which documents by key. */
+export interface GetRequest {
+  readonly collection: string;
+  readonly keys: readonly string[];
+  /** Dotted paths of the members to return; empty: all. */
+  readonly fields: readonly string[];
+  /** Undefined: the newest state. */
+  readonly atSequence: Sequence | undefined;
+}
+
+/** What was got. */
+export interface GetResult {
+  /** In the order of the keys; undefined where there is none. */
+  readonly documents: readonly (StoredDocument | undefined)[];
+  readonly sequence: Sequence;
+}
+
+/** A query as its protocols carry it; the parts in JSON are parsed here. */
+export interface QueryRequest {
+  readonly collection: string;
+  readonly where: Json | undefined;
+  readonly sort: unknown;
+  readonly fields: unknown;
+  readonly excludedFields: unknown;
+  readonly joins: unknown;
+  /** Undefined: any key. */
+  readonly keys: readonly string[] | undefined;
+  readonly keyPrefix: string;
+  /** Without `sort`; undefined: by key, or as the keys were asked. */
+  readonly order: Order | undefined;
+  /** 0: 100; more than 1,000 counts as 1,000. */
+  readonly pageSize: number;
+  readonly pageToken: string;
+  readonly offset: number;
+  readonly total: boolean;
+  readonly atSequence: Sequence | undefined;
+}
+
+/** A page and the token of the next. */
+export interface PageResult {
+  readonly page: QueryPage;
+  /** Empty: this was the last page. */
+  readonly nextPageToken: string;
+}
+
+/** An aggregation as its protocols carry it. */
+export interface AggregationRequest extends Pick<
+  QueryRequest,
+  'collection' | 'where' | 'joins' | 'atSequence'
+> {
+  readonly groupBy: unknown;
+  readonly metrics: unknown;
+}
+
+/** Reads of documents. */
+export interface DocumentReads {
+  /** SCOPE_MISSING when any key is not covered, whether or not it exists. */
+  get(context: ReadContext, request: GetRequest): Promise<GetResult>;
+  /** `call` is the name of the RPC, to which the page token is bound. */
+  query(context: ReadContext, call: string, request: QueryRequest): Promise<PageResult>;
+  explain(context: ReadContext, request: QueryRequest): Promise<QueryPlan>;
+  aggregate(context: ReadContext, request: AggregationRequest): Promise<AggregationResult>;
+}
+
+const NOTHING: KeyAccess = { kind: 'some', keys: [], prefixes: [] };
+
+/** Creates the reading half of documents. */
+export function createReads(parts: DocumentsParts): DocumentReads {
+  const { engine, catalog, limits, pageTokenKey } = parts;
+
+  /** The keys a read may show: none of a collection whose `ttl` has passed. */
+  async function shownKeys(
+    collection: string,
+    access: KeyAccess,
+    atSequence: Sequence | undefined,
+  ): Promise<KeyAccess> {
+    if (atSequence !== undefined) return access;
+    const found = await catalog.find(collection);
+    return found?.isExpired === true ? NOTHING : access;
+  }
+
+  async function openJoins(
+    { principal }: ReadContext,
+    joins: readonly JoinRequest[],
+    atSequence: Sequence | undefined,
+  ): Promise<readonly Join[]> {
+    return await Promise.all(
+      joins.map(async (join) => {
+        const granted = principal.scopes.keyAccess('read', join.from);
+        const access = await shownKeys(join.from, granted, atSequence);
+        return { ...join, access, systemFields: true };
+      }),
+    );
+  }
+
+  async function select(
+    context: ReadContext,
+    request: Pick<QueryRequest, 'collection' | 'where' | 'joins' | 'atSequence'> &
+      Partial<Pick<QueryRequest, 'keys' | 'keyPrefix'>>,
+  ): Promise<Selection> {
+    const { collection, keys, keyPrefix = '', atSequence } = request;
+    checkCollectionName(collection);
+    const granted = permittedKeys(context.principal, 'read', collection);
+    if (keys !== undefined) {
+      checkKeys(keys, limits.keysPerRequestMax);
+      permitKeys(context.principal, 'read', { collection, keys });
+    }
+    const filter = parseWhere(request.where);
+    const joins = await openJoins(context, parseJoins(request.joins), atSequence);
+    const access = await shownKeys(collection, granted, atSequence);
+    return { collection, access, keys, keyPrefix, filter, joins, limits: limits.query };
+  }
+
+  async function open(context: ReadContext, request: QueryRequest): Promise<Query> {
+    const selection = await select(context, request);
+    const fallback: Order = request.order ?? (request.keys ? { by: 'asked' } : BY_KEY);
+    const { fields, excludedFields, pageSize, offset, total } = request;
+    return {
+      ...selection,
+      order: parseOrder({ sort: request.sort }, fallback),
+      projection: parseProjection({ fields, excludedFields }),
+      limit: pageSize === 0 ? COUNT_DEFAULT : Math.min(pageSize, COUNT_MAX),
+      ...{ offset, total, after: undefined },
+    };
+  }
+
+  return {
+    async get({ principal, signal }, { collection, keys, fields, atSequence }) {
+      checkCollectionName(collection);
+      checkKeys(keys, limits.keysPerRequestMax);
+      permitKeys(principal, 'read', { collection, keys });
+      const projection = parseProjection({ fields });
+      const access = await shownKeys(collection, { kind: 'all' }, atSequence);
+      const found =
+        access === NOTHING
+          ? keys.map(() => undefined)
+          : await engine.get(collection, keys, readOptions(signal, atSequence));
+      const sequence = atSequence ?? (await engine.head()).sequence;
+      return { documents: found.map((one) => one && project(one, projection)), sequence };
+    },
+    async query(context, call, request) {
+      const query = await open(context, request);
+      const { atSequence } = request;
+      const binding = { key: pageTokenKey, context: `${call} ${String(atSequence ?? '')}` };
+      const after = openPageToken(request.pageToken, query, binding);
+      // The position of a token is already behind the offset.
+      const offset = after === undefined ? query.offset : 0;
+      const page = await engine.query(
+        { ...query, after, offset },
+        readOptions(context.signal, atSequence),
+      );
+      const nextPageToken = page.next === undefined ? '' : sealPageToken(page.next, query, binding);
+      return { page, nextPageToken };
+    },
+    async explain(context, request) {
+      const query = await open(context, request);
+      return await engine.explain(query, readOptions(context.signal, request.atSequence));
+    },
+    async aggregate(context, request) {
+      const selection = await select(context, request);
+      const { groupBy, metrics } = request;
+      const figures = parseFigures({ groupBy, metrics });
+      return await engine.aggregate(
+        { ...selection, ...figures, groupsMax: GROUPS_MAX },
+        readOptions(context.signal, request.atSequence),
+      );
+    },
+  };
+}
+
+const BY_KEY: Order = { by: 'key', direction: 'asc' };
+
+function readOptions(signal: AbortSignal, atSequence: Sequence | undefined): ReadOptions {
+  return { signal, atSequence };
+}
+
+/** A document with only the members that a projection keeps. */
+export function project(
+  document: StoredDocument,
+  projection: Projection | undefined,
+): StoredDocument {
+  if (projection === undefined) return document;
+  return { ...document, body: compileProjection(projection, [])(createCandidate(document)) };
+}
+
+/** KEY_INVALID for the first key that cannot name a document; ARGUMENT_INVALID for too many. */
+export function checkKeys(keys: readonly string[], max: number): void {
+  if (keys.length > max) {
+    throw new DomainError(
+      'ARGUMENT_INVALID',
+      `keys are ${String(keys.length)}; at most ${String(max)} are taken at once`,
+      { metadata: { field: 'keys', limit: String(max) } },
+    );
+  }
+  for (const key of keys) checkKey(key);
+}

@@ -1,0 +1,72 @@
+import type { SnapshotFile, StorageEngine } from '../../storage/engine.ts';
+import type { Durability, Sequence } from '../../storage/types.ts';
+
+/** Whether a server can serve. */
+export type NodeState = 'ready' | 'readOnly' | 'stopping';
+
+/** How a server does. */
+export interface NodeStatus {
+  readonly release: string;
+  readonly state: NodeState;
+  /** Unix milliseconds. */
+  readonly startedAtMs: number;
+  readonly sequence: Sequence;
+  readonly durableSequence: Sequence;
+  /** Collections of users, and the documents in them. */
+  readonly collections: number;
+  readonly documents: number;
+  readonly storedBytes: number;
+  readonly residentBytes: number;
+  readonly isEncrypted: boolean;
+  readonly writeMode: Durability;
+  readonly runtime: string;
+}
+
+/** The server itself. */
+export interface Node {
+  /** Cheap; for load balancers. */
+  state(): NodeState;
+  status(): Promise<NodeStatus>;
+  /** Writes a consistent, verified copy of the store beside it while writes go on. */
+  takeSnapshot(signal: AbortSignal): Promise<SnapshotFile>;
+}
+
+/** What a node knows of itself. */
+export interface NodeParts {
+  readonly engine: StorageEngine;
+  readonly release: string;
+  readonly startedAtMs: number;
+  readonly isEncrypted: boolean;
+  readonly writeMode: Durability;
+  readonly snapshotDirectory: string;
+  readonly isStopping: () => boolean;
+}
+
+/** Creates the node of a server. */
+export function createNode(parts: NodeParts): Node {
+  const { engine, release, startedAtMs, isEncrypted, writeMode } = parts;
+
+  function state(): NodeState {
+    const { state: stored } = engine.health();
+    if (parts.isStopping() || stored === 'closed') return 'stopping';
+    return stored;
+  }
+
+  return {
+    state,
+    async status() {
+      const health = engine.health();
+      const collections = (await engine.collections()).filter(({ name }) => !name.startsWith('$'));
+      return {
+        ...{ release, startedAtMs, isEncrypted, writeMode, state: state() },
+        ...{ sequence: health.lastSequence, durableSequence: health.durableSequence },
+        collections: collections.length,
+        documents: collections.reduce((sum, { documents }) => sum + documents, 0),
+        storedBytes: health.storedBytes,
+        residentBytes: process.memoryUsage.rss(),
+        runtime: `node ${process.versions.node}`,
+      };
+    },
+    takeSnapshot: (signal) => engine.snapshot(parts.snapshotDirectory, signal),
+  };
+}

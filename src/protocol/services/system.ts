@@ -1,0 +1,39 @@
+import { basename } from 'node:path';
+
+import { ServingState, type SystemService } from '../../../gen/molten/v1/system_pb.ts';
+import type { Node } from '../../domain/node/node.ts';
+import type { ServiceImplementation } from '../call.ts';
+import { toTimestamp } from '../mapping/time.ts';
+
+const STATES = {
+  ready: ServingState.READY,
+  readOnly: ServingState.READ_ONLY,
+  stopping: ServingState.STOPPING,
+} as const;
+
+/** Creates the SystemService over the domain. */
+export function createSystemService(node: Node): ServiceImplementation<typeof SystemService> {
+  return {
+    async getHealth() {
+      return { state: STATES[node.state()] };
+    },
+    async getStatus() {
+      const status = await node.status();
+      return {
+        release: status.release,
+        state: STATES[status.state],
+        startTime: toTimestamp(status.startedAtMs),
+        ...{ sequence: status.sequence, durableSequence: status.durableSequence },
+        collectionCount: BigInt(status.collections),
+        documentCount: BigInt(status.documents),
+        storedBytes: BigInt(status.storedBytes),
+        residentBytes: BigInt(status.residentBytes),
+        ...{ encrypted: status.isEncrypted, writeMode: status.writeMode, runtime: status.runtime },
+      };
+    },
+    async takeSnapshot(_request, { signal }) {
+      const { path, sequence, bytes, sha256 } = await node.takeSnapshot(signal);
+      return { sequence, file: basename(path), sizeBytes: BigInt(bytes), sha256 };
+    },
+  };
+}
