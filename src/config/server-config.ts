@@ -1,0 +1,30 @@
+/** The configuration of one server, checked and complete. */
+export interface ServerConfig {
+  /** The directory of the store. */
+  readonly dbPath: string;
+  readonly host: string;
+  /** 0 chooses a free one. */
+  readonly port: number;
+  readonly jwtSecret: string;
+  readonly rootUser: string;
+  readonly rootPassword: string;
+  /** What a write gets that asks for nothing. */
+  readonly writeMode: 'sync' | 'async';
+  /** Absent: a cleartext store. */
+  readonly encryptionKey: string | undefined;
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly maxBodyBytes: number;
+  readonly maxDocumentBytes: number;
+  readonly maxKeysPerRequest: number;
+  readonly rateLimit: { readonly requests: number; readonly windowMs: number };
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Collections must be made before documents are put. */
+  readonly strict: boolean;
+  /** Memory for documents read by key, in bytes. */
+  readonly cacheBytes: number;
+  /** Milliseconds between two sweeps of what has expired. */
+  readonly sweepIntervalMs: number;
+  /** How long calls may go on after the server is told to stop, in milliseconds. */
+  readonly shutdownGraceMs: number;
+}

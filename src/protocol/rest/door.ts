@@ -1,0 +1,148 @@
+/**
+ * REST: every RPC that has a `google.api.http` rule, as JSON over HTTP. The rules are compiled at start;
+ * a request becomes the message of its RPC and goes the way of all calls. Errors are problem documents
+ * (RFC 9457), streams are newline-delimited JSON, documents carry their version as entity tag.
+ */
+import { Readable } from 'node:stream';
+
+import { toJson, type Message } from '@bufbuild/protobuf';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import {
+  createOrigin,
+  type Door,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from '../http/door.ts';
+import { toProblem, toWireError } from '../mapping/error.ts';
+import { parseJsonBody } from './body.ts';
+import { compilePrecondition, compileTag } from './precondition.ts';
+import { compileRequest } from './request.ts';
+import { routesOf, type HttpMethod, type Route } from './route.ts';
+
+/** What the door needs. */
+export interface RestDoorOptions {
+  readonly dispatcher: Dispatcher;
+  readonly maxBodyBytes: number;
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
+
+/** Members that hold their default are sent all the same: a reader finds every field it knows. */
+const JSON_OPTIONS = { alwaysEmitImplicit: true } as const;
+const PROBLEM = 'application/problem+json';
+const MS_PER_SECOND = 1000;
+
+/** Creates the REST door. */
+export function createRestDoor({ dispatcher, maxBodyBytes }: RestDoorOptions): Door {
+  return (app) => {
+    app.removeAllContentTypeParsers();
+    const parser = { parseAs: 'buffer', bodyLimit: maxBodyBytes } as const;
+    app.addContentTypeParser('application/json', parser, async (_request: unknown, body: Buffer) =>
+      parseJsonBody(body),
+    );
+    const routes = [...dispatcher.methods.values()].flatMap(routesOf);
+    for (const route of routes) {
+      const handle = compileHandler(route, dispatcher);
+      app.route({
+        ...{ method: route.method, url: route.url, handler: handle },
+        exposeHeadRoute: route.method === 'GET',
+      });
+    }
+    refuseOtherMethods(app, routes);
+  };
+}
+
+function compileHandler(route: Route, dispatcher: Dispatcher): Handler {
+  const build = compileRequest(route);
+  const readPrecondition = compilePrecondition(route.rpc);
+  const tagOf = compileTag(route.rpc);
+  const { output } = route.rpc;
+  return async (request, reply) => {
+    try {
+      const message = build(request);
+      readPrecondition(request, message);
+      const result = await dispatcher.dispatch(route.rpc, message, createOrigin(request, 'rest'));
+      if (Symbol.asyncIterator in result) return await sendStream(route, reply, result);
+      const tag = tagOf(result);
+      if (tag !== undefined) {
+        reply.header('etag', tag);
+        if (request.headers['if-none-match'] === tag) return await reply.code(304).send();
+      }
+      return await sendJson(reply, JSON.stringify(toJson(output, result, JSON_OPTIONS)));
+    } catch (error) {
+      return await sendProblem(request, reply, error);
+    }
+  };
+}
+
+async function sendJson(reply: FastifyReply, body: string): Promise<FastifyReply> {
+  return await reply.type('application/json; charset=utf-8').send(body);
+}
+
+/** One line per message; an error after the first is a last line with the member `error`. */
+async function sendStream(
+  { rpc }: Route,
+  reply: FastifyReply,
+  messages: AsyncIterable<Message>,
+): Promise<FastifyReply> {
+  const iterator = messages[Symbol.asyncIterator]();
+  // The first is awaited before the headers go, so that an early error has a status of its own.
+  const first = await iterator.next();
+  const requestId = reply.request.id;
+
+  async function* lines(): AsyncIterable<string> {
+    try {
+      for (let next = first; next.done !== true; next = await iterator.next()) {
+        yield `${JSON.stringify(toJson(rpc.output, next.value, JSON_OPTIONS))}\n`;
+      }
+    } catch (error) {
+      yield `${JSON.stringify({ error: toProblem(error, requestId) })}\n`;
+    } finally {
+      await iterator.return?.();
+    }
+  }
+
+  return await reply.type('application/x-ndjson').send(Readable.from(lines()));
+}
+
+async function sendProblem(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: unknown,
+): Promise<FastifyReply> {
+  const problem = toProblem(error, request.id);
+  const { retryAfterMs, reason } = toWireError(error);
+  if (retryAfterMs !== undefined) {
+    reply.header('retry-after', String(Math.ceil(retryAfterMs / MS_PER_SECOND)));
+  }
+  if (reason.startsWith('CREDENTIAL_')) reply.header('www-authenticate', 'Bearer');
+  return await reply.code(problem.status).type(PROBLEM).send(JSON.stringify(problem));
+}
+
+const ALL_METHODS: readonly HttpMethod[] = ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'];
+
+/** Known paths say which methods they take; unknown paths are not found. */
+function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): void {
+  for (const url of new Set(routes.map((route) => route.url))) {
+    const taken = routes.filter((route) => route.url === url).map(({ method }) => method);
+    const allow = [...taken, ...(taken.includes('GET') ? ['HEAD'] : [])].join(', ');
+    app.route({
+      method: ALL_METHODS.filter((method) => !taken.includes(method)),
+      url,
+      handler: async (request, reply) => {
+        const message = `${request.method} is not a method of this path; it takes ${allow}`;
+        const metadata = { method: request.method, allow };
+        const error = new DomainError('ROUTE_NOT_FOUND', message, { metadata });
+        const problem = { ...toProblem(error, request.id), status: 405, title: 'not allowed' };
+        return await reply
+          .code(405)
+          .header('allow', allow)
+          .type(PROBLEM)
+          .send(JSON.stringify(problem));
+      },
+    });
+  }
+}

@@ -1,0 +1,112 @@
+import { startServer, type ServerParts } from '../../src/server/start.ts';
+import type { ServerConfig } from '../../src/config/server-config.ts';
+import { createTemporaryDirectory } from './temporary-directory.ts';
+
+/** A server of one test, on a free port and an empty store. */
+export interface TestServer extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly dbPath: string;
+  /** A token of the root user; asked for once. */
+  rootToken(): Promise<string>;
+  /** One HTTP request; a body that is no string is sent as JSON. */
+  request(method: string, path: string, options?: RequestOptions): Promise<TestResponse>;
+  /** A request of the root user. */
+  asRoot(method: string, path: string, body?: unknown): Promise<TestResponse>;
+  /** A token with these scopes, delegated by the root user. */
+  tokenWith(scopes: readonly string[], clientId?: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** What a request carries. */
+export interface RequestOptions {
+  readonly body?: unknown;
+  readonly token?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What came back. */
+export interface TestResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The parsed body; undefined when it is no JSON. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into answers of any shape
+  readonly body: any;
+}
+
+/** The name and password of the root user of every test server. */
+export const ROOT = { username: 'root', password: 'a password long enough for tests' } as const;
+
+/** A configuration for tests; `dbPath` must be given. */
+export function testConfig(dbPath: string): ServerConfig {
+  return {
+    ...{ dbPath, host: '127.0.0.1', port: 0, rootUser: ROOT.username, rootPassword: ROOT.password },
+    jwtSecret: 'a secret of at least thirty-two bytes, for tests',
+    ...{ writeMode: 'async', encryptionKey: undefined, tls: undefined, corsOrigins: [] },
+    ...{ maxBodyBytes: 10 * 1024 * 1024, maxDocumentBytes: 1024 * 1024, maxKeysPerRequest: 1000 },
+    rateLimit: { requests: 0, windowMs: 60_000 },
+    ...{ logLevel: 'silent', strict: false, cacheBytes: 1024 * 1024, sweepIntervalMs: 60_000 },
+    shutdownGraceMs: 500,
+  };
+}
+
+/** Starts a server that stops, and whose store goes, when the test ends. */
+export async function startTestServer(
+  overrides: Partial<ServerConfig> = {},
+  parts: ServerParts = {},
+): Promise<TestServer> {
+  const directory = createTemporaryDirectory();
+  const config = { ...testConfig(directory.path), ...overrides };
+  const server = await startServer(config, parts);
+  const { url, port } = server;
+  let token: Promise<string> | undefined;
+
+  async function request(
+    method: string,
+    path: string,
+    { body, token: bearer, headers = {} }: RequestOptions = {},
+  ): Promise<TestResponse> {
+    const hasBody = body !== undefined;
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        ...(hasBody ? { 'content-type': 'application/json' } : {}),
+        ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+        ...headers,
+      },
+      ...(hasBody ? { body: typeof body === 'string' ? body : JSON.stringify(body) } : {}),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text, body: parse(text) };
+  }
+
+  async function login(): Promise<string> {
+    const { body } = await request('POST', '/v1/sessions', { body: ROOT });
+    return String(body.token);
+  }
+
+  const rootToken = (): Promise<string> => (token ??= login());
+  return {
+    ...{ url, port, dbPath: config.dbPath, request, rootToken },
+    asRoot: async (method, path, body) => request(method, path, { body, token: await rootToken() }),
+    async tokenWith(scopes, clientId = 'a-client') {
+      const body = { clientId, scopes };
+      const answer = await request('POST', '/v1/tokens', { body, token: await rootToken() });
+      return String(answer.body.token);
+    },
+    close: () => server.close(),
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
