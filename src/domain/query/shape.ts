@@ -1,6 +1,7 @@
+import { nearest } from '../../platform/nearest.ts';
 import { isArray, isObject } from '../../storage/query/path.ts';
 import type { Json, JsonObject } from '../../storage/types.ts';
-import { nameOf, nearest, refuse } from './refuse.ts';
+import { nameOf, refuse } from './refuse.ts';
 
 /** How many items a list argument may have. */
 export interface ListBounds {

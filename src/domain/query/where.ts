@@ -1,3 +1,4 @@
+import { nearest } from '../../platform/nearest.ts';
 import type { Json, JsonObject } from '../../storage/types.ts';
 import { MATCH_ALL, type Filter } from '../../storage/query/filter.ts';
 import { isArray, isObject } from '../../storage/query/path.ts';
@@ -12,7 +13,7 @@ import {
   parseRegex,
   type FieldOperator,
 } from './operator.ts';
-import { nearest, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
 
 /**
  * Parses a `where` into a filter; absent matches everything.

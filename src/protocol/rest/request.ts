@@ -1,6 +1,12 @@
-import { fromJson, type DescField, type JsonValue, type Message } from '@bufbuild/protobuf';
+import { nearest } from '../../platform/nearest.ts';
+import {
+  fromJson,
+  ScalarType,
+  type DescField,
+  type JsonValue,
+  type Message,
+} from '@bufbuild/protobuf';
 
-import { nearest } from '../../domain/query/refuse.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { FastifyRequest } from '../http/door.ts';
 import type { Route } from './route.ts';
@@ -61,8 +67,8 @@ function addPath(
       if (other === undefined || other === value) continue;
       throw invalid(name, `is ${JSON.stringify(other)} in the body and '${value}' in the path`);
     }
-    if (field.name !== field.jsonName) delete json[field.name];
-    json[field.jsonName] = value;
+    // Under the name that is there already, or the message would have the field twice.
+    json[Object.hasOwn(json, field.name) ? field.name : field.jsonName] = value;
   }
 }
 
@@ -90,13 +96,10 @@ function valueOf(field: DescField, name: string, value: unknown): unknown {
   if (field.fieldKind === 'list') return values;
   if (values.length > 1) throw invalid(name, 'is given more than once');
   const [text] = values as readonly unknown[];
-  if (field.fieldKind !== 'scalar' || field.scalar !== BOOL) return text;
+  if (field.fieldKind !== 'scalar' || field.scalar !== ScalarType.BOOL) return text;
   if (text === 'true' || text === 'false') return text === 'true';
   throw invalid(name, `is '${String(text)}'; wants true or false`);
 }
-
-/** ScalarType.BOOL. */
-const BOOL = 8;
 
 function unknownParameter(name: string, known: readonly string[]): DomainError {
   const near = nearest(name, known);

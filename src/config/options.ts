@@ -1,0 +1,163 @@
+/**
+ * The one table of options. Flags, environment variables, keys of the configuration file, `--help` and
+ * `docs/reference/configuration.md` all come from here.
+ */
+
+/** How the text of an option is read. */
+export type OptionType =
+  | { readonly kind: 'text' }
+  /** A path of a file or directory. */
+  | { readonly kind: 'path' }
+  | { readonly kind: 'switch' }
+  | { readonly kind: 'whole'; readonly min: number; readonly max: number; readonly unit: string }
+  | { readonly kind: 'choice'; readonly choices: readonly string[] }
+  /** Several texts, with commas between them. */
+  | { readonly kind: 'list' };
+
+/** One option. */
+export interface Option {
+  /** The flag without dashes, and the key of the file: `max-body-size`. */
+  readonly name: string;
+  readonly type: OptionType;
+  /** As text, as a user would write it. Absent: no value. */
+  readonly fallback?: string;
+  /** Never shown; may also come from a file, by `<name>-file`. */
+  readonly isSecret?: boolean;
+  /** One or two sentences. */
+  readonly help: string;
+}
+
+const BYTES = { kind: 'whole', unit: 'bytes' } as const;
+const GIBIBYTE = 1024 * 1024 * 1024;
+
+/** All options of `molten serve`. */
+export const OPTIONS: readonly Option[] = [
+  {
+    ...{ name: 'db-path', type: { kind: 'path' }, fallback: './data' },
+    help: 'The directory of the store. Made when missing.',
+  },
+  {
+    ...{ name: 'host', type: { kind: 'text' }, fallback: '127.0.0.1' },
+    help: 'The address to listen on. Beyond this machine it needs TLS, or --allow-cleartext.',
+  },
+  {
+    ...{ name: 'port', fallback: '1538' },
+    type: { kind: 'whole', min: 0, max: 65_535, unit: 'port' },
+    help: 'The port to listen on; 0 chooses a free one.',
+  },
+  {
+    ...{ name: 'jwt-secret', type: { kind: 'text' }, isSecret: true },
+    help: 'Signs tokens: at least 32 bytes, random. Another secret ends every token.',
+  },
+  {
+    ...{ name: 'root-user', type: { kind: 'text' }, fallback: 'root' },
+    help: 'The name of the administrator.',
+  },
+  {
+    ...{ name: 'root-password', type: { kind: 'text' }, isSecret: true },
+    help: 'The password of the administrator: at least 12 characters, and not a common one.',
+  },
+  {
+    ...{ name: 'write-mode', fallback: 'sync' },
+    type: { kind: 'choice', choices: ['sync', 'async'] },
+    help: 'What a write gets that asks for nothing. sync: on disk before the answer. async: on disk within 50 ms after it.',
+  },
+  {
+    ...{ name: 'storage-mode', fallback: 'tiered' },
+    type: { kind: 'choice', choices: ['standard', 'tiered'] },
+    help: 'Taken for compatibility. The store keeps everything on disk and what is used in memory, in either mode.',
+  },
+  {
+    ...{ name: 'hot-threshold', fallback: '50000' },
+    type: { kind: 'whole', min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'documents' },
+    help: 'Taken for compatibility, without effect; --cache-size bounds what is kept in memory.',
+  },
+  {
+    ...{ name: 'encryption-key', type: { kind: 'text' }, isSecret: true },
+    help: 'Encrypts the store, its log and its snapshots. Needed again at every start.',
+  },
+  {
+    ...{ name: 'disable-encryption', type: { kind: 'switch' }, fallback: 'false' },
+    help: 'Says that a store without --encryption-key is meant.',
+  },
+  {
+    ...{
+      name: 'max-body-size',
+      type: { ...BYTES, min: 1024, max: GIBIBYTE },
+      fallback: '10485760',
+    },
+    help: 'The largest request body.',
+  },
+  {
+    ...{ name: 'max-document-size', fallback: '1048576' },
+    type: { ...BYTES, min: 1024, max: 64 * 1024 * 1024 },
+    help: 'The largest document, as JSON.',
+  },
+  {
+    ...{ name: 'max-keys-per-request', fallback: '1000' },
+    type: { kind: 'whole', min: 1, max: 10_000, unit: 'keys' },
+    help: 'How many keys or documents one request may name.',
+  },
+  {
+    ...{
+      name: 'cache-size',
+      type: { ...BYTES, min: 0, max: 1024 * GIBIBYTE },
+      fallback: '67108864',
+    },
+    help: 'Memory for documents read by key; 0 keeps none.',
+  },
+  {
+    ...{ name: 'cert', type: { kind: 'path' } },
+    help: 'The TLS certificate chain, in PEM. Needs --key.',
+  },
+  { ...{ name: 'key', type: { kind: 'path' } }, help: 'The key of the certificate, in PEM.' },
+  {
+    ...{ name: 'allow-cleartext', type: { kind: 'switch' }, fallback: 'false' },
+    help: 'Listens beyond this machine without TLS. Only behind a proxy that has it.',
+  },
+  {
+    ...{ name: 'cors-origin', type: { kind: 'list' }, fallback: '' },
+    help: 'Origins of browsers that may call, exactly as browsers send them. Empty: none.',
+  },
+  {
+    ...{ name: 'rate-limit-requests', fallback: '0' },
+    type: { kind: 'whole', min: 0, max: 1_000_000_000, unit: 'calls' },
+    help: 'Calls of one address per window; 0: no bound.',
+  },
+  {
+    ...{ name: 'rate-limit-window', fallback: '60' },
+    type: { kind: 'whole', min: 1, max: 86_400, unit: 'seconds' },
+    help: 'The window of --rate-limit-requests.',
+  },
+  {
+    ...{ name: 'strict', type: { kind: 'switch' }, fallback: 'false' },
+    help: 'Collections must be made before documents are put into them.',
+  },
+  {
+    ...{ name: 'log-level', fallback: 'info' },
+    type: { kind: 'choice', choices: ['debug', 'info', 'warn', 'error', 'silent'] },
+    help: 'The least severe messages that are logged, to standard error.',
+  },
+  {
+    ...{ name: 'debug', type: { kind: 'switch' }, fallback: 'false' },
+    help: 'The same as --log-level debug.',
+  },
+  {
+    ...{ name: 'dev-mode', type: { kind: 'switch' }, fallback: 'false' },
+    help: 'For development on this machine only: makes missing secrets and keeps them in the directory of the store, readable by their owner; takes weak passwords with a warning.',
+  },
+];
+
+/** The environment variable of an option: `MOLTENDB_MAX_BODY_SIZE`. */
+export function variableOf(name: string): string {
+  return `${VARIABLE_PREFIX}${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** What the variables of all options start with. */
+export const VARIABLE_PREFIX = 'MOLTENDB_';
+
+/** The option that names the configuration file; a flag and a variable, but no key of the file. */
+export const CONFIG_OPTION: Option = {
+  ...{ name: 'config', type: { kind: 'path' } },
+  help: 'A TOML file with options as keys. Flags and variables win over it.',
+};
