@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import { valueAt } from '../../storage/query/path.ts';
-import type { CollectionRecord, JsonObject } from '../../storage/types.ts';
+import type { CollectionRecord, Json, JsonObject } from '../../storage/types.ts';
 import { fromSettings, type CollectionRules, type DocumentTtl } from './rules.ts';
 import { compileSchema, type SchemaValidator, type SchemaViolation } from './schema.ts';
 
@@ -26,10 +26,13 @@ export interface Catalog {
 
 interface Prepared {
   readonly rules: CollectionRules;
-  readonly validate: SchemaValidator | undefined;
+  /** Compiles at the first call: reads need no schema. */
+  readonly validate: SchemaValidator;
 }
 
+/** Collections kept prepared, and the sum of their rules in characters: compiled schemas are large. */
 const PREPARED_MAX = 1000;
+const PREPARED_CHARS_MAX: number = 8 * 1024 * 1024;
 
 /** Creates the catalog of a store. */
 export function createCatalog({
@@ -39,16 +42,17 @@ export function createCatalog({
   readonly engine: StorageEngine;
   readonly clock: Clock;
 }): Catalog {
-  const prepared = new LRUCache<string, Prepared>({ max: PREPARED_MAX });
+  const prepared = new LRUCache<string, Prepared>({
+    ...{ max: PREPARED_MAX, maxSize: PREPARED_CHARS_MAX },
+  });
 
   function prepare(record: CollectionRecord): Prepared {
     const name = `${record.uid} ${String(record.revision)}`;
     let found = prepared.get(name);
     if (found === undefined) {
       const rules = fromSettings(record.settings);
-      const { schema } = rules;
-      found = { rules, validate: schema && compileSchema(schema.text) };
-      prepared.set(name, found);
+      found = { rules, validate: validatorOf(rules) };
+      prepared.set(name, found, { size: record.settings.rules.length });
     }
     return found;
   }
@@ -61,33 +65,52 @@ export function createCatalog({
       return {
         ...{ record, rules },
         isExpired: expiryOfCollection(record, rules) <= clock.now(),
-        violations: (body) => validate?.(body) ?? [],
+        violations: validate,
         expiryOf: (body, nowMs) => rules.documentTtl && expiryOf(body, rules.documentTtl, nowMs),
       };
     },
   };
 }
 
+function validatorOf({ schema }: CollectionRules): SchemaValidator {
+  if (schema === undefined) return () => [];
+  let compiled: SchemaValidator | undefined;
+  return (body) => {
+    compiled ??= compileSchema(schema.text);
+    return compiled(body);
+  };
+}
+
 /** When a collection with a `ttl` is emptied, in Unix milliseconds; Infinity without one, or while empty. */
-export function expiryOfCollection(record: CollectionRecord, { ttlMs }: CollectionRules): number {
+export function expiryOfCollection(
+  record: CollectionRecord,
+  { ttlMs }: Pick<CollectionRules, 'ttlMs'>,
+): number {
   if (ttlMs === undefined || record.documents === 0) return Infinity;
   return record.lastPutAtMs + ttlMs;
 }
 
 function expiryOf(body: JsonObject, ttl: DocumentTtl, nowMs: number): number | undefined {
-  if (ttl.field === undefined) return nowMs + ttl.afterMs;
-  const value = valueAt(body, ttl.field);
-  const startMs = typeof value === 'string' ? parseTime(value) : value;
-  const isTime = typeof startMs === 'number' && Math.abs(startMs) <= TIME_MAX_MS;
-  return isTime ? Math.max(0, Math.ceil(startMs + ttl.afterMs)) : undefined;
+  const startMs = ttl.field === undefined ? nowMs : timeOf(valueAt(body, ttl.field));
+  if (startMs === undefined) return undefined;
+  const endMs = Math.ceil(startMs + ttl.afterMs);
+  return endMs <= TIME_MAX_MS ? Math.max(0, endMs) : undefined;
 }
 
-/** The largest time a Date can hold (ECMA-262). */
-const TIME_MAX_MS = 8.64e15;
-const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+/** The end of the year 9999, the last moment that RFC 3339 can write. What ends later never ends. */
+const TIME_MAX_MS = Date.UTC(10_000, 0) - 1;
+const RFC_3339 =
+  /^(\d{4}-\d{2}-\d{2})[Tt ]((?:[01]\d|2[0-3]):\d{2}:\d{2}(?:\.\d+)?)([Zz]|[+-]\d{2}:\d{2})$/;
 
-function parseTime(text: string): number | undefined {
-  if (!RFC_3339.test(text)) return undefined;
-  const ms = Date.parse(text.toUpperCase().replace(' ', 'T'));
-  return Number.isNaN(ms) ? undefined : ms;
+/** A moment in Unix milliseconds: a number as it is, or text by RFC 3339; undefined for all else. */
+function timeOf(value: Json | undefined): number | undefined {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'string') return undefined;
+  const [, date, time, zone] = RFC_3339.exec(value) ?? [];
+  if (date === undefined || time === undefined || zone === undefined) return undefined;
+  // Date.parse takes the 30th of February for the 2nd of March.
+  const day = new Date(`${date}T00:00:00Z`);
+  const ms = Date.parse(`${date}T${time}${zone.toUpperCase()}`);
+  if (Number.isNaN(day.getTime()) || Number.isNaN(ms)) return undefined;
+  return day.toISOString().startsWith(date) ? ms : undefined;
 }

@@ -2,26 +2,34 @@
  * Collections: their settings, their schema, their indexes. A collection comes into being with its first
  * document unless the server is strict; everything here also works before and after that.
  *
- * Each method is told who asks and refuses what the scopes do not cover, also where the protocol has
- * checked already.
+ * Each method is told who asks and refuses what the scopes do not cover before it looks whether anything
+ * exists, also where the protocol has checked already. Collections of the system cannot be named here.
  */
-import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { Committed, StorageEngine, Transaction } from '../../storage/engine.ts';
-import type {
-  CollectionRecord,
-  Durability,
-  IndexField,
-  IndexRecord,
-  JsonObject,
-} from '../../storage/types.ts';
+import type { Committed, RequestIdentity, StorageEngine } from '../../storage/engine.ts';
+import type { CollectionRecord, Durability, JsonObject } from '../../storage/types.ts';
 import type { Principal } from '../access/principal.ts';
-import type { Action } from '../access/scope.ts';
-import { parseFieldPath } from '../query/field-path.ts';
+import type { NamePage } from '../query/name-page.ts';
 import { expiryOfCollection, type Catalog } from './catalog.ts';
-import { checkCollectionName, checkIndexName } from './names.ts';
-import { DEFAULT_RULES, fromSettings, toSettings, type CollectionRules } from './rules.ts';
-import { compileSchema, type SchemaViolation } from './schema.ts';
+import { createIndexes, type Indexes } from './indexes.ts';
+import { checkCollectionName } from './names.ts';
+import {
+  anotherIncarnation,
+  anotherRevision,
+  collectionExists,
+  collectionNotFound,
+  permitCollection,
+  permitSomeKeys,
+} from './refusal.ts';
+import {
+  applyPatch,
+  DEFAULT_RULES,
+  fromSettings,
+  toSettings,
+  type CollectionRules,
+  type RulesPatch,
+} from './rules.ts';
+import type { SchemaViolation } from './schema.ts';
 
 /** A collection as callers see it. */
 export interface CollectionView {
@@ -32,9 +40,17 @@ export interface CollectionView {
   readonly isExpired: boolean;
 }
 
+/** What is made. */
+export interface CreateRequest {
+  readonly rules: RulesPatch;
+  readonly validateOnly: boolean;
+  /** Makes a retry safe; undefined: a retry is another request. */
+  readonly request?: RequestIdentity | undefined;
+}
+
 /** A change of settings: only the rules named are taken. */
 export interface RulesChange {
-  readonly rules: Partial<CollectionRules>;
+  readonly rules: RulesPatch;
   /** Undefined: any revision. */
   readonly revision: bigint | undefined;
   readonly allowMissing: boolean;
@@ -52,41 +68,36 @@ export interface DropRequest {
 
 /** What a drop did. */
 export interface Dropped {
+  /** What readers saw of it. */
   readonly documents: number;
+  /** Undefined when nothing was dropped. */
   readonly commit: Committed<unknown> | undefined;
 }
 
-/** An index as asked for; an empty name is made of the paths. */
-export interface IndexRequest {
-  readonly name: string;
-  readonly fields: readonly IndexField[];
-  readonly unique: boolean;
+/** Some collections, and where the next page starts. */
+export interface CollectionPage {
+  readonly collections: readonly CollectionView[];
+  /** The last name shown; empty: there are no more. */
+  readonly next: string;
 }
 
 /** Collections and indexes. */
-export interface Collections {
-  create(
-    principal: Principal,
-    name: string,
-    options: { readonly rules: CollectionRules; readonly validateOnly: boolean },
-  ): Promise<CollectionView>;
+export interface Collections extends Indexes {
+  /** COLLECTION_EXISTS when there is one. */
+  create(principal: Principal, name: string, request: CreateRequest): Promise<CollectionView>;
   get(principal: Principal, name: string): Promise<CollectionView>;
-  /** Those that the caller may read whole, by name, after `after`. */
-  list(
-    principal: Principal,
-    page: { readonly after: string; readonly limit: number },
-  ): Promise<{ readonly collections: readonly CollectionView[]; readonly next: string }>;
+  /** Those that the caller may read whole, by name. */
+  list(principal: Principal, page: NamePage): Promise<CollectionPage>;
+  /** VERSION_MISMATCH when the collection has another revision than asked for. */
   update(principal: Principal, name: string, change: RulesChange): Promise<CollectionView>;
+  /** VERSION_MISMATCH when the collection has another uid than asked for. */
   drop(principal: Principal, name: string, request: DropRequest): Promise<Dropped>;
+  /** What a body breaks of the schema; a collection that does not exist yet has none. */
   validate(
     principal: Principal,
     name: string,
     body: JsonObject,
   ): Promise<readonly SchemaViolation[]>;
-  createIndex(principal: Principal, name: string, request: IndexRequest): Promise<IndexRecord>;
-  getIndex(principal: Principal, name: string, index: string): Promise<IndexRecord>;
-  listIndexes(principal: Principal, name: string): Promise<readonly IndexRecord[]>;
-  dropIndex(principal: Principal, name: string, index: string): Promise<void>;
 }
 
 /** What collections are made of. */
@@ -98,258 +109,165 @@ export interface CollectionsParts {
   readonly strict: boolean;
 }
 
-const INDEX_NAME_CHARS_MAX = 64;
-
 /** Creates the domain of collections. */
 export function createCollections(parts: CollectionsParts): Collections {
-  return new StoredCollections(parts);
+  return { ...createReading(parts), ...createChanging(parts), ...createIndexes(parts) };
 }
 
-class StoredCollections implements Collections {
-  readonly #parts: CollectionsParts;
+type Reading = Pick<Collections, 'get' | 'list' | 'validate'>;
+type Changing = Pick<Collections, 'create' | 'update' | 'drop'>;
 
-  constructor(parts: CollectionsParts) {
-    this.#parts = parts;
-  }
+function createReading({ engine, catalog, clock, strict }: CollectionsParts): Reading {
+  return {
+    async get(principal, name) {
+      permitCollection(principal, 'read', name);
+      checkCollectionName(name);
+      return toView(await wantRecord(engine, name), clock.now());
+    },
 
-  async create(
-    principal: Principal,
-    name: string,
-    { rules, validateOnly }: { readonly rules: CollectionRules; readonly validateOnly: boolean },
-  ): Promise<CollectionView> {
-    permit(principal, 'schema', name);
-    checkCollectionName(name);
-    checkRules(rules);
-    const { engine } = this.#parts;
-    if (validateOnly) {
-      if ((await engine.findCollection(name)) !== undefined) throw exists(name);
-      return this.#planned(name, rules);
-    }
-    await engine.transact({ durability: 'sync' }, async (transaction) => {
-      const found = await engine.findCollection(name);
-      if (found !== undefined) throw exists(name);
-      transaction.requireRevision(name, 0n);
-      transaction.createCollection(name, toSettings(rules));
-    });
-    return this.#view(await this.#record(name));
-  }
+    async list(principal, { after, limit }) {
+      const all = await engine.collections();
+      const seen = all.filter(
+        ({ name }) =>
+          !name.startsWith('$') && name > after && principal.scopes.coversCollection('read', name),
+      );
+      const page = seen.slice(0, limit);
+      const nowMs = clock.now();
+      return {
+        collections: page.map((record) => toView(record, nowMs)),
+        next: seen.length > limit ? (page.at(-1)?.name ?? '') : '',
+      };
+    },
 
-  async get(principal: Principal, name: string): Promise<CollectionView> {
-    permit(principal, 'read', name);
-    return this.#view(await this.#record(name));
-  }
+    async validate(principal, name, body) {
+      permitSomeKeys(principal, 'write', name);
+      checkCollectionName(name);
+      const collection = await catalog.find(name);
+      if (collection === undefined && strict) throw collectionNotFound(name);
+      return collection?.violations(body) ?? [];
+    },
+  };
+}
 
-  async list(
-    principal: Principal,
-    { after, limit }: { readonly after: string; readonly limit: number },
-  ): Promise<{ readonly collections: readonly CollectionView[]; readonly next: string }> {
-    const all = await this.#parts.engine.collections();
-    const seen = all.filter(
-      ({ name }) =>
-        !name.startsWith('$') && name > after && principal.scopes.coversCollection('read', name),
-    );
-    const page = seen.slice(0, limit);
-    const next = seen.length > limit ? (page.at(-1)?.name ?? '') : '';
-    return { collections: page.map((record) => this.#view(record)), next };
-  }
-
-  async update(principal: Principal, name: string, change: RulesChange): Promise<CollectionView> {
-    permit(principal, 'schema', name);
-    checkCollectionName(name);
-    checkRules(change.rules);
-    const { engine } = this.#parts;
-    if (change.validateOnly) {
-      const record = await this.#changeable(name, change);
-      const rules = record === undefined ? DEFAULT_RULES : fromSettings(record.settings);
-      return this.#planned(name, { ...rules, ...change.rules }, record);
-    }
-    await engine.transact({ durability: 'sync' }, async (transaction) => {
-      const record = await this.#changeable(name, change);
-      transaction.requireRevision(name, record?.revision ?? 0n);
-      writeRules(transaction, { name, record, rules: change.rules });
-    });
-    return this.#view(await this.#record(name));
-  }
-
-  async drop(principal: Principal, name: string, request: DropRequest): Promise<Dropped> {
-    permit(principal, 'delete', name);
-    checkCollectionName(name);
-    const { engine } = this.#parts;
-    const { uid, allowMissing, durability, validateOnly } = request;
-    const look = async (): Promise<CollectionRecord | undefined> => {
-      const record = await engine.findCollection(name);
-      if (record === undefined && !allowMissing) throw notFound(name);
-      if (record !== undefined && uid !== undefined && record.uid !== uid) {
-        throw anotherIncarnation(name, uid, record.uid);
+function createChanging({ engine, clock }: CollectionsParts): Changing {
+  return {
+    async create(principal, name, { rules: patch, validateOnly, request }) {
+      permitCollection(principal, 'schema', name);
+      checkCollectionName(name);
+      const rules = applyPatch(DEFAULT_RULES, patch);
+      if (validateOnly) {
+        await wantAbsent(engine, name);
+        return toPlannedView(name, { record: undefined, rules }, clock.now());
       }
-      return record;
-    };
-    if (validateOnly) return { documents: (await look())?.documents ?? 0, commit: undefined };
-    const commit = await engine.transact({ durability }, async (transaction) => {
-      const record = await look();
-      transaction.requireRevision(name, record?.revision ?? 0n);
-      if (record !== undefined) transaction.dropCollection(name);
-      return record?.documents;
-    });
-    const { value } = commit;
-    return { documents: value ?? 0, commit: value === undefined ? undefined : commit };
-  }
-
-  async validate(
-    principal: Principal,
-    name: string,
-    body: JsonObject,
-  ): Promise<readonly SchemaViolation[]> {
-    const granted = principal.scopes.collections('write');
-    if (granted !== 'all' && !granted.has(name)) throw missing('write', name);
-    checkCollectionName(name);
-    const collection = await this.#parts.catalog.find(name);
-    return collection?.violations(body) ?? [];
-  }
-
-  async createIndex(
-    principal: Principal,
-    name: string,
-    request: IndexRequest,
-  ): Promise<IndexRecord> {
-    permit(principal, 'schema', name);
-    checkCollectionName(name);
-    const { engine, strict } = this.#parts;
-    const { fields, unique } = request;
-    fields.forEach(({ path }, at) => {
-      parseFieldPath(path, { field: `fields[${String(at)}].path`, reason: 'ARGUMENT_INVALID' });
-    });
-    const index = request.name === '' ? madeUpName(fields) : request.name;
-    checkIndexName(index);
-    if (!strict && (await engine.findCollection(name)) === undefined) {
-      await engine.transact({ durability: 'sync' }, (transaction) => {
-        transaction.createCollection(name, toSettings(DEFAULT_RULES));
+      await engine.transact({ durability: 'sync', request }, async (transaction) => {
+        await wantAbsent(engine, name);
+        transaction.requireRevision(name, 0n);
+        transaction.createCollection(name, toSettings(rules));
       });
-    }
-    return await engine.createIndex({ collection: name, name: index, fields, unique });
-  }
+      return toView(await wantRecord(engine, name), clock.now());
+    },
 
-  async getIndex(principal: Principal, name: string, index: string): Promise<IndexRecord> {
-    const indexes = await this.listIndexes(principal, name);
-    const found = indexes.find((one) => one.name === index);
-    if (found !== undefined) return found;
-    throw new DomainError('INDEX_NOT_FOUND', `collection '${name}' has no index '${index}'`, {
-      metadata: { collection: name, index },
-    });
-  }
+    async update(principal, name, change) {
+      permitCollection(principal, 'schema', name);
+      checkCollectionName(name);
+      const plan = (): Promise<Plan> => planChange(engine, name, change);
+      if (change.validateOnly) return toPlannedView(name, await plan(), clock.now());
+      await engine.transact({ durability: 'sync' }, async (transaction) => {
+        const { record, rules } = await plan();
+        transaction.requireRevision(name, record?.revision ?? 0n);
+        const settings = toSettings(rules);
+        if (record === undefined) transaction.createCollection(name, settings);
+        else transaction.configureCollection(name, settings);
+      });
+      return toView(await wantRecord(engine, name), clock.now());
+    },
 
-  async listIndexes(principal: Principal, name: string): Promise<readonly IndexRecord[]> {
-    permit(principal, 'read', name);
-    await this.#record(name);
-    return await this.#parts.engine.indexes(name);
-  }
-
-  async dropIndex(principal: Principal, name: string, index: string): Promise<void> {
-    permit(principal, 'schema', name);
-    await this.#record(name);
-    await this.#parts.engine.dropIndex(name, index);
-  }
-
-  async #record(name: string): Promise<CollectionRecord> {
-    checkCollectionName(name);
-    const record = await this.#parts.engine.findCollection(name);
-    if (record === undefined) throw notFound(name);
-    return record;
-  }
-
-  async #changeable(
-    name: string,
-    { revision, allowMissing }: RulesChange,
-  ): Promise<CollectionRecord | undefined> {
-    const record = await this.#parts.engine.findCollection(name);
-    if (record === undefined && !allowMissing) throw notFound(name);
-    const found = record?.revision ?? 0n;
-    if (revision !== undefined && revision !== found) throw anotherRevision(name, revision, found);
-    return record;
-  }
-
-  #view(record: CollectionRecord): CollectionView {
-    const rules = fromSettings(record.settings);
-    const nowMs = this.#parts.clock.now();
-    const endMs = expiryOfCollection(record, rules);
-    const hasPassed = rules.ttlMs !== undefined && record.lastPutAtMs + rules.ttlMs <= nowMs;
-    const shown = endMs <= nowMs ? { ...record, documents: 0, bytes: 0 } : record;
-    return {
-      ...{ record: shown, rules, isExpired: hasPassed },
-      expiresAtMs: Number.isFinite(endMs) && endMs > nowMs ? endMs : undefined,
-    };
-  }
-
-  /** What a collection would look like; for requests that only validate. */
-  #planned(name: string, rules: CollectionRules, record?: CollectionRecord): CollectionView {
-    const nowMs = this.#parts.clock.now();
-    const fresh: CollectionRecord = {
-      ...{ name, uid: '', revision: 0n, documents: 0, bytes: 0 },
-      ...{ settings: toSettings(rules), createdAtMs: nowMs, lastPutAtMs: nowMs },
-    };
-    return this.#view(record === undefined ? fresh : { ...record, settings: toSettings(rules) });
-  }
+    async drop(principal, name, request) {
+      permitCollection(principal, 'delete', name);
+      checkCollectionName(name);
+      const { durability, validateOnly } = request;
+      if (validateOnly) {
+        const record = await findIncarnation(engine, name, request);
+        return { documents: documentsIn(record, clock.now()), commit: undefined };
+      }
+      const commit = await engine.transact({ durability }, async (transaction) => {
+        const record = await findIncarnation(engine, name, request);
+        transaction.requireRevision(name, record?.revision ?? 0n);
+        if (record !== undefined) transaction.dropCollection(name);
+        return { wasThere: record !== undefined, documents: documentsIn(record, clock.now()) };
+      });
+      const { wasThere, documents } = commit.value;
+      return { documents, commit: wasThere ? commit : undefined };
+    },
+  };
 }
 
-function writeRules(
-  transaction: Transaction,
-  change: {
-    readonly name: string;
-    readonly record: CollectionRecord | undefined;
-    readonly rules: Partial<CollectionRules>;
-  },
-): void {
-  const { name, record, rules } = change;
+async function wantRecord(engine: StorageEngine, name: string): Promise<CollectionRecord> {
+  const record = await engine.findCollection(name);
+  if (record === undefined) throw collectionNotFound(name);
+  return record;
+}
+
+async function wantAbsent(engine: StorageEngine, name: string): Promise<void> {
+  if ((await engine.findCollection(name)) !== undefined) throw collectionExists(name);
+}
+
+async function findIncarnation(
+  engine: StorageEngine,
+  name: string,
+  { uid, allowMissing }: DropRequest,
+): Promise<CollectionRecord | undefined> {
+  const record = await engine.findCollection(name);
+  if (record === undefined && !allowMissing) throw collectionNotFound(name);
+  if (record !== undefined && uid !== undefined && record.uid !== uid) {
+    throw anotherIncarnation(name, { expected: uid, found: record.uid });
+  }
+  return record;
+}
+
+/** The rules that a change leads to, and the record that it changes. */
+async function planChange(
+  engine: StorageEngine,
+  name: string,
+  { rules, revision, allowMissing }: RulesChange,
+): Promise<Plan> {
+  const record = await engine.findCollection(name);
+  if (record === undefined && !allowMissing) throw collectionNotFound(name);
+  const found = record?.revision ?? 0n;
+  if (revision !== undefined && revision !== found) {
+    throw anotherRevision(name, { expected: String(revision), found: String(found) });
+  }
   const before = record === undefined ? DEFAULT_RULES : fromSettings(record.settings);
-  const settings = toSettings({ ...before, ...rules });
-  if (record === undefined) transaction.createCollection(name, settings);
-  else transaction.configureCollection(name, settings);
+  return { record, rules: applyPatch(before, rules) };
 }
 
-function checkRules({ schema }: Partial<CollectionRules>): void {
-  if (schema !== undefined) compileSchema(schema.text);
+interface Plan {
+  /** Undefined: it does not exist yet. */
+  readonly record: CollectionRecord | undefined;
+  readonly rules: CollectionRules;
 }
 
-function madeUpName(fields: readonly IndexField[]): string {
-  const parts = fields.map(({ path, direction }) => (direction === 'desc' ? `${path}-desc` : path));
-  return parts.join('_').replaceAll('.', '_').slice(0, INDEX_NAME_CHARS_MAX);
+function documentsIn(record: CollectionRecord | undefined, nowMs: number): number {
+  return record === undefined ? 0 : toView(record, nowMs).record.documents;
 }
 
-/** SCOPE_MISSING unless the action is granted on every key. */
-function permit(principal: Principal, action: Action, collection: string): void {
-  if (!principal.scopes.coversCollection(action, collection)) throw missing(action, collection);
+function toView(record: CollectionRecord, nowMs: number): CollectionView {
+  const rules = fromSettings(record.settings);
+  const endMs = expiryOfCollection(record, rules);
+  const isOver = rules.ttlMs !== undefined && record.lastPutAtMs + rules.ttlMs <= nowMs;
+  // Emptied or not yet: nobody sees its documents any more.
+  const shown = endMs <= nowMs ? { ...record, documents: 0, bytes: 0 } : record;
+  return {
+    ...{ record: shown, rules, isExpired: isOver },
+    expiresAtMs: Number.isFinite(endMs) && endMs > nowMs ? endMs : undefined,
+  };
 }
 
-function missing(action: Action, collection: string): DomainError {
-  return new DomainError('SCOPE_MISSING', `the token lacks the scope ${action}:${collection}:*`, {
-    metadata: { action, collection, key: '*' },
-  });
-}
-
-function notFound(collection: string): DomainError {
-  return new DomainError('COLLECTION_NOT_FOUND', `collection '${collection}' does not exist`, {
-    metadata: { collection },
-  });
-}
-
-function exists(collection: string): DomainError {
-  return new DomainError('COLLECTION_EXISTS', `collection '${collection}' exists already`, {
-    metadata: { collection },
-  });
-}
-
-function anotherRevision(collection: string, expected: bigint, found: bigint): DomainError {
-  return new DomainError(
-    'VERSION_MISMATCH',
-    `collection '${collection}' has revision ${String(found)}, not ${String(expected)}; read it again`,
-    { metadata: { collection, expected: String(expected), found: String(found) } },
-  );
-}
-
-function anotherIncarnation(collection: string, expected: string, found: string): DomainError {
-  return new DomainError(
-    'VERSION_MISMATCH',
-    `collection '${collection}' was made anew since: its uid is ${found}, not ${expected}`,
-    { metadata: { collection, expected, found } },
-  );
+/** What a collection would look like; for requests that only validate. */
+function toPlannedView(name: string, { record, rules }: Plan, nowMs: number): CollectionView {
+  const settings = toSettings(rules);
+  if (record !== undefined) return toView({ ...record, settings }, nowMs);
+  const counts = { documents: 0, bytes: 0, revision: 0n };
+  const times = { createdAtMs: nowMs, lastPutAtMs: nowMs };
+  return toView({ name, uid: '', settings, ...counts, ...times }, nowMs);
 }

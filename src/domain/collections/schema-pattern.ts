@@ -7,7 +7,7 @@ export interface SchemaPatterns {
   /** What ajv calls where it would make a RegExp; all it uses of it is `test`. */
   readonly regExp: ((pattern: string) => RegExp) & { readonly code: string };
   /** What is wrong with a pattern; undefined: nothing. */
-  problemOf(pattern: string): string | undefined;
+  readonly problemOf: (pattern: string) => string | undefined;
   /** The size of all patterns so far: the work for one character of text. */
   instructions(): number;
 }

@@ -51,18 +51,20 @@ function faultOfKeyword(place: Place, language: SchemaLanguage): SchemaFault | u
   if (keyword === '$async' || !language.isKeyword(keyword)) {
     return fault('is an unknown keyword; known are those of JSON Schema 2020-12');
   }
+  // The meta-schema has seen to the types; what is no text here has no rule below that wants some.
+  const text = typeof value === 'string' ? value : '';
   switch (keyword) {
     case '$schema':
-      if (String(value).replace(/#$/, '') === META_SCHEMA) return undefined;
+      if (text.replace(/#$/, '') === META_SCHEMA) return undefined;
       return fault(`is ${nameOf(value)}; wants "${META_SCHEMA}"`);
     case '$ref':
     case '$dynamicRef':
-      return faultOfReference(String(value), place, fault);
+      return faultOfReference(text, place, fault);
     case 'format':
-      if (language.isFormat(String(value))) return undefined;
+      if (language.isFormat(text)) return undefined;
       return fault(`is ${nameOf(value)}, an unknown format`);
     case 'pattern': {
-      const problem = language.problemOfPattern(String(value));
+      const problem = language.problemOfPattern(text);
       return problem === undefined ? undefined : fault(problem);
     }
     case 'patternProperties':
@@ -81,7 +83,8 @@ function faultOfReference(
   const [base = '', fragment = ''] = reference.split('#', 2);
   const ids = [...tree.values()].flatMap(({ schema }) => ('$id' in schema ? [schema['$id']] : []));
   // With identifiers in play the validator resolves by the rules of RFC 3986 and reports what it misses.
-  if (reference.startsWith(META_SCHEMA) || (ids.length > 0 && !isForeign(base, ids))) return undefined;
+  if (reference.startsWith(META_SCHEMA) || (ids.length > 0 && !isForeign(base, ids)))
+    return undefined;
   if (base !== '') {
     return fault(`refers to ${nameOf(reference)}; a schema cannot refer out of itself, use $defs`);
   }

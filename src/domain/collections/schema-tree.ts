@@ -68,10 +68,8 @@ export function pointerTo(pointer: string, ...segments: readonly string[]): stri
 export function resolvePointer(root: Json | undefined, fragment: string): Json | undefined {
   let at = root;
   for (const segment of decodeFragment(fragment).split('/').slice(1)) {
-    if (at === undefined) return undefined;
     const name = segment.replaceAll('~1', '/').replaceAll('~0', '~');
-    const isContainer = isObject(at) || isArray(at);
-    at = isContainer ? memberOf(at, name) : undefined;
+    at = typeof at === 'object' && at !== null ? memberOf(at, name) : undefined;
   }
   return at;
 }

@@ -1,12 +1,16 @@
 import type { Clock } from '../../platform/clock.ts';
 import { every } from '../../platform/timers.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
+import type { CollectionRecord } from '../../storage/types.ts';
 import { expiryOfCollection } from './catalog.ts';
-import { fromSettings } from './rules.ts';
+import { fromSettings, type CollectionRules } from './rules.ts';
 
 /** Removes what has expired, in slices, while the server runs. */
 export interface Sweeper extends AsyncDisposable {
-  /** Removes everything that has expired by now; returns how many documents went one by one. */
+  /**
+   * Removes what has expired by now, at most 100,000 documents one by one; returns how many went so.
+   * Collections whose `ttl` has passed are emptied at once and do not count. Joins a sweep under way.
+   */
   sweep(): Promise<number>;
 }
 
@@ -16,67 +20,127 @@ export interface SweeperParts {
   readonly clock: Clock;
   /** Milliseconds between two sweeps. */
   readonly intervalMs: number;
-  /** Told of sweeps that failed; the next one tries again. */
+  /** Told of what failed; the next sweep tries again. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Documents removed in one commit. */
-const SLICE = 500;
+/** Documents removed in one commit, and commits of one sweep. */
+const SLICE_MAX = 500;
+const SLICES_MAX = 200;
 
 /**
  * Starts to sweep. Readers never see what has expired, swept or not; the sweep frees its space and
  * writes its end into the log, with the cause `expired`.
  */
-export function startSweeper({ engine, clock, intervalMs, onFailure }: SweeperParts): Sweeper {
-  let running: Promise<number> | undefined;
-  let isStopped = false;
+export function startSweeper(parts: SweeperParts): Sweeper {
+  return new TimedSweeper(parts);
+}
 
-  async function sweepDocuments(): Promise<number> {
+class TimedSweeper implements Sweeper {
+  readonly #parts: SweeperParts;
+  readonly #stopping = new AbortController();
+  readonly #stopTimer: () => void;
+  /** Of each revision its `ttl`: parsing all rules at every sweep would be the most of its work. */
+  #known: ReadonlyMap<string, Lifetime> = new Map<string, Lifetime>();
+  #running: Promise<number> | undefined;
+
+  constructor(parts: SweeperParts) {
+    this.#parts = parts;
+    this.#stopTimer = every(parts.intervalMs, () => {
+      this.sweep().catch(parts.onFailure);
+    });
+  }
+
+  sweep(): Promise<number> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    this.#stopTimer();
+    await this.#running?.catch(() => undefined);
+  }
+
+  async #run(): Promise<number> {
+    for (const name of await this.#dueCollections()) {
+      if (this.#isStopping()) return 0;
+      try {
+        await this.#empty(name);
+      } catch (error) {
+        // One collection that cannot be emptied must not keep the others.
+        if (!this.#isStopping()) this.#parts.onFailure(error);
+      }
+    }
+    return await this.#removeDocuments();
+  }
+
+  async #dueCollections(): Promise<readonly string[]> {
+    const { engine, clock } = this.#parts;
+    const nowMs = clock.now();
+    const known = new Map<string, Lifetime>();
+    const due: string[] = [];
+    for (const record of await engine.collections()) {
+      if (record.name.startsWith('$')) continue;
+      const revision = revisionOf(record);
+      const lifetime = this.#known.get(revision) ?? lifetimeOf(record);
+      known.set(revision, lifetime);
+      if (expiryOfCollection(record, lifetime) <= nowMs) due.push(record.name);
+    }
+    this.#known = known;
+    return due;
+  }
+
+  /** Looks once more inside the transaction: what was put meanwhile keeps the collection. */
+  async #empty(name: string): Promise<void> {
+    const { engine, clock } = this.#parts;
+    await engine.transact(this.#options(), async (transaction) => {
+      const record = await engine.findCollection(name);
+      if (record === undefined) return;
+      if (expiryOfCollection(record, lifetimeOf(record)) > clock.now()) return;
+      transaction.requireRevision(name, record.revision, record.lastPutAtMs);
+      transaction.clearCollection(name, 'expired');
+    });
+  }
+
+  async #removeDocuments(): Promise<number> {
+    const { engine } = this.#parts;
     let removed = 0;
-    for (;;) {
-      const due = await engine.expired(SLICE);
-      if (due.length === 0 || isStopped) return removed;
-      await engine.transact({ durability: 'async' }, (transaction) => {
+    for (let slices = 0; slices < SLICES_MAX; slices++) {
+      const due = await engine.expired(SLICE_MAX);
+      if (due.length === 0 || this.#isStopping()) break;
+      const { writes } = await engine.transact(this.#options(), (transaction) => {
         // What was written anew meanwhile stays: the engine removes only what has expired.
         for (const { collection, key } of due) {
           transaction.delete({ collection, key, cause: 'expired' });
         }
       });
-      removed += due.length;
+      // An expired document did not exist any more; what its removal has is a sequence.
+      const gone = writes.filter(({ sequence }) => sequence > 0n).length;
+      removed += gone;
+      if (gone === 0) break;
     }
+    return removed;
   }
 
-  async function sweepCollections(): Promise<void> {
-    for (const { name, settings } of await engine.collections()) {
-      if (name.startsWith('$') || fromSettings(settings).ttlMs === undefined) continue;
-      await engine.transact({ durability: 'async' }, async (transaction) => {
-        const record = await engine.findCollection(name);
-        if (record === undefined) return;
-        transaction.requireRevision(name, record.revision, record.lastPutAtMs);
-        const endMs = expiryOfCollection(record, fromSettings(record.settings));
-        if (endMs <= clock.now()) transaction.clearCollection(name, 'expired');
-      });
-    }
+  #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
-  function sweep(): Promise<number> {
-    running ??= sweepCollections()
-      .then(sweepDocuments)
-      .finally(() => {
-        running = undefined;
-      });
-    return running;
+  #options(): { readonly durability: 'async'; readonly signal: AbortSignal } {
+    return { durability: 'async', signal: this.#stopping.signal };
   }
+}
 
-  const stop = every(intervalMs, () => {
-    sweep().catch(onFailure);
-  });
-  return {
-    sweep,
-    async [Symbol.asyncDispose]() {
-      isStopped = true;
-      stop();
-      await running?.catch(() => undefined);
-    },
-  };
+type Lifetime = Pick<CollectionRules, 'ttlMs'>;
+
+function lifetimeOf({ settings }: CollectionRecord): Lifetime {
+  const { ttlMs } = fromSettings(settings);
+  return { ttlMs };
+}
+
+function revisionOf({ uid, revision }: CollectionRecord): string {
+  return `${uid} ${String(revision)}`;
 }

@@ -15,29 +15,27 @@ import {
 } from '../../../gen/molten/v1/collections_pb.ts';
 import type { CollectionView } from '../../domain/collections/collections.ts';
 import type { IndexField, IndexRecord } from '../../domain/collections/model.ts';
-import type { CollectionRules, DocumentTtl, SchemaRule } from '../../domain/collections/rules.ts';
+import type {
+  CollectionRules,
+  DocumentTtl,
+  Enforcement,
+  RulesPatch,
+} from '../../domain/collections/rules.ts';
 import { parseFieldPath } from '../../domain/query/field-path.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import { fromDuration, toDuration, toTimestamp } from './time.ts';
 
-/** The settings of a request as rules; what is absent is no rule. */
-export function fromSettings(settings: CollectionSettings | undefined): CollectionRules {
-  return {
-    schema: fromSchema(settings),
-    ttlMs: fromDuration(settings?.ttl),
-    documentTtl: fromDocumentTtl(settings?.documentTtl),
-    maxSize: settings === undefined ? undefined : fromMaxSize(settings.maxSize),
-  };
-}
-
-/** The settings that a mask of proto names takes; without a mask, those present. */
-export function fromMaskedSettings(
+/**
+ * The settings of a request that a mask of proto names takes. Without a mask those present; `*` is all.
+ * ARGUMENT_INVALID for a name that is no setting.
+ */
+export function fromSettings(
   settings: CollectionSettings | undefined,
-  paths: readonly string[],
-): Partial<CollectionRules> {
-  const rules = fromSettings(settings);
-  const names = paths.length === 0 ? presentIn(rules) : paths.flatMap(expand);
-  return Object.fromEntries(names.map((name) => [name, rules[name]])) as Partial<CollectionRules>;
+  mask: readonly string[],
+): RulesPatch {
+  const given = readSettings(settings);
+  const names = mask.length === 0 ? presentIn(given) : mask.flatMap(expand);
+  return Object.fromEntries(names.map((name) => [name, given[name]]));
 }
 
 /** A collection as callers see it. */
@@ -78,37 +76,50 @@ const INDEX_STATES = {
 const DIRECTIONS = { asc: IndexDirection.ASCENDING, desc: IndexDirection.DESCENDING } as const;
 
 /** Names of the mask and the rules they take. */
-const MASK: Readonly<Record<string, readonly (keyof CollectionRules)[]>> = {
-  schema: ['schema'],
-  schema_enforcement: ['schema'],
-  ttl: ['ttlMs'],
-  document_ttl: ['documentTtl'],
-  max_size: ['maxSize'],
-  '*': ['schema', 'ttlMs', 'documentTtl', 'maxSize'],
-};
+const MASK = new Map<string, readonly (keyof RulesPatch)[]>([
+  ['schema', ['schema']],
+  ['schema_enforcement', ['enforcement']],
+  ['ttl', ['ttlMs']],
+  ['document_ttl', ['documentTtl']],
+  ['max_size', ['maxSize']],
+  ['*', ['schema', 'enforcement', 'ttlMs', 'documentTtl', 'maxSize']],
+]);
 
-function expand(path: string): readonly (keyof CollectionRules)[] {
-  const rules = MASK[path];
+function expand(path: string): readonly (keyof RulesPatch)[] {
+  const rules = MASK.get(path);
   if (rules !== undefined) return rules;
-  const known = Object.keys(MASK).join(', ');
-  const problem = `names '${path}', which is no setting; known are ${known}`;
+  const problem = `is '${path}', which is no setting; known are ${[...MASK.keys()].join(', ')}`;
   throw new DomainError('ARGUMENT_INVALID', `updateMask ${problem}`, {
+    metadata: { field: 'updateMask' },
     violations: [{ field: 'updateMask', description: problem }],
   });
 }
 
-function presentIn(rules: CollectionRules): readonly (keyof CollectionRules)[] {
-  const names: (keyof CollectionRules)[] = ['schema', 'ttlMs', 'documentTtl', 'maxSize'];
-  return names.filter((name) => rules[name] !== undefined);
+function presentIn(given: Required<RulesPatch>): readonly (keyof RulesPatch)[] {
+  const names = MASK.get('*') ?? [];
+  return names.filter((name) => given[name] !== undefined);
 }
 
-function fromSchema(settings: CollectionSettings | undefined): SchemaRule | undefined {
-  if (settings?.schema === undefined) return undefined;
-  const isWarning = settings.schemaEnforcement === SchemaEnforcement.WARN;
+function readSettings(settings: CollectionSettings | undefined): Required<RulesPatch> {
+  const schema = settings?.schema;
   return {
-    text: JSON.stringify(settings.schema),
-    enforcement: isWarning ? 'warn' : 'enforce',
+    schema: schema === undefined ? undefined : JSON.stringify(schema),
+    enforcement: fromEnforcement(settings?.schemaEnforcement),
+    ttlMs: fromDuration(settings?.ttl),
+    documentTtl: fromDocumentTtl(settings?.documentTtl),
+    maxSize: fromMaxSize(settings?.maxSize ?? 0n),
   };
+}
+
+function fromEnforcement(message: SchemaEnforcement | undefined): Enforcement | undefined {
+  switch (message) {
+    case SchemaEnforcement.ENFORCE:
+      return 'enforce';
+    case SchemaEnforcement.WARN:
+      return 'warn';
+    default:
+      return undefined;
+  }
 }
 
 function fromDocumentTtl(message: DocumentTtlMessage | undefined): DocumentTtl | undefined {
@@ -121,7 +132,11 @@ function fromDocumentTtl(message: DocumentTtlMessage | undefined): DocumentTtl |
 function fromMaxSize(maxSize: bigint): number | undefined {
   if (maxSize === 0n) return undefined;
   if (maxSize <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(maxSize);
-  throw new DomainError('ARGUMENT_INVALID', 'settings.maxSize is larger than 2^53 - 1');
+  const problem = `is ${String(maxSize)}; the limit is ${String(Number.MAX_SAFE_INTEGER)}`;
+  throw new DomainError('ARGUMENT_INVALID', `settings.maxSize ${problem}`, {
+    metadata: { field: 'settings.maxSize' },
+    violations: [{ field: 'settings.maxSize', description: problem }],
+  });
 }
 
 function toSettings({ schema, ttlMs, documentTtl, maxSize }: CollectionRules): CollectionSettings {

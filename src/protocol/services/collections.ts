@@ -1,17 +1,15 @@
-import type { CollectionService } from '../../../gen/molten/v1/collections_pb.ts';
+import {
+  CreateCollectionRequestSchema,
+  type CollectionService,
+} from '../../../gen/molten/v1/collections_pb.ts';
 import type { Collections } from '../../domain/collections/collections.ts';
 import type { Durability } from '../../domain/documents/model.ts';
 import { createNamePages } from '../../domain/query/name-page.ts';
 import type { ServiceImplementation } from '../call.ts';
-import {
-  fromIndexField,
-  fromMaskedSettings,
-  fromSettings,
-  toCollection,
-  toIndex,
-} from '../mapping/collection.ts';
+import { fromIndexField, fromSettings, toCollection, toIndex } from '../mapping/collection.ts';
 import { fromBody } from '../mapping/document.ts';
 import { fromDurability, toCommit } from '../mapping/durability.ts';
+import { requestIdentity } from '../mapping/request-identity.ts';
 
 /** What the service needs besides the domain. */
 export interface CollectionServiceOptions {
@@ -21,6 +19,9 @@ export interface CollectionServiceOptions {
   readonly documentBytesMax: number;
   readonly pageTokenKey: Uint8Array;
 }
+
+/** The mask that takes every setting. */
+const ALL = ['*'];
 
 type Service = ServiceImplementation<typeof CollectionService>;
 
@@ -37,8 +38,10 @@ function createCollectionMethods(
   const { collections, documentBytesMax } = options;
   const pages = createNamePages(options.pageTokenKey, 'ListCollections');
   return {
-    async createCollection({ collection, settings, validateOnly }, { principal }) {
-      const how = { rules: fromSettings(settings), validateOnly };
+    async createCollection(message, { principal }) {
+      const { collection, settings, validateOnly } = message;
+      const request = requestIdentity(CreateCollectionRequestSchema, message, principal);
+      const how = { rules: fromSettings(settings, ALL), validateOnly, request };
       return { collection: toCollection(await collections.create(principal, collection, how)) };
     },
     async getCollection({ collection }, { principal }) {
@@ -51,7 +54,7 @@ function createCollectionMethods(
     },
     async updateCollection(request, { principal }) {
       const { collection, settings, updateMask, revision, allowMissing, validateOnly } = request;
-      const rules = fromMaskedSettings(settings, updateMask?.paths ?? []);
+      const rules = fromSettings(settings, updateMask?.paths ?? []);
       const expected = revision === 0n ? undefined : revision;
       const change = { rules, revision: expected, allowMissing, validateOnly };
       return { collection: toCollection(await collections.update(principal, collection, change)) };
