@@ -1,0 +1,27 @@
+import { toJson } from '@bufbuild/protobuf';
+
+import { CollectionSchema, type Collection } from '../../../gen/molten/v1/collections_pb.ts';
+import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
+
+/** Lists collections. */
+export default class CollectionsList extends MoltenCommand {
+  static override readonly summary = 'List collections with their sizes.';
+
+  async run(): Promise<unknown> {
+    const { flags } = await this.parse(CollectionsList);
+    const { collections } = this.client(flags as unknown as ServerFlags);
+    const found: Collection[] = [];
+    let pageToken = '';
+    do {
+      const page = await collections.listCollections({ pageToken, pageSize: 1000 });
+      found.push(...page.collections);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    this.printRows(
+      found.map(({ name, documentCount, sizeBytes }) => ({
+        ...{ name, documents: Number(documentCount), bytes: Number(sizeBytes) },
+      })),
+    );
+    return found.map((one) => toJson(CollectionSchema, one, { alwaysEmitImplicit: true }));
+  }
+}

@@ -1,0 +1,51 @@
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { finished } from 'node:stream/promises';
+
+import { Args, Flags, type Interfaces } from '@oclif/core';
+
+import { queryAll, toPlain, toPlainWithSystem } from '../../../src/client/documents.ts';
+import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
+import { createProgress } from '../../lib/progress.ts';
+import { queryFlags, queryOf, type QueryFlags } from '../../lib/query-flags.ts';
+
+/** Writes documents to a file. */
+export default class DocsExport extends MoltenCommand {
+  static override readonly summary = 'Write documents to a file, one JSON object a line.';
+  static override readonly description =
+    'All pages are of one state: that of the sequence at which the export began.';
+  static override readonly args: Interfaces.ArgInput = {
+    collection: Args.string({ description: 'The collection.', required: true }),
+  };
+  static override readonly flags: Interfaces.FlagInput = {
+    ...queryFlags,
+    output: Flags.string({ char: 'o', description: 'The file. Otherwise standard output.' }),
+    system: Flags.boolean({ description: 'With all system fields.' }),
+  };
+
+  async run(): Promise<unknown> {
+    const { args, flags } = await this.parse(DocsExport);
+    const collection = String(args['collection']);
+    const client = this.client(flags as unknown as ServerFlags);
+    const query = queryOf(flags as QueryFlags);
+    const first = await client.documents.queryDocuments({ collection, query, pageSize: 1 });
+    const file = flags['output'] as string | undefined;
+    const output = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
+    const shape = flags['system'] === true ? toPlainWithSystem : toPlain;
+    const progress = createProgress('exported', (line) => process.stderr.write(line));
+    let count = 0;
+    const request = { collection, query, pageSize: 1000, readSequence: first.readSequence };
+    for await (const document of queryAll(client, request)) {
+      if (!output.write(`${JSON.stringify(shape(document))}\n`)) await once(output, 'drain');
+      count += 1;
+      progress.show(count);
+    }
+    if (file !== undefined) {
+      output.end();
+      await finished(output);
+    }
+    progress.finish(count);
+    this.logToStderr(`${String(count)} documents exported`);
+    return { collection, exported: count, sequence: String(first.readSequence) };
+  }
+}

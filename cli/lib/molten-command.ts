@@ -1,0 +1,90 @@
+import { Command, Flags, type Interfaces } from '@oclif/core';
+
+import { createMoltenClient, type MoltenClient } from '../../src/client/client.ts';
+import { MoltenError } from '../../src/client/molten-error.ts';
+import { environment } from '../../src/config/environment.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { openProfiles, type Profile, type Profiles } from './profiles.ts';
+import { formatTable, type Row } from './table.ts';
+
+/** Where a server is when nothing says otherwise. */
+export const DEFAULT_URL = 'http://127.0.0.1:1538';
+
+/** What every command that talks to a server takes. */
+export const serverFlags = {
+  profile: Flags.string({
+    description: 'The profile to use, as made by `login`.',
+    default: 'default',
+    helpGroup: 'GLOBAL',
+  }),
+  url: Flags.string({
+    description: 'The server. [variable: MOLTEN_URL]',
+    helpGroup: 'GLOBAL',
+  }),
+};
+
+/** What the flags of every such command are. */
+export interface ServerFlags {
+  readonly profile: string;
+  readonly url?: string | undefined;
+}
+
+/**
+ * The base of all commands that talk to a server. What a command returns is its `--json`; what it prints
+ * otherwise is for people. Answers go to standard output, everything else to standard error.
+ */
+export abstract class MoltenCommand extends Command {
+  static override readonly enableJsonFlag: boolean = true;
+  static override readonly baseFlags: Interfaces.FlagInput = serverFlags;
+
+  protected profiles(): Profiles {
+    return openProfiles(this.config.configDir);
+  }
+
+  /** The server and the token that flags, variables and the profile name, in this order. */
+  protected target({ profile: name, url }: ServerFlags): Profile {
+    const profile = this.profiles().find(name);
+    const variables = environment();
+    const token = variables['MOLTEN_TOKEN'] ?? profile?.token;
+    return {
+      url: url ?? variables['MOLTEN_URL'] ?? profile?.url ?? DEFAULT_URL,
+      ...(token === undefined ? {} : { token }),
+    };
+  }
+
+  protected client(flags: ServerFlags): MoltenClient {
+    const { url, token } = this.target(flags);
+    return createMoltenClient({ url, token: () => token });
+  }
+
+  /** Prints rows as a table, or one JSON document a line when standard output is no terminal. */
+  protected printRows(rows: readonly Row[], columns?: readonly string[]): void {
+    if (rows.length === 0) {
+      this.logToStderr('nothing found');
+      return;
+    }
+    if (process.stdout.isTTY) this.log(formatTable(rows, columns));
+    else for (const row of rows) this.log(JSON.stringify(row));
+  }
+
+  protected override async catch(error: Interfaces.CommandError): Promise<void> {
+    if (!(error instanceof MoltenError)) {
+      await super.catch(error);
+      return;
+    }
+    process.exitCode = exitCodeOf(error.reason);
+    if (this.jsonEnabled()) this.logJson({ error: this.toErrorJson(error) });
+    else this.logToStderr(this.#explain(error));
+  }
+
+  protected override toErrorJson(error: unknown): unknown {
+    if (!(error instanceof MoltenError)) return { message: String(error), exitCode: EXIT.failure };
+    const { reason, message, metadata, violations } = error;
+    return { reason, message, metadata, violations };
+  }
+
+  #explain({ reason, message }: MoltenError): string {
+    const hint = reason === 'CREDENTIAL_MISSING' || reason === 'CREDENTIAL_EXPIRED';
+    return `error: ${message} (${reason})${hint ? '\ntry: molten login' : ''}`;
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * The client: typed calls of every service, errors with a reason, retries where they are safe. The
+ * command line, tests and applications in TypeScript use it; other languages generate theirs from the
+ * same protos.
+ */
+import { createClient, type Client, type Interceptor, type Transport } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
+
+import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
+import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
+import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
+import { SystemService } from '../../gen/molten/v1/system_pb.ts';
+import { toMoltenError } from './molten-error.ts';
+
+/** How a server is reached. */
+export interface MoltenClientOptions {
+  /** Such as `http://127.0.0.1:1538`. */
+  readonly url: string;
+  /** Asked for before each call; undefined calls without a credential. */
+  readonly token?: () => string | undefined;
+  /** Default `connect`. */
+  readonly protocol?: 'connect' | 'grpc';
+  /** How long a call may take, in milliseconds. Default 60,000. */
+  readonly timeoutMs?: number;
+}
+
+/** Every service of a server. Calls fail with MoltenError. */
+export interface MoltenClient {
+  readonly auth: Client<typeof AuthService>;
+  readonly collections: Client<typeof CollectionService>;
+  readonly documents: Client<typeof DocumentService>;
+  readonly system: Client<typeof SystemService>;
+}
+
+const TIMEOUT_MS = 60_000;
+
+/** Creates a client. Connections are opened when they are needed. */
+export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
+  const transport = createTransport(options);
+  return {
+    auth: translated(createClient(AuthService, transport)),
+    collections: translated(createClient(CollectionService, transport)),
+    documents: translated(createClient(DocumentService, transport)),
+    system: translated(createClient(SystemService, transport)),
+  };
+}
+
+function createTransport(options: MoltenClientOptions): Transport {
+  const { url: baseUrl, token, protocol, timeoutMs: defaultTimeoutMs = TIMEOUT_MS } = options;
+  const interceptors = [authorize(token)];
+  return protocol === 'grpc'
+    ? createGrpcTransport({ baseUrl, defaultTimeoutMs, interceptors })
+    : createConnectTransport({
+        ...{ baseUrl, defaultTimeoutMs, interceptors },
+        httpVersion: '1.1',
+        useBinaryFormat: true,
+      });
+}
+
+function authorize(token: MoltenClientOptions['token']): Interceptor {
+  return (next) => async (request) => {
+    const value = token?.();
+    if (value !== undefined) request.header.set('authorization', `Bearer ${value}`);
+    return await next(request);
+  };
+}
+
+/** The same client, failing with MoltenError instead of what its transport fails with. */
+function translated<T extends object>(client: T): T {
+  return new Proxy(client, {
+    get(target, name, receiver): unknown {
+      const method: unknown = Reflect.get(target, name, receiver);
+      if (typeof method !== 'function') return method;
+      return (...input: readonly unknown[]): unknown => {
+        const result: unknown = Reflect.apply(method, target, input);
+        return result instanceof Promise ? result.catch(rethrow) : translatedStream(result);
+      };
+    },
+  });
+}
+
+async function* translatedStream(stream: unknown): AsyncIterable<unknown> {
+  try {
+    // What is no promise is the stream of a streaming method.
+    yield* stream as AsyncIterable<unknown>;
+  } catch (error) {
+    rethrow(error);
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw toMoltenError(error);
+}

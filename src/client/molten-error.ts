@@ -1,0 +1,58 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { codeToString } from '@connectrpc/connect/protocol-connect';
+
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from '../../gen/google/rpc/error_details_pb.ts';
+import type { FieldViolation } from '../errors/domain-error.ts';
+import { REASONS, type Reason } from '../errors/reason.ts';
+
+/**
+ * A failed call. Branch on `reason`; the message may get clearer from release to release. `INTERNAL`
+ * stands for servers that answer without a reason, such as a proxy in between.
+ */
+export class MoltenError extends Error {
+  override readonly name = 'MoltenError';
+  readonly reason: Reason;
+  /** Connect's name of the code, such as `not_found`. */
+  readonly code: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly violations: readonly FieldViolation[];
+  /** How long to wait before another attempt; undefined when the server did not say. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(cause: ConnectError) {
+    super(cause.rawMessage, { cause });
+    const [info] = cause.findDetails(ErrorInfoSchema);
+    const [bad] = cause.findDetails(BadRequestSchema);
+    const delay = cause.findDetails(RetryInfoSchema)[0]?.retryDelay;
+    this.reason = REASONS.find((one) => one === info?.reason) ?? reasonOf(cause.code);
+    this.code = codeToString(cause.code);
+    this.metadata = info?.metadata ?? {};
+    this.violations =
+      bad?.fieldViolations.map(({ field, description }) => ({ field, description })) ?? [];
+    this.retryAfterMs =
+      delay === undefined ? undefined : Number(delay.seconds) * 1000 + delay.nanos / 1_000_000;
+  }
+}
+
+/** Turns whatever a call failed with into a MoltenError. */
+export function toMoltenError(error: unknown): MoltenError {
+  return error instanceof MoltenError ? error : new MoltenError(ConnectError.from(error));
+}
+
+/** Failures that happened before the server could say anything. */
+function reasonOf(code: Code): Reason {
+  switch (code) {
+    case Code.Unavailable:
+      return 'ENGINE_UNAVAILABLE';
+    case Code.DeadlineExceeded:
+      return 'DEADLINE_EXCEEDED';
+    case Code.Canceled:
+      return 'CANCELED';
+    default:
+      return 'INTERNAL';
+  }
+}
