@@ -42,9 +42,9 @@ export function toPlain(document: Document): PlainDocument {
 
 /** A document with all system fields before its members. */
 export function toPlainWithSystem(document: Document): PlainDocument {
-  const { key, version, sequence, createTime, updateTime, expireTime } = document;
+  const { key, version, createSequence, createTime, updateTime, expireTime } = document;
   return {
-    ...{ _key: key, _v: Number(version), _seq: Number(sequence) },
+    ...{ _key: key, _v: Number(version), _seq: Number(createSequence) },
     ...(createTime && { _createdAt: timestampDate(createTime).toISOString() }),
     ...(updateTime && { _modifiedAt: timestampDate(updateTime).toISOString() }),
     ...(expireTime && { _expiresAt: timestampDate(expireTime).toISOString() }),

@@ -22,6 +22,7 @@ import { createDisposer, type Disposer } from '../platform/disposal.ts';
 import { createIdSource } from '../platform/ids.ts';
 import { createLogger, type Logger } from '../platform/logger.ts';
 import { createMetrics } from '../platform/metrics.ts';
+import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
 import { createConnectDoor } from '../protocol/connect/door.ts';
 import { bindService, createDispatcher, type Dispatcher } from '../protocol/dispatcher.ts';
 import { registerHealth } from '../protocol/health/service.ts';
@@ -101,7 +102,7 @@ async function open(
     await composed.sweeper[Symbol.asyncDispose]();
   });
   const server = await createHttpServer({
-    doors: doorsOf(config, { dispatcher: composed.dispatcher, node }),
+    doors: doorsOf(config, { dispatcher: composed.dispatcher, node, clock }),
     tls: config.tls,
     maxBodyBytes: config.maxBodyBytes,
     corsOrigins: config.corsOrigins,
@@ -174,7 +175,7 @@ function compose(
 /** Every protocol of the one port. */
 function doorsOf(
   { maxBodyBytes }: ServerConfig,
-  { dispatcher, node }: { readonly dispatcher: Dispatcher; readonly node: Node },
+  { dispatcher, node, clock }: Pick<Inner, 'node' | 'clock'> & { readonly dispatcher: Dispatcher },
 ): readonly Door[] {
   const { services } = dispatcher;
   return [
@@ -187,6 +188,7 @@ function doorsOf(
       },
     }),
     createRestDoor({ dispatcher, maxBodyBytes }),
+    createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
   ];
 }
 

@@ -159,9 +159,14 @@ function refuseChange(field: string, problem: string): DomainError {
   });
 }
 
-/** A google.protobuf.Value as JSON. */
+/** A google.protobuf.Value as JSON. ARGUMENT_INVALID when it holds what JSON cannot. */
 export function fromValue(value: Value): Json {
-  return toJson(ValueSchema, value) as Json;
+  try {
+    return toJson(ValueSchema, value) as Json;
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new DomainError('ARGUMENT_INVALID', `a value cannot be stored: ${problem}`, { cause });
+  }
 }
 
 /** JSON as a google.protobuf.Value. */

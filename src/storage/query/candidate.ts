@@ -58,7 +58,7 @@ export function systemValue(field: SystemField, document: StoredDocument): Json 
     case '_v':
       return Number(document.version);
     case '_seq':
-      return Number(document.sequence);
+      return Number(document.createdSequence);
     case '_createdAt':
       return formatTime(document.createdAtMs);
     case '_modifiedAt':
