@@ -47,7 +47,9 @@ class TimedSweeper implements Sweeper {
   constructor(parts: SweeperParts) {
     this.#parts = parts;
     this.#stopTimer = every(parts.intervalMs, () => {
-      this.sweep().catch(parts.onFailure);
+      this.sweep().catch((error: unknown) => {
+        this.#report(error);
+      });
     });
   }
 
@@ -71,7 +73,7 @@ class TimedSweeper implements Sweeper {
         await this.#empty(name);
       } catch (error) {
         // One collection that cannot be emptied must not keep the others.
-        if (!this.#isStopping()) this.#parts.onFailure(error);
+        this.#report(error);
       }
     }
     return await this.#removeDocuments();
@@ -110,7 +112,7 @@ class TimedSweeper implements Sweeper {
     let found = 0;
     for (let slices = 0; slices < SLICES_MAX; slices++) {
       const due = await engine.expired(SLICE_MAX);
-      if (due.length === 0 || this.#isStopping()) break;
+      if (due.length === 0) break;
       await engine.transact(this.#options(), (transaction) => {
         // What was written anew meanwhile stays: the engine removes only what has expired.
         for (const { collection, key } of due) {
@@ -120,6 +122,11 @@ class TimedSweeper implements Sweeper {
       found += due.length;
     }
     return found;
+  }
+
+  /** What fails because the sweep is being stopped is no failure. */
+  #report(error: unknown): void {
+    if (!this.#isStopping()) this.#parts.onFailure(error);
   }
 
   #isStopping(): boolean {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { startSweeper, type Sweeper } from '../../../src/domain/collections/sweeper.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
@@ -87,11 +87,11 @@ describe('a sweep', () => {
     await engine.transact({ durability: 'async' }, (transaction) => {
       transaction.createCollection('$things', settings);
     });
-    await domain.fill('$other', { a: {} });
+    await domain.fill('$things', { a: {} });
     clock.advance(HOUR_MS);
     await using sweeper = sweeperOf(domain);
     await sweeper.sweep();
-    expect(await domain.keysOf('$other', ['a'])).toEqual(['a']);
+    expect(await domain.keysOf('$things', ['a'])).toEqual(['a']);
   });
 
   it('keeps a document that was written anew while it swept', async () => {
@@ -153,7 +153,33 @@ describe('a sweep', () => {
     expect(await engine.findCollection('things')).toMatchObject({ documents: 0 });
   });
 
-  it('stops between two slices when it is disposed of', async () => {
+  it('comes by itself, and its failures stay inside', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await using domain = await openDomain();
+    await domain.make('things', { documentTtl: { field: undefined, afterMs: 1000 } });
+    await domain.fill('things', { a: {} });
+    domain.clock.advance(1000);
+    const failing = meanwhile(domain.engine, () => Promise.reject(new Error('no')));
+    const failures: unknown[] = [];
+    const sweeper = sweeperOf({ ...domain, engine: failing }, failures);
+    // Joins the sweep that the timer has started.
+    const nextSweep = async (): Promise<void> => {
+      vi.advanceTimersByTime(HOUR_MS);
+      await sweeper.sweep().catch(() => undefined);
+    };
+    await nextSweep();
+    expect(failures).toEqual([new Error('no')]);
+    await nextSweep();
+    expect(await domain.engine.findCollection('things')).toMatchObject({ documents: 0 });
+    await sweeper[Symbol.asyncDispose]();
+    expect(vi.getTimerCount()).toBe(0);
+    expect(failures).toHaveLength(1);
+  });
+
+  it('stops between two slices when it is disposed of, and that is no failure', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
     await using domain = await openDomain();
     const { clock, engine } = domain;
     await domain.make('things', { documentTtl: { field: undefined, afterMs: 10 } });
@@ -167,6 +193,7 @@ describe('a sweep', () => {
       return Promise.resolve();
     });
     const sweeper = sweeperOf({ ...domain, engine: stopping }, failures);
+    vi.advanceTimersByTime(HOUR_MS);
     await sweeper.sweep().catch(() => undefined);
     await disposal;
     expect(await engine.findCollection('things')).toMatchObject({ documents: 600 });

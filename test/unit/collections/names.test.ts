@@ -18,7 +18,11 @@ function refusalOf(check: () => void): string | undefined {
 
 describe('the name of a collection', () => {
   it.each(['a', 'A-Z_09', 'x'.repeat(64), 'constructor', 'Admin'])('may be %s', (name) => {
-    expect(refusalOf(() => { checkCollectionName(name); })).toBeUndefined();
+    expect(
+      refusalOf(() => {
+        checkCollectionName(name);
+      }),
+    ).toBeUndefined();
   });
 
   it.each([
@@ -36,28 +40,56 @@ describe('the name of a collection', () => {
     ['internal', 'a reserved name'],
     ['__proto__', 'a reserved name'],
   ])('may not be %j', (name, problem) => {
-    expect(refusalOf(() => { checkCollectionName(name, 'from'); })).toContain(problem);
-    expect(refusalOf(() => { checkCollectionName(name, 'from'); })).toMatch(/^from is /);
+    expect(
+      refusalOf(() => {
+        checkCollectionName(name, 'from');
+      }),
+    ).toContain(problem);
+    expect(
+      refusalOf(() => {
+        checkCollectionName(name, 'from');
+      }),
+    ).toMatch(/^from is /);
   });
 
   it('is shown cut short when it is refused', () => {
-    expect(refusalOf(() => { checkCollectionName('x'.repeat(10_000)); })?.length).toBeLessThan(200);
+    expect(
+      refusalOf(() => {
+        checkCollectionName('x'.repeat(10_000));
+      })?.length,
+    ).toBeLessThan(200);
   });
 });
 
 describe('the key of a document', () => {
   it.each(['a', '.', '..', 'A-Z_0.9', 'x'.repeat(256), '__proto__'])('may be %s', (key) => {
-    expect(refusalOf(() => { checkKey(key); })).toBeUndefined();
+    expect(
+      refusalOf(() => {
+        checkKey(key);
+      }),
+    ).toBeUndefined();
   });
 
   it.each(['', 'x'.repeat(257), 'a/b', 'a*', 'a:b', 'a\u0000'])('may not be %j', (key) => {
-    expect(refusalOf(() => { checkKey(key); })).toContain('wants a key: 1 to 256');
+    expect(
+      refusalOf(() => {
+        checkKey(key);
+      }),
+    ).toContain('wants a key: 1 to 256');
   });
 });
 
 describe('the name of an index', () => {
   it('is made of the characters of a collection, reserved names included', () => {
-    expect(refusalOf(() => { checkIndexName('admin'); })).toBeUndefined();
-    expect(refusalOf(() => { checkIndexName('a.b'); })).toContain('wants the name of an index: 1 to 64');
+    expect(
+      refusalOf(() => {
+        checkIndexName('admin');
+      }),
+    ).toBeUndefined();
+    expect(
+      refusalOf(() => {
+        checkIndexName('a.b');
+      }),
+    ).toContain('wants the name of an index: 1 to 64');
   });
 });
