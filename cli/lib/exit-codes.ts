@@ -1,4 +1,4 @@
-import type { Reason } from '../../src/errors/reason.ts';
+import type { Reason } from '../../src/client/molten-error.ts';
 
 /** What a command ends with. `docs/reference/cli.md` lists them; scripts rely on them. */
 export const EXIT = {

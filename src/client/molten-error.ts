@@ -9,6 +9,8 @@ import {
 import type { FieldViolation } from '../errors/domain-error.ts';
 import { REASONS, type Reason } from '../errors/reason.ts';
 
+export type { Reason } from '../errors/reason.ts';
+
 /**
  * A failed call. Branch on `reason`; the message may get clearer from release to release. `INTERNAL`
  * stands for servers that answer without a reason, such as a proxy in between.

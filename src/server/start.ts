@@ -29,6 +29,7 @@ import { registerHealth } from '../protocol/health/service.ts';
 import type { Door } from '../protocol/http/door.ts';
 import { createHttpServer } from '../protocol/http/server.ts';
 import { createInterceptors } from '../protocol/interceptors/order.ts';
+import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
 import { createAuthService } from '../protocol/services/auth.ts';
@@ -189,6 +190,7 @@ function doorsOf(
     }),
     createRestDoor({ dispatcher, maxBodyBytes }),
     createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
+    createOpenApiDoor({ dispatcher, release: RELEASE }),
   ];
 }
 

@@ -17,9 +17,3 @@ export const ANONYMOUS: Principal = {
   ...{ kind: 'anonymous', subject: '', tokenId: '', expiresAtMs: Infinity },
   scopes: createScopeSet([]),
 };
-
-/** The server itself: the sweep, migrations, start-up. Never made from a request. */
-export const SYSTEM: Principal = {
-  ...{ kind: 'system', subject: 'system', tokenId: '', expiresAtMs: Infinity },
-  scopes: createScopeSet(['*:*:*']),
-};

@@ -27,9 +27,7 @@ export type MergePaths =
   /** Take the whole object. */
   | { readonly kind: 'replace' }
   /** Take these paths; one that is missing in the object is removed. */
-  | { readonly kind: 'paths'; readonly paths: readonly Path[] }
-  /** Take each top-level member as it is, null included; others stay. */
-  | { readonly kind: 'members' };
+  | { readonly kind: 'paths'; readonly paths: readonly Path[] };
 
 /** A change: a merge, then a patch, then transforms. */
 export interface DocumentChange {
@@ -56,8 +54,6 @@ function applyMerge(
       return mergePatch(body, value);
     case 'replace':
       return value;
-    case 'members':
-      return fromEntries([...Object.entries(body), ...Object.entries(value)]);
     case 'paths':
       return paths.paths.reduce((result, path) => setAt(result, path, valueAt(value, path)), body);
   }

@@ -19,7 +19,7 @@ export interface Documents {
   readonly reads: DocumentReads;
   readonly writes: DocumentWrites;
   /** Makes the key of a document that came without one: a UUIDv7, later ones sorting later. */
-  newKey(): string;
+  readonly newKey: () => string;
   /** A document right after a write of it, for its writer. */
   readBack(
     collection: string,

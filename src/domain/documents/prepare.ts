@@ -5,6 +5,7 @@ import { SYSTEM_FIELDS } from '../../storage/query/path.ts';
 import type { Json, JsonObject, StoredDocument } from '../../storage/types.ts';
 import type { Principal } from '../access/principal.ts';
 import type { OpenCollection } from '../collections/catalog.ts';
+import type { SchemaViolation } from '../collections/schema.ts';
 import { DEFAULT_RULES, toSettings } from '../collections/rules.ts';
 import { encodeBody, type DocumentBody } from './body.ts';
 import { applyChange } from './change.ts';
@@ -28,16 +29,94 @@ export function createPreparation(
   transaction: Transaction,
   principal: Principal,
 ): Preparation {
-  const { catalog, clock, limits, strict, onSchemaWarning } = parts;
-  const collections = new Map<string, OpenCollection | undefined>();
-  const documents = new Map<string, StoredDocument | undefined>();
+  return new RunPreparation(parts, transaction, principal);
+}
+
+class RunPreparation implements Preparation {
+  readonly #parts: DocumentsParts;
+  readonly #transaction: Transaction;
+  readonly #principal: Principal;
+  readonly #collections = new Map<string, OpenCollection | undefined>();
+  readonly #documents = new Map<string, StoredDocument | undefined>();
+
+  constructor(parts: DocumentsParts, transaction: Transaction, principal: Principal) {
+    this.#parts = parts;
+    this.#transaction = transaction;
+    this.#principal = principal;
+  }
+
+  current(collection: string, key: string): StoredDocument | undefined {
+    return this.#documents.get(nameOf(collection, key));
+  }
+
+  async load(steps: readonly WriteStep[]): Promise<void> {
+    const byCollection = new Map<string, string[]>();
+    for (const { collection, key } of steps) {
+      const keys = byCollection.get(collection);
+      if (keys === undefined) byCollection.set(collection, [key]);
+      else keys.push(key);
+    }
+    for (const [collection, keys] of byCollection) {
+      const isExpired = (await this.#parts.catalog.find(collection))?.isExpired === true;
+      const found = await this.#transaction.get(collection, keys);
+      keys.forEach((key, at) => {
+        this.#documents.set(nameOf(collection, key), isExpired ? undefined : found[at]);
+      });
+    }
+  }
+
+  async write(step: WriteStep): Promise<boolean> {
+    switch (step.kind) {
+      case 'set':
+        await this.#put(step, await this.#extend(step.content), false);
+        return true;
+      case 'update':
+        return await this.#update(step);
+      case 'delete': {
+        const { collection, key, precondition } = step;
+        const found = await this.#parts.catalog.find(collection);
+        if (found?.isExpired === true) await this.#openForWrite(collection);
+        this.#transaction.delete({ collection, key, precondition });
+        return true;
+      }
+    }
+  }
+
+  async #update(step: Extract<WriteStep, { kind: 'update' }>): Promise<boolean> {
+    const { collection, key, change, missing } = step;
+    const { clock, limits } = this.#parts;
+    const before = this.current(collection, key);
+    if (before === undefined && missing === 'skip') return false;
+    if (before === undefined && missing === 'fail' && step.precondition === undefined) {
+      throw documentNotFound(collection, key);
+    }
+    const start = before === undefined ? {} : createCandidate(before).body();
+    const changed = applyChange(start, change, clock.now());
+    const body = encodeBody(changed, 'document', limits.documentBytesMax);
+    await this.#put(step, body, before !== undefined);
+    return true;
+  }
+
+  async #put(
+    step: Exclude<WriteStep, { kind: 'delete' }>,
+    body: DocumentBody,
+    isUpdate: boolean,
+  ): Promise<void> {
+    const { collection, key, precondition } = step;
+    const opened = await this.#openForWrite(collection);
+    this.#checkSchema(opened, { collection, key, body: body.value });
+    const expiresAtMs = opened?.expiryOf(body.value, this.#parts.clock.now());
+    const { text } = body;
+    this.#transaction.put({ collection, key, body: text, expiresAtMs, precondition, isUpdate });
+  }
 
   /** Makes sure that a collection can be written to: made when missing, emptied when its time is over. */
-  async function openForWrite(name: string): Promise<OpenCollection | undefined> {
-    if (collections.has(name)) return collections.get(name);
-    const found = await catalog.find(name);
+  async #openForWrite(name: string): Promise<OpenCollection | undefined> {
+    if (this.#collections.has(name)) return this.#collections.get(name);
+    const transaction = this.#transaction;
+    const found = await this.#parts.catalog.find(name);
     if (found === undefined) {
-      if (strict) throw notFound(name);
+      if (this.#parts.strict) throw notFound(name);
       transaction.requireRevision(name, 0n);
       transaction.createCollection(name, toSettings(DEFAULT_RULES));
     } else if (found.isExpired) {
@@ -47,109 +126,52 @@ export function createPreparation(
     } else {
       transaction.requireRevision(name, found.record.revision);
     }
-    collections.set(name, found);
+    this.#collections.set(name, found);
     return found;
   }
 
-  async function extend({ body, extensions }: BodyToWrite): Promise<DocumentBody> {
+  async #extend({ body, extensions }: BodyToWrite): Promise<DocumentBody> {
     if (extensions.length === 0) return body;
     const members: (readonly [string, Json])[] = Object.entries(body.value);
     for (const { alias, collection, key } of extensions) {
-      if (!principal.scopes.covers('read', collection, key)) continue;
-      const source = await catalog.find(collection);
-      const [document] = await transaction.get(collection, [key]);
+      if (!this.#principal.scopes.covers('read', collection, key)) continue;
+      const source = await this.#parts.catalog.find(collection);
+      const [document] = await this.#transaction.get(collection, [key]);
       if (document !== undefined && source?.isExpired === false) {
         members.push([alias, wholeOf(document)]);
       }
     }
-    return encodeBody(fromEntries(members), 'body', limits.documentBytesMax);
+    return encodeBody(fromEntries(members), 'body', this.#parts.limits.documentBytesMax);
   }
 
-  async function put(
-    step: Exclude<WriteStep, { kind: 'delete' }>,
-    body: DocumentBody,
-    isUpdate: boolean,
-  ): Promise<void> {
-    const { collection, key, precondition } = step;
-    const opened = await openForWrite(collection);
-    checkSchema(opened, { collection, key, body: body.value });
-    const expiresAtMs = opened?.expiryOf(body.value, clock.now());
-    transaction.put({ collection, key, body: body.text, expiresAtMs, precondition, isUpdate });
-  }
-
-  function checkSchema(
+  #checkSchema(
     opened: OpenCollection | undefined,
     { collection, key, body }: { collection: string; key: string; body: JsonObject },
   ): void {
     const violations = opened?.violations(body) ?? [];
     if (violations.length === 0) return;
     if (opened?.rules.schema?.enforcement === 'warn') {
-      onSchemaWarning({ collection, key }, violations);
+      this.#parts.onSchemaWarning({ collection, key }, violations);
       return;
     }
-    const [first] = violations;
-    throw new DomainError(
-      'SCHEMA_VIOLATION',
-      `document '${key}' breaks the schema of '${collection}': ${first?.path ?? ''} ${first?.description ?? ''}`,
-      {
-        metadata: { collection, key },
-        violations: violations.map(({ path, description }) => ({ field: path, description })),
-      },
-    );
+    throw schemaViolation(collection, key, violations);
   }
+}
 
-  function current(collection: string, key: string): StoredDocument | undefined {
-    return documents.get(nameOf(collection, key));
-  }
-
-  async function update(step: Extract<WriteStep, { kind: 'update' }>): Promise<boolean> {
-    const { collection, key, change, missing } = step;
-    const before = current(collection, key);
-    if (before === undefined && missing === 'skip') return false;
-    if (before === undefined && missing === 'fail' && step.precondition === undefined) {
-      throw documentNotFound(collection, key);
-    }
-    const start = before === undefined ? {} : createCandidate(before).body();
-    const changed = applyChange(start, change, clock.now());
-    const body = encodeBody(changed, 'document', limits.documentBytesMax);
-    await put(step, body, before !== undefined);
-    return true;
-  }
-
-  return {
-    current,
-    async load(steps) {
-      const byCollection = new Map<string, string[]>();
-      for (const { collection, key } of steps) {
-        const keys = byCollection.get(collection);
-        if (keys === undefined) byCollection.set(collection, [key]);
-        else keys.push(key);
-      }
-      for (const [collection, keys] of byCollection) {
-        const isExpired = (await catalog.find(collection))?.isExpired === true;
-        const found = await transaction.get(collection, keys);
-        keys.forEach((key, at) => {
-          documents.set(nameOf(collection, key), isExpired ? undefined : found[at]);
-        });
-      }
+function schemaViolation(
+  collection: string,
+  key: string,
+  violations: readonly SchemaViolation[],
+): DomainError {
+  const first = violations[0];
+  return new DomainError(
+    'SCHEMA_VIOLATION',
+    `document '${key}' breaks the schema of '${collection}': ${first?.path ?? ''} ${first?.description ?? ''}`,
+    {
+      metadata: { collection, key },
+      violations: violations.map(({ path, description }) => ({ field: path, description })),
     },
-    async write(step) {
-      switch (step.kind) {
-        case 'set':
-          await put(step, await extend(step.content), false);
-          return true;
-        case 'update':
-          return await update(step);
-        case 'delete': {
-          const { collection, key, precondition } = step;
-          const found = await catalog.find(collection);
-          if (found?.isExpired === true) await openForWrite(collection);
-          transaction.delete({ collection, key, precondition });
-          return true;
-        }
-      }
-    },
-  };
+  );
 }
 
 /** A document with its system fields as members, as it is copied into another. */

@@ -1,5 +1,4 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import type { ReadOptions } from '../../storage/engine.ts';
 import { createCandidate } from '../../storage/query/candidate.ts';
 import { compileProjection } from '../../storage/query/project.ts';
 import type {
@@ -12,7 +11,13 @@ import type {
   QueryPlan,
   Selection,
 } from '../../storage/query/query.ts';
-import type { Json, KeyAccess, Sequence, StoredDocument } from '../../storage/types.ts';
+import {
+  ALL_KEYS,
+  type Json,
+  type KeyAccess,
+  type Sequence,
+  type StoredDocument,
+} from '../../storage/types.ts';
 import { parseFigures } from '../query/aggregation.ts';
 import type { Principal } from '../access/principal.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
@@ -99,53 +104,70 @@ const NOTHING: KeyAccess = { kind: 'some', keys: [], prefixes: [] };
 
 /** Creates the reading half of documents. */
 export function createReads(parts: DocumentsParts): DocumentReads {
-  const { engine, catalog, limits, pageTokenKey } = parts;
+  return new StoredReads(parts);
+}
 
-  /** The keys a read may show: none of a collection whose `ttl` has passed. */
-  async function shownKeys(
-    collection: string,
-    access: KeyAccess,
-    atSequence: Sequence | undefined,
-  ): Promise<KeyAccess> {
-    if (atSequence !== undefined) return access;
-    const found = await catalog.find(collection);
-    return found?.isExpired === true ? NOTHING : access;
+type SelectionRequest = Pick<QueryRequest, 'collection' | 'where' | 'joins' | 'atSequence'> &
+  Partial<Pick<QueryRequest, 'keys' | 'keyPrefix'>>;
+
+class StoredReads implements DocumentReads {
+  readonly #parts: DocumentsParts;
+
+  constructor(parts: DocumentsParts) {
+    this.#parts = parts;
   }
 
-  async function openJoins(
-    { principal }: ReadContext,
-    joins: readonly JoinRequest[],
-    atSequence: Sequence | undefined,
-  ): Promise<readonly Join[]> {
-    return await Promise.all(
-      joins.map(async (join) => {
-        const granted = principal.scopes.keyAccess('read', join.from);
-        const access = await shownKeys(join.from, granted, atSequence);
-        return { ...join, access, systemFields: true };
-      }),
+  async get(
+    { principal, signal }: ReadContext,
+    { collection, keys, fields, atSequence }: GetRequest,
+  ): Promise<GetResult> {
+    const { engine, limits } = this.#parts;
+    checkCollectionName(collection);
+    checkKeys(keys, limits.keysPerRequestMax);
+    permitKeys(principal, 'read', { collection, keys });
+    const projection = parseProjection({ fields });
+    const access = await this.#shownKeys(collection, ALL_KEYS, atSequence);
+    const found =
+      access === NOTHING
+        ? keys.map(() => undefined)
+        : await engine.get(collection, keys, { signal, atSequence });
+    const sequence = atSequence ?? (await engine.head()).sequence;
+    return { documents: found.map((one) => one && project(one, projection)), sequence };
+  }
+
+  async query(context: ReadContext, call: string, request: QueryRequest): Promise<PageResult> {
+    const { engine, pageTokenKey } = this.#parts;
+    const query = await this.#open(context, request);
+    const { atSequence } = request;
+    const binding = { key: pageTokenKey, context: `${call} ${String(atSequence ?? '')}` };
+    const after = openPageToken(request.pageToken, query, binding);
+    // The position of a token is already behind the offset.
+    const offset = after === undefined ? query.offset : 0;
+    const { signal } = context;
+    const page = await engine.query({ ...query, after, offset }, { signal, atSequence });
+    const nextPageToken = page.next === undefined ? '' : sealPageToken(page.next, query, binding);
+    return { page, nextPageToken };
+  }
+
+  async explain(context: ReadContext, request: QueryRequest): Promise<QueryPlan> {
+    const query = await this.#open(context, request);
+    const { signal } = context;
+    return await this.#parts.engine.explain(query, { signal, atSequence: request.atSequence });
+  }
+
+  async aggregate(context: ReadContext, request: AggregationRequest): Promise<AggregationResult> {
+    const selection = await this.#select(context, request);
+    const { groupBy, metrics, atSequence } = request;
+    const figures = parseFigures({ groupBy, metrics });
+    const { signal } = context;
+    return await this.#parts.engine.aggregate(
+      { ...selection, ...figures, groupsMax: GROUPS_MAX },
+      { signal, atSequence },
     );
   }
 
-  async function select(
-    context: ReadContext,
-    request: Pick<QueryRequest, 'collection' | 'where' | 'joins' | 'atSequence'> &
-      Partial<Pick<QueryRequest, 'keys' | 'keyPrefix'>>,
-  ): Promise<Selection> {
-    const { collection, keys, keyPrefix = '', atSequence } = request;
-    checkCollectionName(collection);
-    const granted = permittedKeys(context.principal, 'read', collection);
-    if (keys !== undefined) {
-      checkKeys(keys, limits.keysPerRequestMax);
-      permitKeys(context.principal, 'read', { collection, keys });
-    }
-    const filter = parseWhere(request.where);
-    const joins = await openJoins(context, parseJoins(request.joins), atSequence);
-    const access = await shownKeys(collection, granted, atSequence);
-    return { collection, access, keys, keyPrefix, filter, joins, limits: limits.query };
-  }
-
-  async function open(context: ReadContext, request: QueryRequest): Promise<Query> {
-    const selection = await select(context, request);
+  async #open(context: ReadContext, request: QueryRequest): Promise<Query> {
+    const selection = await this.#select(context, request);
     const fallback: Order = request.order ?? (request.keys ? { by: 'asked' } : BY_KEY);
     const { fields, excludedFields, pageSize, offset, total } = request;
     return {
@@ -157,55 +179,46 @@ export function createReads(parts: DocumentsParts): DocumentReads {
     };
   }
 
-  return {
-    async get({ principal, signal }, { collection, keys, fields, atSequence }) {
-      checkCollectionName(collection);
+  async #select({ principal }: ReadContext, request: SelectionRequest): Promise<Selection> {
+    const { limits } = this.#parts;
+    const { collection, keys, keyPrefix = '', atSequence } = request;
+    checkCollectionName(collection);
+    const granted = permittedKeys(principal, 'read', collection);
+    if (keys !== undefined) {
       checkKeys(keys, limits.keysPerRequestMax);
       permitKeys(principal, 'read', { collection, keys });
-      const projection = parseProjection({ fields });
-      const access = await shownKeys(collection, { kind: 'all' }, atSequence);
-      const found =
-        access === NOTHING
-          ? keys.map(() => undefined)
-          : await engine.get(collection, keys, readOptions(signal, atSequence));
-      const sequence = atSequence ?? (await engine.head()).sequence;
-      return { documents: found.map((one) => one && project(one, projection)), sequence };
-    },
-    async query(context, call, request) {
-      const query = await open(context, request);
-      const { atSequence } = request;
-      const binding = { key: pageTokenKey, context: `${call} ${String(atSequence ?? '')}` };
-      const after = openPageToken(request.pageToken, query, binding);
-      // The position of a token is already behind the offset.
-      const offset = after === undefined ? query.offset : 0;
-      const page = await engine.query(
-        { ...query, after, offset },
-        readOptions(context.signal, atSequence),
-      );
-      const nextPageToken = page.next === undefined ? '' : sealPageToken(page.next, query, binding);
-      return { page, nextPageToken };
-    },
-    async explain(context, request) {
-      const query = await open(context, request);
-      return await engine.explain(query, readOptions(context.signal, request.atSequence));
-    },
-    async aggregate(context, request) {
-      const selection = await select(context, request);
-      const { groupBy, metrics } = request;
-      const figures = parseFigures({ groupBy, metrics });
-      return await engine.aggregate(
-        { ...selection, ...figures, groupsMax: GROUPS_MAX },
-        readOptions(context.signal, request.atSequence),
-      );
-    },
-  };
+    }
+    const filter = parseWhere(request.where);
+    const joins = await Promise.all(
+      parseJoins(request.joins).map((join) => this.#openJoin(principal, join, atSequence)),
+    );
+    const access = await this.#shownKeys(collection, granted, atSequence);
+    return { collection, access, keys, keyPrefix, filter, joins, limits: limits.query };
+  }
+
+  async #openJoin(
+    { scopes }: Principal,
+    join: JoinRequest,
+    atSequence: Sequence | undefined,
+  ): Promise<Join> {
+    const granted = scopes.keyAccess('read', join.from);
+    const access = await this.#shownKeys(join.from, granted, atSequence);
+    return { ...join, access, systemFields: true };
+  }
+
+  /** The keys a read may show: none of a collection whose `ttl` has passed. */
+  async #shownKeys(
+    collection: string,
+    access: KeyAccess,
+    atSequence: Sequence | undefined,
+  ): Promise<KeyAccess> {
+    if (atSequence !== undefined) return access;
+    const found = await this.#parts.catalog.find(collection);
+    return found?.isExpired === true ? NOTHING : access;
+  }
 }
 
 const BY_KEY: Order = { by: 'key', direction: 'asc' };
-
-function readOptions(signal: AbortSignal, atSequence: Sequence | undefined): ReadOptions {
-  return { signal, atSequence };
-}
 
 /** A document with only the members that a projection keeps. */
 export function project(

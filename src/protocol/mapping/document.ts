@@ -68,7 +68,7 @@ export function fromBody(
     return { body: parseBody(textOf(content.value, field), field, bytesMax), extensions };
   }
   const value = content?.case === 'fields' ? content.value : null;
-  return { body: encodeBody(value as Json, field, bytesMax), extensions };
+  return { body: encodeBody(value, field, bytesMax), extensions };
 }
 
 function textOf(bytes: Uint8Array, field: string): string {
@@ -107,7 +107,7 @@ export function fromChange(message: ChangeMessage | undefined, field: string): D
   }
   return {
     merge: merge && {
-      value: merge as never,
+      value: merge,
       paths: fromMergePaths(mergePaths, `${field}.mergePaths`),
     },
     patch: patch.map(({ op, path, from, value }) => ({
@@ -162,7 +162,7 @@ function refuseChange(field: string, problem: string): DomainError {
 /** A google.protobuf.Value as JSON. ARGUMENT_INVALID when it holds what JSON cannot. */
 export function fromValue(value: Value): Json {
   try {
-    return toJson(ValueSchema, value) as Json;
+    return toJson(ValueSchema, value);
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
     throw new DomainError('ARGUMENT_INVALID', `a value cannot be stored: ${problem}`, { cause });

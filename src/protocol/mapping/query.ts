@@ -16,7 +16,6 @@ import {
 } from '../../../gen/molten/v1/query_pb.ts';
 import {
   type AggregationGroup,
-  type Json,
   type Order,
   type QueryPlan as Plan,
   type Sequence,
@@ -29,13 +28,12 @@ import { toValue } from './document.ts';
 export function fromQuery(
   query: Query | undefined,
 ): Pick<QueryRequest, 'where' | 'sort' | 'fields' | 'excludedFields' | 'joins' | 'keys' | 'order'> {
+  const { where, sort = [], fields = [], excludedFields = [], joins = [], keys = [] } = query ?? {};
   return {
-    where: query?.where as Json | undefined,
-    sort: query?.sort.map(fromSortField) ?? [],
-    fields: query?.fields ?? [],
-    excludedFields: query?.excludedFields ?? [],
-    joins: query?.joins.map(fromJoin) ?? [],
-    keys: query === undefined || query.keys.length === 0 ? undefined : query.keys,
+    ...{ where, fields, excludedFields },
+    sort: sort.map(fromSortField),
+    joins: joins.map(fromJoin),
+    keys: keys.length === 0 ? undefined : keys,
     order: fromOrder(query?.order),
   };
 }

@@ -22,7 +22,7 @@ import {
   type Durability as DurabilityMessage,
   type Operation,
 } from '../../../gen/molten/v1/documents_pb.ts';
-import type { Durability, Json } from '../../domain/documents/model.ts';
+import type { Durability } from '../../domain/documents/model.ts';
 import type { Documents } from '../../domain/documents/documents.ts';
 import type {
   Comparison,
@@ -132,7 +132,7 @@ function createReads({ documents: { reads } }: DocumentServiceOptions): Reads {
     async aggregateDocuments(request, context) {
       const { collection, where, joins, groupBy, metrics, readSequence } = request;
       const result = await reads.aggregate(context, {
-        ...{ collection, groupBy, where: where as Json | undefined, joins: joins.map(fromJoin) },
+        ...{ collection, groupBy, where: where, joins: joins.map(fromJoin) },
         metrics: metrics.map(fromMetric),
         atSequence: fromReadSequence(readSequence),
       });
@@ -206,27 +206,6 @@ function createBatchWrites(options: DocumentServiceOptions): BatchWrites {
   const { documents, documentBytesMax } = options;
   const { writes, newKey } = documents;
 
-  function fromOperation({ collection, key, operation }: Operation, field: string): WriteStep {
-    const precondition = undefined;
-    switch (operation.case) {
-      case 'set':
-      case 'insert': {
-        const content = fromBody(operation.value, `${field}.${operation.case}`, documentBytesMax);
-        const isInsert = operation.case === 'insert';
-        return {
-          ...{ kind: 'set', collection, key: key === '' ? newKey() : key, content },
-          precondition: isInsert ? { kind: 'exists', exists: false } : undefined,
-        };
-      }
-      case 'update': {
-        const change = fromChange(operation.value, `${field}.update`);
-        return { kind: 'update', collection, key, change, missing: 'fail', precondition };
-      }
-      default:
-        return { kind: 'delete', collection, key, precondition };
-    }
-  }
-
   return {
     async batchSetDocuments(request, context) {
       const { collection } = request;
@@ -278,12 +257,39 @@ function createBatchWrites(options: DocumentServiceOptions): BatchWrites {
       const how = writeContext(options, CommitTransactionRequestSchema, { request, context });
       const result = await writes.transact(how, {
         compare: request.compare.map(fromComparison),
-        then: request.then.map((one, at) => fromOperation(one, `then[${String(at)}]`)),
-        otherwise: request.else.map((one, at) => fromOperation(one, `else[${String(at)}]`)),
+        then: request.then.map((one, at) => fromOperation(options, one, `then[${String(at)}]`)),
+        otherwise: request.else.map((one, at) =>
+          fromOperation(options, one, `else[${String(at)}]`),
+        ),
       });
       return { ...batch(result), succeeded: result.succeeded };
     },
   };
+}
+
+function fromOperation(
+  { documents: { newKey }, documentBytesMax }: DocumentServiceOptions,
+  { collection, key, operation }: Operation,
+  field: string,
+): WriteStep {
+  const precondition = undefined;
+  switch (operation.case) {
+    case 'set':
+    case 'insert': {
+      const content = fromBody(operation.value, `${field}.${operation.case}`, documentBytesMax);
+      const isInsert = operation.case === 'insert';
+      return {
+        ...{ kind: 'set', collection, key: key === '' ? newKey() : key, content },
+        precondition: isInsert ? { kind: 'exists', exists: false } : undefined,
+      };
+    }
+    case 'update': {
+      const change = fromChange(operation.value, `${field}.update`);
+      return { kind: 'update', collection, key, change, missing: 'fail', precondition };
+    }
+    default:
+      return { kind: 'delete', collection, key, precondition };
+  }
 }
 
 const MISSING: Readonly<Record<number, MissingPolicy>> = {
@@ -319,7 +325,7 @@ function fromComparison({ collection, key, condition }: ComparisonMessage, at: n
     case 'version':
       return { collection, key, condition: { kind: 'version', version: condition.value } };
     default: {
-      const filter = parseWhere(condition.value as Json, `compare[${String(at)}].where`);
+      const filter = parseWhere(condition.value, `compare[${String(at)}].where`);
       return { collection, key, condition: { kind: 'matches', filter } };
     }
   }

@@ -99,18 +99,20 @@ class LogDocumentWriter implements DocumentWriter {
     const head = found && this.#headOf(found, key);
     const current = this.#alive(head);
     check(operation, current);
-    // Deleting an expired document only does now what the sweep would have done.
-    const cause = current === undefined ? 'expired' : operation.cause;
-    const isSpared = operation.cause === 'expired' && current !== undefined;
-    const isStored = found !== undefined && head?.live === 1 && !isSpared;
-    const sequence = isStored ? this.#removeHead(catalog.edit(found), key, { head, cause }) : 0;
-    return {
-      ...{ collection: name, key, kind: 'delete', created: false, version: 0 },
-      existed: current !== undefined && !isSpared,
-      sequence: current === undefined ? 0 : sequence,
-      createdSequence: head?.created_seq ?? 0,
-      createdAtMs: head?.created_at ?? 0,
+    const nothing: WrittenDocument = {
+      ...{ collection: name, key, kind: 'delete', created: false, existed: false, version: 0 },
+      ...{ sequence: 0, createdSequence: 0, createdAtMs: 0 },
     };
+    if (found === undefined || head?.live !== 1) return nothing;
+    if (current === undefined) {
+      // Does only now what the sweep would have done.
+      this.#removeHead(catalog.edit(found), key, { head, cause: 'expired' });
+      return nothing;
+    }
+    if (operation.cause === 'expired') return nothing;
+    const sequence = this.#removeHead(catalog.edit(found), key, { head, cause: operation.cause });
+    const { created_seq: createdSequence, created_at: createdAtMs } = head;
+    return { ...nothing, existed: true, sequence, createdSequence, createdAtMs };
   }
 
   require(collection: string, key: string, precondition: Precondition): void {

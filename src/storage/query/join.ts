@@ -30,24 +30,6 @@ export function compileJoins(
   };
 }
 
-/** A document that joins of a candidate will ask for. */
-export interface JoinTarget {
-  readonly collection: string;
-  readonly key: string;
-}
-
-/** What the joins of a document will look up, for engines that fetch ahead in batches. */
-export function joinTargets(
-  joins: readonly Join[],
-  document: StoredDocument,
-): readonly JoinTarget[] {
-  const candidate = createCandidate(document);
-  return joins.flatMap((join) => {
-    const key = joinedKey(join, candidate);
-    return key === undefined ? [] : [{ collection: join.from, key }];
-  });
-}
-
 /** Reports whether a document does not exist any more at `nowMs`: it expires at that instant. */
 export function isExpired(document: StoredDocument, nowMs: number): boolean {
   return document.expiresAtMs !== undefined && document.expiresAtMs <= nowMs;

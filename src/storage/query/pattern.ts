@@ -6,8 +6,6 @@ import { DomainError } from '../../errors/domain-error.ts';
 export const PATTERN_CHARS_MAX = 1000;
 /** The largest compiled pattern, in instructions; counted repeats multiply. */
 export const PATTERN_INSTRUCTIONS_MAX = 2000;
-/** The flags a pattern may carry: ignore case, `^` and `$` at every line, `.` matches line ends. */
-export const PATTERN_FLAGS = 'ims';
 
 /**
  * Compiles a pattern in RE2 syntax: no look-around, no back-references, and a search takes time linear

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+import type { Dispatcher } from '../dispatcher.ts';
+import type { Door } from '../http/door.ts';
+import { describeApi } from './document.ts';
+
+/** What the door needs. */
+export interface OpenApiDoorOptions {
+  readonly dispatcher: Dispatcher;
+  readonly release: string;
+}
+
+const PAGE = `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <title>MoltenDB API</title>
+  </head>
+  <body>
+    <script id="api-reference" data-url="/openapi.json"></script>
+    <script src="/docs/reference.js"></script>
+  </body>
+</html>
+`;
+
+/** Everything comes from this server; the page styles itself inline. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self' 'unsafe-eval'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Serves `/openapi.json` and, at `/docs`, a page that shows it; nothing is fetched from elsewhere. */
+export function createOpenApiDoor({ dispatcher, release }: OpenApiDoorOptions): Door {
+  return (app) => {
+    const text = JSON.stringify(describeApi(dispatcher.services, release));
+    const tag = tagOf(text);
+    app.get('/openapi.json', async (request, reply) => {
+      reply.header('etag', tag).header('cache-control', 'no-cache');
+      if (request.headers['if-none-match'] === tag) return await reply.code(304).send();
+      return await reply.type('application/json; charset=utf-8').send(text);
+    });
+    app.get('/docs', async (_request, reply) => {
+      reply.header('content-security-policy', POLICY);
+      return await reply.type('text/html; charset=utf-8').send(PAGE);
+    });
+    app.get('/docs/reference.js', async (_request, reply) => {
+      const script = await readFile(scriptPath());
+      reply.header('cache-control', 'public, max-age=86400');
+      return await reply.type('text/javascript; charset=utf-8').send(script);
+    });
+  };
+}
+
+function scriptPath(): string {
+  const entry = createRequire(import.meta.url).resolve('@scalar/api-reference');
+  return join(dirname(entry), 'browser', 'standalone.js');
+}
+
+function tagOf(text: string): string {
+  return `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
+}
