@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** How a command ended. */
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The `molten` command of this tree, run as a user runs it. */
+export interface Molten {
+  (...args: readonly string[]): Promise<CommandResult>;
+  /** Runs with `--json` and returns what it says. */
+  json(...args: readonly string[]): Promise<never>;
+}
+
+/** The path of the command. */
+export const MOLTEN: string = fileURLToPath(new URL('../../bin/molten.js', import.meta.url));
+
+/** A command line with a configuration directory of its own. */
+export function createMolten(
+  configHome: string,
+  variables: Readonly<Record<string, string>> = {},
+): Molten {
+  const run = (...args: readonly string[]): Promise<CommandResult> =>
+    new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, [MOLTEN, ...args], {
+        env: {
+          PATH: process.env['PATH'],
+          XDG_CONFIG_HOME: configHome,
+          HOME: configHome,
+          ...variables,
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let stdout = '';
+      let stderr = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+      child.once('error', reject);
+      child.once('close', (code) => {
+        resolve({ code: code ?? -1, stdout, stderr });
+      });
+    });
+  return Object.assign(run, {
+    async json(...args: readonly string[]): Promise<never> {
+      const { code, stdout, stderr } = await run(...args, '--json');
+      if (code !== 0)
+        throw new Error(`molten ${args.join(' ')} ended with ${String(code)}: ${stderr}`);
+      return JSON.parse(stdout) as never;
+    },
+  });
+}
