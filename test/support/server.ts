@@ -31,7 +31,7 @@ export interface TestResponse {
   readonly headers: Headers;
   readonly text: string;
   /** The parsed body; undefined when it is no JSON. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into answers of any shape
+
   readonly body: any;
 }
 

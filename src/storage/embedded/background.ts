@@ -73,8 +73,8 @@ interface Build {
 
 function buildSlice(sql: Sql, { catalog, collection, index }: Build): void {
   const { row } = index;
-  const cursor = row.build_cursor ?? '';
-  const rows = sql(NEXT_DOCUMENTS).all(collection.id, cursor, BUILD_SLICE) as DocumentRow[];
+  const start = row.built_to ?? '';
+  const rows = sql(NEXT_DOCUMENTS).all(collection.id, start, BUILD_SLICE) as DocumentRow[];
   for (const document of rows) {
     const entry = index.encode(createCandidate(documentOf(collection.name, document)));
     const isGuarded = row.is_unique === 1 && !entry.isExempt;
@@ -93,7 +93,7 @@ function buildSlice(sql: Sql, { catalog, collection, index }: Build): void {
   catalog.saveIndex(collection, {
     ...row,
     documents_done: row.documents_done + rows.length,
-    build_cursor: rows.at(-1)?.key ?? cursor,
+    built_to: rows.at(-1)?.key ?? start,
     state: rows.length < BUILD_SLICE ? 'ready' : 'building',
   });
 }

@@ -59,7 +59,7 @@ export interface IndexRow {
   readonly is_unique: number;
   readonly state: string;
   readonly documents_done: number;
-  readonly build_cursor: string | null;
+  readonly built_to: string | null;
   readonly failure: string;
   readonly created_at: number;
 }

@@ -82,7 +82,7 @@ const TABLES = `
     is_unique INTEGER NOT NULL,
     state TEXT NOT NULL,
     documents_done INTEGER NOT NULL,
-    build_cursor TEXT,
+    built_to TEXT,
     failure TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     UNIQUE (collection, name)

@@ -77,10 +77,10 @@ const INSERT_COLLECTION = `INSERT INTO collection
 const SAVE_COLLECTION = `UPDATE collection
   SET revision = ?, documents_max = ?, rules = ?, documents = ?, bytes = ?, last_put_at = ? WHERE id = ?`;
 const INSERT_INDEX = `INSERT INTO idx
-  (collection, name, fields, is_unique, state, documents_done, build_cursor, failure, created_at)
+  (collection, name, fields, is_unique, state, documents_done, built_to, failure, created_at)
   VALUES (?, ?, ?, ?, ?, 0, NULL, '', ?)`;
 const SAVE_INDEX =
-  'UPDATE idx SET state = ?, documents_done = ?, build_cursor = ?, failure = ? WHERE id = ?';
+  'UPDATE idx SET state = ?, documents_done = ?, built_to = ?, failure = ? WHERE id = ?';
 
 /** Reads all live collections and keeps them in step with what the writer does. */
 export function createWriterCatalog(sql: Sql): WriterCatalog {
@@ -165,8 +165,8 @@ class StoredCatalog implements WriterCatalog {
 
   saveIndex(collection: LiveCollection, row: IndexRow): void {
     this.#touch(collection.name);
-    const { state, documents_done: done, build_cursor: cursor, failure, id } = row;
-    this.#sql(SAVE_INDEX).run(state, done, cursor, failure, id);
+    const { state, documents_done: done, built_to: builtTo, failure, id } = row;
+    this.#sql(SAVE_INDEX).run(state, done, builtTo, failure, id);
     collection.indexes = collection.indexes.map((index) =>
       index.row.id === id ? { ...index, row } : index,
     );
@@ -244,7 +244,7 @@ class StoredCatalog implements WriterCatalog {
       id: Number(lastInsertRowid),
       collection: collection.id,
       ...{ name, fields, is_unique: isUnique, state, created_at: createdAtMs },
-      ...{ documents_done: 0, build_cursor: null, failure: '' },
+      ...{ documents_done: 0, built_to: null, failure: '' },
     };
     collection.indexes = [...collection.indexes, liveIndex(row)];
     return row;
