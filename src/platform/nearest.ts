@@ -1,7 +1,7 @@
 /** The known word nearest to `given` by edit distance, or undefined when none is near. */
 export function nearest(given: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.ceil(given.length / 2));
+  let bestDistance = Math.max(3, Math.ceil(given.length / 2));
   for (const word of known) {
     const distance = editDistance(given.slice(0, 64).toLowerCase(), word.toLowerCase());
     if (distance < bestDistance) {

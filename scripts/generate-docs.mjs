@@ -1,0 +1,99 @@
+/**
+ * Writes the reference pages that come from the code: options and commands. With `--check` it writes
+ * nothing and fails when a page is not what the code says.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { Config } from '@oclif/core';
+import { format } from 'prettier';
+
+import { describeOptions } from '../src/config/describe.ts';
+import { ensureBuilt } from './build.mjs';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const isCheck = process.argv.includes('--check');
+
+ensureBuilt();
+await produce('docs/reference/configuration.md', describeOptions());
+await produce('docs/reference/cli.md', await describeCommands());
+
+async function produce(file, text) {
+  const path = join(root, file);
+  const wanted = await format(text, { parser: 'markdown', proseWrap: 'preserve' });
+  if (!isCheck) {
+    writeFileSync(path, wanted);
+    return;
+  }
+  if (readOrNothing(path) === wanted) return;
+  process.stderr.write(`${file} is out of date; run \`npm run docs\` and commit the result\n`);
+  process.exitCode = 1;
+}
+
+function readOrNothing(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+async function describeCommands() {
+  const config = await Config.load(root);
+  const own = config.commands
+    .filter((command) => command.pluginName === config.pjson.name)
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const head = [
+    '# Command line',
+    '',
+    'Every command takes `--json`, for scripts; answers go to standard output, everything else to standard',
+    'error. On a terminal rows are a table, otherwise one JSON document a line.',
+    '',
+    '`molten login` keeps a token in `$XDG_CONFIG_HOME/molten/profiles.json`, readable by its owner only. Passwords come',
+    'from a prompt, from `--password-file` or from `MOLTEN_PASSWORD`, never from an argument. `MOLTEN_URL` and `MOLTEN_TOKEN` stand',
+    'in for a profile. `molten autocomplete` sets up completion for bash, zsh and PowerShell.',
+    '',
+    '## Exit codes',
+    '',
+    '| code | meaning |',
+    '| --- | --- |',
+    '| 0 | done |',
+    '| 1 | failed |',
+    '| 2 | the command line or the configuration cannot be used |',
+    '| 3 | the request is invalid |',
+    '| 4 | not signed in, or not allowed |',
+    '| 5 | not found |',
+    '| 6 | conflict: it exists, or changed meanwhile |',
+    '| 7 | a limit was reached |',
+    '| 8 | the server cannot be reached, or cannot serve now |',
+    '',
+    '## Commands',
+    '',
+  ];
+  return [...head, ...own.flatMap(describeCommand)].join('\n');
+}
+
+function describeCommand(command) {
+  const name = command.id.replaceAll(':', ' ');
+  const args = Object.values(command.args).map(({ name: arg, required }) =>
+    required ? `<${arg}>` : `[${arg}]`,
+  );
+  const flags = Object.values(command.flags).filter(
+    ({ name: flag, helpGroup }) => flag !== 'json' && helpGroup !== 'GLOBAL',
+  );
+  return [
+    `### \`molten ${[name, ...args].join(' ')}\``,
+    '',
+    command.summary ?? '',
+    '',
+    ...(command.description === undefined ? [] : [command.description, '']),
+    ...Object.values(command.args).map(
+      ({ name: arg, description }) => `- \`${arg}\`: ${description}`,
+    ),
+    ...(name === 'serve'
+      ? ['See [configuration](configuration.md) for its flags.']
+      : flags.map(({ name: flag, description }) => `- \`--${flag}\`: ${description}`)),
+    '',
+  ];
+}

@@ -1,0 +1,71 @@
+/** Runs the shell blocks of the documents that users follow, as they stand, against a fresh server. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { describe, expect, it } from 'vitest';
+
+import { startServe } from '../support/serve.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** These start the server and the tests themselves; other tests and every run of this one do that. */
+const STARTERS = ['npm start', 'npm test'];
+
+function blocksOf(file: string): readonly string[] {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  return [...text.matchAll(/^( *)```sh\n([\s\S]*?)^\1```$/gm)].map(([, indent = '', block = '']) =>
+    block.replaceAll(new RegExp(`^${indent}`, 'gm'), '').trim(),
+  );
+}
+
+describe('the README', () => {
+  it('can be followed from top to bottom', async () => {
+    using directory = createTemporaryDirectory();
+    const store = join(directory.path, 'data');
+    await using server = await startServe({
+      args: ['--dev-mode', '--db-path', store, '--port', '0'],
+    });
+    const blocks = blocksOf('README.md').filter((block) => !STARTERS.includes(block));
+    expect(blocks.length).toBeGreaterThanOrEqual(3);
+    const script = blocks
+      .join('\n')
+      .replaceAll('http://127.0.0.1:1538', server.url)
+      .replaceAll('data/development-secrets', join(store, 'development-secrets'))
+      .replaceAll('npx molten', `"${process.execPath}" bin/molten.js`)
+      .replaceAll('npx buf', 'node_modules/.bin/buf');
+    const output = execFileSync('bash', ['-euo', 'pipefail', '-c', script], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      env: {
+        PATH: `${join(ROOT, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}`,
+        HOME: directory.path,
+        XDG_CONFIG_HOME: directory.path,
+        MOLTEN_URL: server.url,
+      },
+    });
+    expect(output).toContain('"title": "Hello"');
+    expect(output).toContain('250 documents imported into countries');
+    expect(output).toContain('"common":"Switzerland"');
+  });
+});
+
+describe('the first production server', () => {
+  it('starts with the secrets that its page makes', async () => {
+    using directory = createTemporaryDirectory();
+    const [script = ''] = blocksOf('docs/operating/production.md');
+    execFileSync('bash', ['-euo', 'pipefail', '-c', script], { cwd: directory.path });
+    const secret = (name: string): string[] => [
+      `--${name}-file`,
+      join(directory.path, 'secrets', name),
+    ];
+    const args = [
+      ...['--db-path', join(directory.path, 'store'), '--port', '0'],
+      ...[...secret('jwt-secret'), ...secret('root-password'), ...secret('encryption-key')],
+    ];
+    await using server = await startServe({ args });
+    expect((await fetch(`${server.url}/v1/health`)).status).toBe(200);
+    expect(server.stderr()).not.toContain('warning');
+  });
+});

@@ -1,0 +1,204 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { request as httpsRequest } from 'node:https';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { RefusedStart, startServe } from '../support/serve.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
+const PASSWORD = 'a password long enough for tests';
+
+async function login(url: string, password: string): Promise<string> {
+  const response = await fetch(`${url}/v1/sessions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username: 'root', password }),
+  });
+  return ((await response.json()) as { token: string }).token;
+}
+
+function put(url: string, token: string, key: string): Promise<Response> {
+  return fetch(`${url}/v1/collections/things/documents/${key}`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ body: { fields: { key } } }),
+  });
+}
+
+describe('molten serve --dev-mode', () => {
+  it('makes secrets once, keeps them private and prints none of them', async () => {
+    using directory = createTemporaryDirectory();
+    const store = join(directory.path, 'data');
+    const args = ['--dev-mode', '--db-path', store, '--port', '0', '--log-level', 'debug'];
+    const secrets = join(store, 'development-secrets');
+    const passwordFile = join(secrets, 'root-password');
+    {
+      await using server = await startServe({ args });
+      const token = await login(server.url, readFileSync(passwordFile, 'utf8').trim());
+      expect((await put(server.url, token, 'a')).status).toBe(200);
+      expect(await server.stop('SIGTERM')).toBe(0);
+      const printed = server.stdout() + server.stderr();
+      for (const name of readdirSync(secrets)) {
+        const file = join(secrets, name);
+        expect(statSync(file).mode & 0o777).toBe(0o600);
+        expect(printed).not.toContain(readFileSync(file, 'utf8').trim());
+      }
+      expect(printed).not.toContain(token);
+    }
+    await using server = await startServe({ args });
+    const token = await login(server.url, readFileSync(passwordFile, 'utf8').trim());
+    const read = await fetch(`${server.url}/v1/collections/things/documents/a`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(read.status).toBe(200);
+    expect(await server.stop('SIGINT')).toBe(0);
+  });
+
+  it('loses nothing it acknowledged when it is killed under load', async () => {
+    using directory = createTemporaryDirectory();
+    const args = [
+      '--dev-mode',
+      '--db-path',
+      directory.path,
+      '--port',
+      '0',
+      '--log-level',
+      'silent',
+    ];
+    const password = (): string =>
+      readFileSync(join(directory.path, 'development-secrets', 'root-password'), 'utf8').trim();
+    const acknowledged: string[] = [];
+    {
+      await using server = await startServe({ args });
+      const token = await login(server.url, password());
+      const clients = Array.from({ length: 16 }, async (_, client) => {
+        for (let at = 0; ; at++) {
+          const key = `k${String(client)}-${String(at)}`;
+          const { status } = await put(server.url, token, key);
+          if (status === 200) acknowledged.push(key);
+          if (acknowledged.length === 500) server.child.kill('SIGKILL');
+        }
+      });
+      await Promise.allSettled(clients);
+    }
+    await using server = await startServe({ args });
+    const token = await login(server.url, password());
+    for (let at = 0; at < acknowledged.length; at += 500) {
+      const keys = acknowledged.slice(at, at + 500);
+      const response = await fetch(`${server.url}/v1/collections/things/documents:batchGet`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+        body: JSON.stringify({ keys }),
+      });
+      expect(await response.json()).toMatchObject({ missingKeys: [] });
+    }
+    expect(acknowledged.length).toBeGreaterThanOrEqual(500);
+  });
+});
+
+describe('molten serve', () => {
+  const base = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
+
+  it.each<[string, readonly string[], Readonly<Record<string, string>>, string]>([
+    ['no secret', [], { MOLTENDB_ROOT_PASSWORD: PASSWORD }, '--jwt-secret is missing'],
+    [
+      'a short secret',
+      [],
+      { ...base, MOLTENDB_JWT_SECRET: 'short' },
+      'MOLTENDB_JWT_SECRET is shorter',
+    ],
+    ['a monotonous secret', [], { ...base, MOLTENDB_JWT_SECRET: 'a'.repeat(40) }, 'placeholder'],
+    ['no password', [], { MOLTENDB_JWT_SECRET: SECRET }, '--root-password is missing'],
+    ['a weak password', [], { ...base, MOLTENDB_ROOT_PASSWORD: 'admin123' }, 'is weak'],
+    ['another host without TLS', ['--host', '0.0.0.0'], base, '--host is not this machine'],
+    [
+      'development beyond this machine',
+      ['--dev-mode', '--host', '0.0.0.0'],
+      base,
+      '--dev-mode listens only',
+    ],
+    ['a certificate alone', ['--cert', '/nowhere'], base, 'is given alone'],
+    [
+      'a key and no encryption',
+      ['--disable-encryption'],
+      { ...base, MOLTENDB_ENCRYPTION_KEY: 'x' },
+      'together',
+    ],
+    ['an unknown variable', [], { ...base, MOLTENDB_PROT: '1' }, 'did you mean MOLTENDB_PORT?'],
+    ['a port that is none', ['--port', '99999'], base, '0 to 65535'],
+    ['a file that is not there', ['--config', '/nowhere.toml'], base, '/nowhere.toml'],
+  ])('does not start with %s', async (...[, args, variables, text]) => {
+    using directory = createTemporaryDirectory();
+    const store = join(directory.path, 'store');
+    const start = startServe({ args: ['--db-path', store, ...args], variables });
+    const refused: unknown = await start.catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(RefusedStart);
+    expect(refused).toMatchObject({ code: 2 });
+    const shown = (refused as RefusedStart).stderr.replaceAll(/\s*›\s*|\s+/g, ' ');
+    expect(shown).toContain(text);
+  });
+
+  it('tells all faults at once, with the nearest name', async () => {
+    using directory = createTemporaryDirectory();
+    const file = join(directory.path, 'molten.toml');
+    writeFileSync(file, 'prot = 1\nhots = "x"\n');
+    const start = startServe({ args: ['--config', file], variables: base });
+    const refused = (await start.catch((error: unknown) => error)) as RefusedStart;
+    const text = refused.stderr.replaceAll(/\s*›\s*|\s+/g, ' ');
+    expect(text).toContain('did you mean port?');
+    expect(text).toContain('did you mean host?');
+  });
+
+  it('refuses a store that is open, and one whose key is another', async () => {
+    using directory = createTemporaryDirectory();
+    const variables = { ...base, MOLTENDB_ENCRYPTION_KEY: 'one' };
+    const args = ['--db-path', directory.path, '--port', '0'];
+    {
+      await using first = await startServe({ args, variables });
+      await expect(startServe({ args, variables })).rejects.toMatchObject({ code: 1 });
+      expect(await first.stop('SIGTERM')).toBe(0);
+    }
+    const wrong = { ...base, MOLTENDB_ENCRYPTION_KEY: 'two' };
+    await expect(startServe({ args, variables: wrong })).rejects.toThrow(/encryption key/);
+  });
+
+  it('speaks TLS with both versions of HTTP', async () => {
+    using directory = createTemporaryDirectory();
+    const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(directory.path, name)) as [
+      string,
+      string,
+    ];
+    const subject = ['-subj', '/CN=localhost', '-days', '2', '-nodes', '-newkey', 'rsa:2048'];
+    execFileSync('openssl', ['req', '-x509', ...subject, '-keyout', key, '-out', cert], {
+      stdio: 'pipe',
+    });
+    const args = [
+      '--db-path',
+      join(directory.path, 'store'),
+      '--port',
+      '0',
+      '--cert',
+      cert,
+      '--key',
+      key,
+    ];
+    await using server = await startServe({ args, variables: base });
+    const status = await new Promise((resolve, reject) => {
+      httpsRequest(
+        `${server.url}/v1/health`,
+        { ca: readFileSync(cert), servername: 'localhost' },
+        (response) => {
+          resolve([response.statusCode, response.headers['strict-transport-security']]);
+          response.resume();
+        },
+      )
+        .on('error', reject)
+        .end();
+    });
+    expect(status).toEqual([200, expect.stringContaining('max-age')]);
+    expect(await server.stop('SIGTERM')).toBe(0);
+  });
+});

@@ -1,0 +1,73 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+
+import { MOLTEN } from './molten.ts';
+
+/** A server in a process of its own, as an operator runs it. */
+export interface ServeProcess extends AsyncDisposable {
+  readonly child: ChildProcess;
+  readonly url: string;
+  /** All it has printed so far. */
+  stdout(): string;
+  stderr(): string;
+  /** Sends a signal and waits for the end; the exit code, or the signal that ended it. */
+  stop(signal: NodeJS.Signals): Promise<number | string>;
+}
+
+/** What is given to the process. */
+export interface ServeOptions {
+  readonly args: readonly string[];
+  readonly variables?: Readonly<Record<string, string>>;
+  readonly directory?: string;
+}
+
+const READY = /listens on (\S+)/;
+
+/** Starts `molten serve` and waits until it listens; fails with what it printed when it does not. */
+export async function startServe(options: ServeOptions): Promise<ServeProcess> {
+  const { args, variables = {}, directory } = options;
+  const child = spawn(process.execPath, [MOLTEN, 'serve', ...args], {
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...variables },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(directory === undefined ? {} : { cwd: directory }),
+  });
+  let stdout = '';
+  let stderr = '';
+  const exited = once(child, 'exit');
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+      const found = READY.exec(stdout)?.[1];
+      if (found !== undefined && stdout.includes('try ')) resolve(found);
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      reject(new RefusedStart(code ?? -1, stderr));
+    });
+  });
+  const stop = async (signal: NodeJS.Signals): Promise<number | string> => {
+    child.kill(signal);
+    const [code, ended] = (await exited) as [number | null, string | null];
+    return code ?? ended ?? '';
+  };
+  return {
+    ...{ child, url, stop, stdout: () => stdout, stderr: () => stderr },
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) await stop('SIGKILL');
+    },
+  };
+}
+
+/** A server that did not start. */
+export class RefusedStart extends Error {
+  override readonly name = 'RefusedStart';
+  readonly code: number;
+  readonly stderr: string;
+
+  constructor(code: number, stderr: string) {
+    super(`the server ended with ${String(code)}: ${stderr}`);
+    this.code = code;
+    this.stderr = stderr;
+  }
+}
