@@ -1,5 +1,5 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import { Flags } from '@oclif/core';
+import { Flags, type Interfaces } from '@oclif/core';
 
 import {
   CollectionSettingsSchema,
@@ -9,7 +9,7 @@ import {
 import { readObject } from './input.ts';
 
 /** The flags of commands that make or change a collection. */
-export const collectionFlags = {
+export const collectionFlags: Interfaces.FlagInput = {
   schema: Flags.string({ description: 'A JSON Schema: JSON, @file, or - for standard input.' }),
   'schema-warn': Flags.boolean({ description: 'Documents that break the schema are only logged.' }),
   ttl: Flags.integer({ description: 'Seconds after the last write when it is emptied.', min: 1 }),

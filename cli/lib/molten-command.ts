@@ -11,7 +11,7 @@ import { formatTable, type Row } from './table.ts';
 export const DEFAULT_URL = 'http://127.0.0.1:1538';
 
 /** What every command that talks to a server takes. */
-export const serverFlags = {
+export const serverFlags: Interfaces.FlagInput = {
   profile: Flags.string({
     description: 'The profile to use, as made by `login`.',
     default: 'default',

@@ -1,11 +1,11 @@
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
-import { Flags } from '@oclif/core';
+import { Flags, type Interfaces } from '@oclif/core';
 
 import { QuerySchema, SortDirection, type Query } from '../../gen/molten/v1/query_pb.ts';
 import { readJson, readObject } from './input.ts';
 
 /** The flags of commands that find documents. */
-export const queryFlags = {
+export const queryFlags: Interfaces.FlagInput = {
   where: Flags.string({
     char: 'w',
     description: 'The filter: JSON, @file, or - for standard input.',

@@ -1,10 +1,10 @@
 import { create } from '@bufbuild/protobuf';
-import { Flags } from '@oclif/core';
+import { Flags, type Interfaces } from '@oclif/core';
 
 import { PreconditionSchema, type Precondition } from '../../gen/molten/v1/documents_pb.ts';
 
 /** The flags of commands that write one document. */
-export const writeFlags = {
+export const writeFlags: Interfaces.FlagInput = {
   'if-version': Flags.string({ description: 'Fail unless the document has this version.' }),
 };
 

@@ -5,6 +5,8 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Structured logging, one JSON object a line. */
 export interface Logger {
+  /** Whether `debug` writes; asked where making the fields would cost. */
+  readonly writesDebug?: boolean;
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -14,11 +16,11 @@ export interface Logger {
 /** The least severe level that is written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** All levels, least severe first. */
-export const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
-
 /** Members that are never written, wherever they appear: a second lock, for nobody should log them. */
-const SECRET_NAMES = ['authorization', 'cookie', 'password', 'token', 'secret', 'apiKey'];
+const SECRET_NAMES = [
+  ...['authorization', 'cookie', 'set-cookie', 'password', 'rootPassword', 'secret', 'jwtSecret'],
+  ...['token', 'accessToken', 'refreshToken', 'apiKey', 'privateKey'],
+];
 
 /**
  * Creates a logger. Writes to standard error unless a destination is given, so that standard output
@@ -31,7 +33,10 @@ export function createLogger({
   readonly level: LogLevel;
   readonly destination?: DestinationStream;
 }): Logger {
-  const paths = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+  const paths = SECRET_NAMES.flatMap((name) => {
+    const member = `["${name}"]`;
+    return [member, `*${member}`, `*.*${member}`];
+  });
   const options = {
     level,
     base: null,
@@ -40,6 +45,7 @@ export function createLogger({
   };
   const log = pino(options, destination ?? pino.destination({ fd: 2, sync: true }));
   return {
+    writesDebug: log.isLevelEnabled('debug'),
     debug: (message, fields = {}) => {
       log.debug(fields, message);
     },

@@ -25,7 +25,9 @@ describe('files', () => {
     const vague = FILES.filter(({ path }) =>
       path.split('/').some((part) => part.split(/[.-]/).some((word) => VAGUE.test(word))),
     );
-    expect(vague.map(({ path }) => path).filter((path) => !path.startsWith('tsconfig.'))).toEqual([]);
+    expect(vague.map(({ path }) => path).filter((path) => !path.startsWith('tsconfig.'))).toEqual(
+      [],
+    );
   });
 
   it('writes the names of code files in kebab-case', () => {

@@ -19,7 +19,9 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
+import type { UniversalHandler } from '@connectrpc/connect/protocol';
 
+import type { Logger } from '../../platform/logger.ts';
 import type { CallOrigin, ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
@@ -30,16 +32,22 @@ import {
   type FastifyRequest,
 } from '../http/door.ts';
 import { toConnectError } from '../mapping/error.ts';
-import { createLeanUnary, type LeanUnary } from './lean-unary.ts';
+import { completeErrors } from './complete-errors.ts';
+import { createLeanUnary } from './lean-unary.ts';
 
 /** What the door needs. */
 export interface ConnectDoorOptions {
   readonly dispatcher: Dispatcher;
   /** Bytes of one message, decompressed. */
   readonly maxBodyBytes: number;
+  /** Told of answers that cannot be written. */
+  readonly logger?: Logger | undefined;
   /** Registers services that are not dispatched: health and reflection. */
   readonly extras?: (router: ConnectRouter) => void;
 }
+
+/** Shorter answers are sent as they are: packing them costs more than it saves. */
+const COMPRESS_MIN_BYTES = 4096;
 
 const originKey = createContextKey<CallOrigin | undefined>(undefined);
 
@@ -50,6 +58,7 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
     const router = createConnectRouter({
       readMaxBytes: maxBodyBytes,
       acceptCompression: [compressionGzip],
+      compressMinBytes: COMPRESS_MIN_BYTES,
       jsonOptions: { ignoreUnknownFields: false },
       // Deadlines are enforced by the interceptor of all protocols.
       maxTimeoutMs: Number.MAX_SAFE_INTEGER,
@@ -60,30 +69,16 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
     }
     options.extras?.(router);
     takeBodiesRaw(app);
+    const dispatched = new Set(dispatcher.methods.values());
     for (const handler of router.handlers) {
-      const method = [...dispatcher.methods.values()].find((one) => one === handler.method);
-      const lean = method?.methodKind === 'unary' ? leanFor(method) : undefined;
+      const { method } = handler;
+      const isLean = method.methodKind === 'unary' && dispatched.has(method);
+      const lean = isLean ? createLeanUnary({ ...options, method }) : undefined;
       app.all(handler.requestPath, async (request, reply) => {
-        if ((await lean?.(request, reply)) === true) return;
-        reply.hijack();
-        const origin = createOrigin(request, protocolOf(request));
-        const values = createContextValues().set(originKey, origin);
-        const { raw } = request;
-        const response = await handler(
-          universalRequestFromNodeRequest(raw, reply.raw, undefined, values),
-        );
-        copyHeaders(reply);
-        await universalResponseToNodeResponse(response, reply.raw).catch(() => {
-          // The caller has gone; there is nobody left to tell.
-          reply.raw.destroy();
-        });
+        if ((await lean?.(request, reply)) !== true) await serve(handler, request, reply);
       });
     }
   };
-
-  function leanFor(method: DescMethod): LeanUnary {
-    return createLeanUnary({ dispatcher, method, maxBodyBytes });
-  }
 
   function implement(method: DescMethod): unknown {
     return method.methodKind === 'server_streaming'
@@ -114,6 +109,26 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
     } catch (error) {
       throw toConnectError(error);
     }
+  }
+}
+
+/** Lets Connect's own handler answer. */
+async function serve(
+  handler: UniversalHandler,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  reply.hijack();
+  const origin = createOrigin(request, protocolOf(request));
+  const values = createContextValues().set(originKey, origin);
+  try {
+    const call = universalRequestFromNodeRequest(request.raw, reply.raw, undefined, values);
+    const response = await completeErrors(await handler(call), request.id);
+    copyHeaders(reply);
+    await universalResponseToNodeResponse(response, reply.raw);
+  } catch {
+    // The caller has gone, or is no HTTP client at all; there is nobody to tell.
+    reply.raw.destroy();
   }
 }
 

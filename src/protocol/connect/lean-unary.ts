@@ -10,12 +10,13 @@ import {
 import { errorToJson } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 
-import { DomainError } from '../../errors/domain-error.ts';
+import { DomainError, hasReason } from '../../errors/domain-error.ts';
+import type { Logger } from '../../platform/logger.ts';
 import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
-import { readBody } from '../http/read-body.ts';
-import { toConnectError, toWireError } from '../mapping/error.ts';
+import { bodyTooLarge, readBody } from '../http/read-body.ts';
+import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
 
 /** Answers a request when it is in a form the lean path knows; false when it is not, and untouched. */
 export type LeanUnary = (request: FastifyRequest, reply: FastifyReply) => Promise<boolean>;
@@ -25,6 +26,7 @@ export interface LeanUnaryOptions {
   readonly dispatcher: Dispatcher;
   readonly method: DescMethod;
   readonly maxBodyBytes: number;
+  readonly logger?: Logger | undefined;
 }
 
 /** How a form of request is read and answered. */
@@ -39,43 +41,43 @@ interface Form {
 const PREFIX_BYTES = 5;
 
 /** Creates the lean path of one method. */
-export function createLeanUnary({ dispatcher, method, maxBodyBytes }: LeanUnaryOptions): LeanUnary {
+export function createLeanUnary(options: LeanUnaryOptions): LeanUnary {
+  const { dispatcher, method, maxBodyBytes, logger } = options;
+
+  async function answer(form: Form, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const room = form.protocol === 'grpc' ? PREFIX_BYTES : 0;
+    const body = await readBody(request.raw, maxBodyBytes + room).catch((error: unknown) => {
+      throw hasReason(error, 'ARGUMENT_INVALID') ? bodyTooLarge(maxBodyBytes) : error;
+    });
+    const message = form.decode(method.input, body);
+    const origin = createOrigin(request, form.protocol);
+    const result = await dispatcher.dispatch(method, message, origin);
+    // A unary method answers with one message.
+    form.succeed(reply, method.output, result as Message);
+  }
+
   return async (request, reply) => {
     const form = formOf(request);
     if (form === undefined) return false;
     reply.hijack();
     try {
-      const room = form.protocol === 'grpc' ? PREFIX_BYTES : 0;
-      const body = await readBody(request.raw, maxBodyBytes + room);
-      const message = decode(form, method, body);
-      const origin = createOrigin(request, form.protocol);
-      const result = await dispatcher.dispatch(method, message, origin);
-      // A unary method answers with one message.
-      form.succeed(reply, method.output, result as Message);
+      await answer(form, request, reply);
     } catch (error) {
+      if (!(error instanceof DomainError)) {
+        const stack = error instanceof Error ? error.stack : String(error);
+        logger?.error('an answer could not be written', { requestId: request.id, stack });
+      }
       form.fail(reply, error);
     }
     return true;
   };
 }
 
-function decode(form: Form, method: DescMethod, body: Buffer): Message {
-  try {
-    return form.decode(method.input, body);
-  } catch (error) {
-    if (error instanceof DomainError) throw error;
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new DomainError(
-      'ARGUMENT_INVALID',
-      `the request is not a ${method.input.name}: ${problem}`,
-    );
-  }
-}
-
 function formOf({ method, headers }: FastifyRequest): Form | undefined {
   if (method !== 'POST') return undefined;
   switch (headers['content-type']) {
     case 'application/json':
+    case 'application/json; charset=utf-8':
       return isPlain(headers['content-encoding']) ? CONNECT_JSON : undefined;
     case 'application/proto':
       return isPlain(headers['content-encoding']) ? CONNECT_BINARY : undefined;
@@ -93,7 +95,7 @@ function isPlain(encoding: string | readonly string[] | undefined): boolean {
 
 const CONNECT_JSON: Form = {
   protocol: 'connect',
-  decode: (schema, body) => fromJsonString(schema, textOf(body)),
+  decode: decodeJson,
   succeed(reply, schema, message) {
     const body = Buffer.from(toJsonString(schema, message));
     sendConnect(reply, { status: 200, type: 'application/json', body });
@@ -103,7 +105,7 @@ const CONNECT_JSON: Form = {
 
 const CONNECT_BINARY: Form = {
   protocol: 'connect',
-  decode: (schema, body) => fromBinary(schema, body),
+  decode: decodeBinary,
   succeed(reply, schema, message) {
     const body = toBinary(schema, message);
     sendConnect(reply, { status: 200, type: 'application/proto', body });
@@ -111,12 +113,34 @@ const CONNECT_BINARY: Form = {
   fail: failConnect,
 };
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** Text that is not UTF-8 is an error, not replacement characters. */
-function textOf(body: Buffer): string {
-  // An empty body stands for an empty message.
-  return body.length === 0 ? '{}' : utf8.decode(body);
+function decodeJson(schema: DescMessage, body: Buffer): Message {
+  let text;
+  try {
+    text = utf8.decode(body);
+  } catch {
+    // Replacement characters in its place would change what is stored.
+    throw unreadable('the text is not UTF-8');
+  }
+  try {
+    return fromJsonString(schema, text);
+  } catch (error) {
+    // It names the message and the field, and what is wrong with it.
+    throw new DomainError('ARGUMENT_INVALID', messageOf(error));
+  }
+}
+
+function decodeBinary(schema: DescMessage, body: Buffer): Message {
+  try {
+    return fromBinary(schema, body);
+  } catch (error) {
+    throw unreadable(messageOf(error));
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 interface Answer {
@@ -139,12 +163,12 @@ function failConnect(reply: FastifyReply, error: unknown): void {
 
 const GRPC_HEADERS = {
   'content-type': 'application/grpc+proto',
-  'grpc-accept-encoding': 'identity',
+  'grpc-accept-encoding': 'gzip',
 };
 
 const GRPC: Form = {
   protocol: 'grpc',
-  decode: (schema, body) => fromBinary(schema, unwrap(body)),
+  decode: (schema, body) => decodeBinary(schema, unwrap(body)),
   succeed(reply, schema, message) {
     const content = toBinary(schema, message);
     const body = Buffer.allocUnsafe(PREFIX_BYTES + content.length);
@@ -157,12 +181,11 @@ const GRPC: Form = {
     raw.end(body);
   },
   fail(reply, error) {
-    const trailers = new Headers();
-    setTrailerStatus(trailers, toConnectError(error));
-    // Without a message, the trailers are the headers.
-    const headers = { ...reply.getHeaders(), ...GRPC_HEADERS, ...Object.fromEntries(trailers) };
-    reply.raw.writeHead(200, headers as never);
-    reply.raw.end();
+    const trailers = setTrailerStatus(new Headers(), toConnectError(error));
+    const { raw } = reply;
+    raw.writeHead(200, { ...reply.getHeaders(), ...GRPC_HEADERS } as never);
+    raw.addTrailers(Object.fromEntries(trailers));
+    raw.end();
   },
 };
 

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-
 import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
+import { DomainError } from '../../errors/domain-error.ts';
 import type { CallOrigin, ProtocolName } from '../call.ts';
 
 export type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -49,6 +50,7 @@ class RequestOrigin implements CallOrigin {
     return this.#request.ip;
   }
 
+  /** ARGUMENT_INVALID when the header is malformed. */
   get timeoutMs(): number | undefined {
     return timeoutOf(this.#request, this.protocol);
   }
@@ -67,28 +69,42 @@ class RequestOrigin implements CallOrigin {
 
 function disconnectSignal({ response }: FastifyRequest): AbortSignal {
   const controller = new AbortController();
+  // Over HTTP/2 the response is a facade, and only its stream tells how it ended.
+  const writable: Writable = 'stream' in response ? (response.stream as Writable) : response;
   const look = (): void => {
-    if (!response.writableFinished) controller.abort();
+    if (!writable.writableFinished) controller.abort();
   };
-  if (response.destroyed) look();
-  else response.once('close', look);
+  if (writable.destroyed) look();
+  else writable.once('close', look);
   return controller.signal;
 }
 
-const CONNECT_TIMEOUT = /^\d{1,10}$/;
+const TIMEOUT_MS = /^\d{1,10}$/;
 const GRPC_TIMEOUT = /^(\d{1,8})([HMSmun])$/;
 const GRPC_UNIT_MS: Readonly<Record<string, number>> = {
   ...{ H: 3_600_000, M: 60_000, S: 1000 },
   ...{ m: 1, u: 1 / 1000, n: 1 / 1_000_000 },
 };
 
-/** How long the caller waits, by the header of its protocol; malformed values are no bound. */
+/** How long the caller waits, by the header of its protocol. ARGUMENT_INVALID for a malformed one. */
 function timeoutOf({ headers }: FastifyRequest, protocol: ProtocolName): number | undefined {
-  if (protocol === 'grpc' || protocol === 'grpc-web') {
-    const match = GRPC_TIMEOUT.exec(String(headers['grpc-timeout'] ?? ''));
-    const unit = GRPC_UNIT_MS[match?.[2] ?? ''];
-    return unit === undefined ? undefined : Number(match?.[1]) * unit;
+  if (protocol === 'grpc' || protocol === 'grpc-web') return grpcTimeout(headers['grpc-timeout']);
+  const text = headers['connect-timeout-ms'] ?? headers['x-timeout-ms'];
+  if (text === undefined) return undefined;
+  if (typeof text !== 'string' || !TIMEOUT_MS.test(text)) {
+    throw badTimeout(text, 'milliseconds in 1 to 10 digits');
   }
-  const text = String(headers['connect-timeout-ms'] ?? headers['x-timeout-ms'] ?? '');
-  return CONNECT_TIMEOUT.test(text) ? Number(text) : undefined;
+  return Number(text);
+}
+
+function grpcTimeout(text: string | readonly string[] | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const match = GRPC_TIMEOUT.exec(String(text));
+  const unitMs = GRPC_UNIT_MS[match?.[2] ?? ''];
+  if (unitMs === undefined) throw badTimeout(text, '1 to 8 digits and a unit: H, M, S, m, u or n');
+  return Number(match?.[1]) * unitMs;
+}
+
+function badTimeout(text: string | readonly string[], form: string): DomainError {
+  return new DomainError('ARGUMENT_INVALID', `the timeout '${String(text)}' is not ${form}`);
 }

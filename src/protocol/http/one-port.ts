@@ -9,10 +9,12 @@ import {
   type ServerOptions,
 } from 'node:http';
 import {
+  constants,
   createSecureServer,
   createServer as createHttp2Server,
   type SecureServerOptions,
   type ServerHttp2Session,
+  type ServerHttp2Stream,
   type Settings,
 } from 'node:http2';
 import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
@@ -51,24 +53,28 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 export function createCleartextServer(handler: RequestHandler, limits: ConnectionLimits): Server {
   const http1 = createHttp1Server(http1Options(limits), handler);
   const http2 = createHttp2Server({ settings: http2Settings(limits) });
+  bound(http1, limits);
+  /** Connections that have not said yet what they speak. */
+  const silent = new Set<Socket>();
   const server = createNetServer((socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
     socket.on('error', () => socket.destroy());
     socket.setTimeout(limits.headersTimeoutMs, () => socket.destroy());
     recognise(socket, Buffer.alloc(0), (isHttp2) => {
+      silent.delete(socket);
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
       (isHttp2 ? http2 : http1).emit('connection', socket);
     });
   });
   server.maxConnections = limits.connectionsMax;
+  // The inner server never listens; it is told, because it starts to watch its timeouts then.
+  server.once('listening', () => http1.emit('listening'));
+  server.once('close', () => http1.close());
   // Node gives requests of HTTP/2 the same shape.
   http2.on('request', handler as never);
-  return asHttpServer(server, {
-    http2,
-    closeIdle: () => {
-      http1.closeIdleConnections();
-    },
-  });
+  return asHttpServer(server, { http1, http2, limits, silent });
 }
 
 /** A TLS server for both versions, agreed by ALPN (RFC 7301). */
@@ -82,21 +88,38 @@ export function createTlsServer(
 ): Server {
   const options: SecureServerOptions = {
     ...{ ...http1Options(limits), cert, key, allowHTTP1: true, minVersion: 'TLSv1.2' },
+    handshakeTimeout: limits.headersTimeoutMs,
     settings: http2Settings(limits),
   };
   const server = createSecureServer(options, handler as never);
+  // Node serves HTTP/1.1 here with the methods of its HTTP/1.1 server, which its types do not say.
+  const http1 = server as unknown as Http1Part;
+  bound(http1, limits);
   server.maxConnections = limits.connectionsMax;
   server.on('tlsClientError', (_error: Error, socket: Socket) => {
     socket.destroy();
   });
-  return asHttpServer(server, { http2: server, closeIdle: () => undefined });
+  return asHttpServer(server, { http1, http2: server, limits });
+}
+
+/** What a server of HTTP/1.1 is told and asked here. */
+type Http1Part = Pick<
+  Server,
+  'headersTimeout' | 'requestTimeout' | 'keepAliveTimeout' | 'closeIdleConnections'
+> & { connectionsCheckingInterval?: number };
+
+/** How often Node looks for connections over their time, as a share of the shortest of them. */
+const CHECKS_PER_TIMEOUT = 2;
+
+function bound(http1: Http1Part, limits: ConnectionLimits): void {
+  http1.headersTimeout = limits.headersTimeoutMs;
+  http1.requestTimeout = limits.requestTimeoutMs;
+  http1.keepAliveTimeout = limits.keepAliveTimeoutMs;
+  http1.connectionsCheckingInterval = Math.ceil(limits.headersTimeoutMs / CHECKS_PER_TIMEOUT);
 }
 
 function http1Options(limits: ConnectionLimits): ServerOptions {
   return {
-    headersTimeout: limits.headersTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
     maxHeaderSize: limits.headerBytesMax,
   };
 }
@@ -125,13 +148,18 @@ function recognise(socket: Socket, before: Buffer, decide: (isHttp2: boolean) =>
   });
 }
 
+interface Parts {
+  readonly http1: Pick<Http1Part, 'closeIdleConnections'>;
+  readonly http2: NodeJS.EventEmitter;
+  readonly limits: ConnectionLimits;
+  readonly silent?: ReadonlySet<Socket>;
+}
+
 /** Gives a server the methods by which Fastify closes connections, for both versions. */
-function asHttpServer(
-  server: NetServer,
-  { http2, closeIdle }: { readonly http2: NodeJS.EventEmitter; readonly closeIdle: () => void },
-): Server {
+function asHttpServer(server: NetServer, { http1, http2, limits, silent }: Parts): Server {
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
+  const closeIdleHttp1 = http1.closeIdleConnections.bind(http1);
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
@@ -139,11 +167,13 @@ function asHttpServer(
   http2.on('session', (session: ServerHttp2Session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
+    boundSession(session, limits);
   });
   const methods = {
     setTimeout: () => server,
     closeIdleConnections() {
-      closeIdle();
+      closeIdleHttp1();
+      for (const socket of silent ?? []) socket.destroy();
       // A session told to close takes no new streams and ends with its last one.
       for (const session of sessions) session.close();
     },
@@ -153,4 +183,21 @@ function asHttpServer(
     },
   };
   return Object.assign(server, methods) as unknown as Server;
+}
+
+/** HTTP/2 has no timeouts of its own in Node: idle sessions end, and so do requests that never do. */
+function boundSession(session: ServerHttp2Session, limits: ConnectionLimits): void {
+  let streams = 0;
+  session.on('stream', (stream: ServerHttp2Stream) => {
+    streams += 1;
+    stream.once('close', () => {
+      streams -= 1;
+    });
+    stream.setTimeout(limits.requestTimeoutMs, () => {
+      if (!stream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);
+    });
+  });
+  session.setTimeout(limits.keepAliveTimeoutMs, () => {
+    if (streams === 0) session.close();
+  });
 }

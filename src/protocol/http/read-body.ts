@@ -4,7 +4,8 @@ import { DomainError } from '../../errors/domain-error.ts';
 
 /**
  * Reads a whole request body. ARGUMENT_INVALID as soon as more than `maxBytes` have come, whatever the
- * headers announced; CANCELED when the caller goes away first.
+ * headers announced; CANCELED when the caller goes away first. After a refusal as much again is thrown
+ * away, so that the answer gets through, and then the connection is given up.
  */
 export function readBody(stream: Readable, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -16,20 +17,20 @@ export function readBody(stream: Readable, maxBytes: number): Promise<Buffer> {
         chunks.push(chunk);
         return;
       }
-      stream.removeAllListeners('data');
-      // What still comes is thrown away, so that the answer can be sent.
-      stream.resume();
+      chunks.length = 0;
+      if (length > 2 * maxBytes) stream.destroy();
       reject(bodyTooLarge(maxBytes));
     });
     stream.once('end', () => {
       const [first] = chunks;
-      resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks));
+      resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length));
     });
     const goAway = (): void => {
       reject(new DomainError('CANCELED', 'the caller went away before its request was complete'));
     };
     stream.once('error', goAway);
     stream.once('aborted', goAway);
+    stream.once('close', goAway);
   });
 }
 

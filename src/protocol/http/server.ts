@@ -2,7 +2,7 @@ import cors from '@fastify/cors';
 import { fastify, type FastifyInstance } from 'fastify';
 
 import { DomainError } from '../../errors/domain-error.ts';
-import { after } from '../../platform/timers.ts';
+import { after, every } from '../../platform/timers.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { toProblem } from '../mapping/error.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
@@ -50,7 +50,21 @@ export interface HttpServer {
 
 const GRACE_MS = 5000;
 const PARAM_CHARS_MAX = 1024;
-const HSTS = 'max-age=31536000';
+
+/** On every answer; a door may replace one by setting it. Answers depend on who asks. */
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-store',
+};
+const TLS_SECURITY_HEADERS = {
+  ...SECURITY_HEADERS,
+  'strict-transport-security': 'max-age=31536000',
+};
+
+/** How often connections that have become idle are looked for while closing, in milliseconds. */
+const CLOSE_IDLE_MS = 50;
 
 /** Creates the server and lets every door register its routes. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
@@ -59,8 +73,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   app.addHook('onRequest', async (request, reply) => {
     request.response = reply.raw;
     reply.header(REQUEST_ID_HEADER, request.id);
-    reply.header('x-content-type-options', 'nosniff');
-    if (options.tls !== undefined) reply.header('strict-transport-security', HSTS);
+    reply.headers(options.tls === undefined ? SECURITY_HEADERS : TLS_SECURITY_HEADERS);
   });
   if (options.corsOrigins.length > 0) await allowOrigins(app, options.corsOrigins);
   app.setNotFoundHandler(async (request, reply) => {
@@ -74,7 +87,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     return await reply.code(problem.status).type('application/problem+json').send(problem);
   });
   app.setErrorHandler(async (error, request, reply) => {
-    const problem = toProblem(fromFastify(error, options), request.id);
+    const known = toProblem(fromFastify(error, options), request.id);
+    const problem = { ...known, status: statusOf(error) ?? known.status };
     return await reply.code(problem.status).type('application/problem+json').send(problem);
   });
   for (const door of options.doors) {
@@ -89,11 +103,16 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       return { host, port: typeof address === 'object' && address !== null ? address.port : port };
     },
     async close() {
-      const stop = after(options.graceMs ?? GRACE_MS, () => {
-        app.server.closeAllConnections();
+      const { server } = app;
+      const stopGrace = after(options.graceMs ?? GRACE_MS, () => {
+        server.closeAllConnections();
+      });
+      const stopIdle = every(CLOSE_IDLE_MS, () => {
+        server.closeIdleConnections();
       });
       await app.close();
-      stop();
+      stopGrace();
+      stopIdle();
     },
   };
 }
@@ -107,7 +126,18 @@ function createApp({
     bodyLimit: maxBodyBytes,
     genReqId: ({ headers }) => requestIdOf(headers[REQUEST_ID_HEADER]),
     logger: false,
-    forceCloseConnections: false,
+    // A path that cannot be decoded never reaches a route.
+    frameworkErrors: (_error, request, reply) => {
+      const cause = new DomainError('ARGUMENT_INVALID', 'the path has a broken percent-encoding');
+      const body = JSON.stringify(toProblem(cause, request.id));
+      reply.hijack();
+      reply.raw.writeHead(400, {
+        'content-type': 'application/problem+json',
+        [REQUEST_ID_HEADER]: request.id,
+      });
+      reply.raw.end(body);
+    },
+    forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: PARAM_CHARS_MAX, caseSensitive: true },
@@ -129,7 +159,7 @@ async function allowOrigins(app: FastifyInstance, origins: readonly string[]): P
     allowedHeaders: [
       ...['authorization', 'content-type', 'if-match', 'if-none-match', REQUEST_ID_HEADER],
       ...['connect-protocol-version', 'connect-timeout-ms', 'grpc-timeout', 'x-grpc-web'],
-      'x-user-agent',
+      ...['x-timeout-ms', 'x-user-agent'],
     ],
     exposedHeaders: [
       ...['etag', 'retry-after', REQUEST_ID_HEADER],
@@ -145,9 +175,23 @@ const FASTIFY_ERRORS: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its content-length says',
 };
 
+/** Statuses that say more than the code of an invalid argument. */
+const FASTIFY_STATUSES: Readonly<Record<string, number>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 413,
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 415,
+};
+
+function statusOf(error: unknown): number | undefined {
+  return FASTIFY_STATUSES[codeOf(error)];
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
 /** What Fastify refuses by itself, in our words. */
 function fromFastify(error: unknown, { maxBodyBytes }: HttpServerOptions): unknown {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
     const limit = maxBodyBytes.toString();
     return new DomainError('ARGUMENT_INVALID', `the body is larger than ${limit} bytes`, {

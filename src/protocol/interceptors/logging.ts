@@ -3,8 +3,12 @@ import type { Logger } from '../../platform/logger.ts';
 import type { CallInterceptor } from '../call.ts';
 import { nameOf } from '../dispatcher.ts';
 import { toWireError } from '../mapping/error.ts';
+import { isStream, watchEnd } from './stream.ts';
 
-/** One line per call: which, by which door, how it ended and how long it took. Never its content. */
+/**
+ * One line per call, when it is over: which, by which door, how it ended and how long it took. Never its
+ * content. Failures are `info`, for most are the caller's; what is ours is logged where it is translated.
+ */
 export function createLogging({
   logger,
   clock,
@@ -21,14 +25,21 @@ export function createLogging({
       address: call.origin.address,
       durationMs: Math.round((clock.monotonic() - startMs) * 1000) / 1000,
     });
-    try {
-      const result = await next(call);
-      logger.debug('call succeeded', fields());
-      return result;
-    } catch (error) {
+    const ended = (): void => {
+      if (logger.writesDebug) logger.debug('call succeeded', fields());
+    };
+    const failed = (error: unknown): unknown => {
       const { reason, message } = toWireError(error);
       logger.info('call failed', { ...fields(), reason, message });
-      throw error;
+      return error;
+    };
+    try {
+      const result = await next(call);
+      if (isStream(result)) return watchEnd(result, { failed, ended });
+      ended();
+      return result;
+    } catch (error) {
+      throw failed(error);
     }
   };
 }

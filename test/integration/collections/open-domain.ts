@@ -28,7 +28,11 @@ export interface OpenDomain extends AsyncDisposable {
 }
 
 /** Opens the domain; the store goes when the test ends. */
-export async function openDomain({ strict = false } = {}): Promise<OpenDomain> {
+export async function openDomain({
+  strict = false,
+}: {
+  readonly strict?: boolean;
+} = {}): Promise<OpenDomain> {
   const directory = createTemporaryDirectory();
   const clock = createManualClock();
   const engine = await openEmbeddedStore({ directory: directory.path, clock });
