@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { certificate, privateKey } from '../support/certificate.ts';
 import { RefusedStart, startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -167,14 +167,10 @@ describe('molten serve', () => {
 
   it('speaks TLS with both versions of HTTP', async () => {
     using directory = createTemporaryDirectory();
-    const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(directory.path, name)) as [
-      string,
-      string,
-    ];
-    const subject = ['-subj', '/CN=localhost', '-days', '2', '-nodes', '-newkey', 'rsa:2048'];
-    execFileSync('openssl', ['req', '-x509', ...subject, '-keyout', key, '-out', cert], {
-      stdio: 'pipe',
-    });
+    const cert = join(directory.path, 'cert.pem');
+    const key = join(directory.path, 'key.pem');
+    writeFileSync(cert, certificate);
+    writeFileSync(key, privateKey);
     const args = [
       '--db-path',
       join(directory.path, 'store'),
@@ -189,7 +185,7 @@ describe('molten serve', () => {
     const status = await new Promise((resolve, reject) => {
       httpsRequest(
         `${server.url}/v1/health`,
-        { ca: readFileSync(cert), servername: 'localhost' },
+        { ca: certificate, servername: 'localhost' },
         (response) => {
           resolve([response.statusCode, response.headers['strict-transport-security']]);
           response.resume();

@@ -14,7 +14,7 @@ import { HealthCheckResponse_ServingStatus } from '../../../gen/grpc/health/v1/h
 import { ServingState } from '../../../gen/molten/v1/system_pb.ts';
 import { REASONS } from '../../../src/errors/reason.ts';
 import { INTERNAL_MESSAGE, toWireError } from '../../../src/protocol/mapping/error.ts';
-import { certificate, privateKey } from './certificate.ts';
+import { certificate, privateKey } from '../../support/certificate.ts';
 import { connectAll, WAYS, type Clients } from './clients.ts';
 import { BODY_BYTES_MAX, failureOf, startFakeServer, type FakeServer } from './fake-server.ts';
 

@@ -9,7 +9,7 @@ import {
 import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
 import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
-import { certificate } from './certificate.ts';
+import { certificate } from '../../support/certificate.ts';
 
 /** One way to call a server. */
 export interface Way {
