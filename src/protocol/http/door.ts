@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import type { Writable } from 'node:stream';
+import type { ServerHttp2Stream } from 'node:http2';
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
@@ -69,13 +69,22 @@ class RequestOrigin implements CallOrigin {
 
 function disconnectSignal({ response }: FastifyRequest): AbortSignal {
   const controller = new AbortController();
-  // Over HTTP/2 the response is a facade, and only its stream tells how it ended.
-  const writable: Writable = 'stream' in response ? (response.stream as Writable) : response;
-  const look = (): void => {
-    if (!writable.writableFinished) controller.abort();
+  const abort = (): void => {
+    controller.abort();
   };
-  if (writable.destroyed) look();
-  else writable.once('close', look);
+  if ('stream' in response) {
+    // Over HTTP/2 a stream that its peer reset looks finished; only this event tells.
+    const stream = response.stream as ServerHttp2Stream;
+    if (stream.aborted || stream.destroyed) abort();
+    else stream.once('aborted', abort);
+    return controller.signal;
+  }
+  if (response.destroyed && !response.writableFinished) abort();
+  else {
+    response.once('close', () => {
+      if (!response.writableFinished) abort();
+    });
+  }
   return controller.signal;
 }
 
