@@ -74,9 +74,15 @@ export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {
   return fromEntries(members);
 }
 
+/** RFC 6901: empty, or segments behind slashes, with `~0` for `~` and `~1` for `/`. */
+const POINTER = /^(?:\/(?:[^~/]|~[01])*)*$/;
+
 function applyJsonPatch(body: JsonObject, patch: readonly PatchOperation[]): JsonObject {
   patch.forEach(({ path, from }, at) => {
     for (const pointer of [path, from]) {
+      if (!POINTER.test(pointer)) {
+        throw patchInvalid(at, `names '${pointer}', which is no JSON Pointer; it starts with '/'`);
+      }
       if (pointer.startsWith('/_')) {
         throw patchInvalid(
           at,
