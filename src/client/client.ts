@@ -3,6 +3,7 @@
  * command line, tests and applications in TypeScript use it; other languages generate theirs from the
  * same protos.
  */
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { createClient, type Client, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 
@@ -10,7 +11,13 @@ import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
 import { SystemService } from '../../gen/molten/v1/system_pb.ts';
+import {
+  WatchService,
+  type WatchRequestSchema,
+  type WatchResponse,
+} from '../../gen/molten/v1/watch_pb.ts';
 import { toMoltenError } from './molten-error.ts';
+import { followChanges, type WatchOptions } from './watch.ts';
 
 /** How a server is reached. */
 export interface MoltenClientOptions {
@@ -30,6 +37,11 @@ export interface MoltenClient {
   readonly collections: Client<typeof CollectionService>;
   readonly documents: Client<typeof DocumentService>;
   readonly system: Client<typeof SystemService>;
+  /** Follows changes, each once and in order, over as many connections as it takes. */
+  watch(
+    request: MessageInitShape<typeof WatchRequestSchema>,
+    options?: WatchOptions,
+  ): AsyncGenerator<WatchResponse, void>;
 }
 
 const TIMEOUT_MS = 60_000;
@@ -42,6 +54,11 @@ export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
     collections: translated(createClient(CollectionService, transport)),
     documents: translated(createClient(DocumentService, transport)),
     system: translated(createClient(SystemService, transport)),
+    watch(request, watchOptions) {
+      const service = createClient(WatchService, transport);
+      const token = (): string | undefined => options.token?.();
+      return followChanges({ service, token }, request, watchOptions);
+    },
   };
 }
 

@@ -11,3 +11,4 @@ export {
 } from './documents.ts';
 export { MoltenError, toMoltenError } from './molten-error.ts';
 export { withRetries } from './retry.ts';
+export type { WatchOptions } from './watch.ts';

@@ -32,6 +32,8 @@ export interface CallOrigin {
   readonly signal: AbortSignal;
   /** How long the caller is willing to wait from now, in milliseconds; undefined: no bound of its own. */
   readonly timeoutMs: number | undefined;
+  /** Cuts the caller off, for one that does not read what it asked for. */
+  disconnect(): void;
 }
 
 /** One call on its way through the interceptors. */

@@ -9,6 +9,7 @@ import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
 import { SystemService } from '../../gen/molten/v1/system_pb.ts';
+import { WatchService } from '../../gen/molten/v1/watch_pb.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import { createAccess, type Access } from '../domain/access/access.ts';
 import { createCatalog } from '../domain/collections/catalog.ts';
@@ -17,6 +18,8 @@ import { startSweeper } from '../domain/collections/sweeper.ts';
 import { createDocuments } from '../domain/documents/documents.ts';
 import { DOCUMENT_LIMITS } from '../domain/documents/parts.ts';
 import { createNode, type Node } from '../domain/node/node.ts';
+import type { WatchTimes } from '../domain/watch/watcher.ts';
+import { createWatches, type Watches } from '../domain/watch/watches.ts';
 import { systemClock, type Clock } from '../platform/clock.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
 import { createIdSource } from '../platform/ids.ts';
@@ -32,10 +35,13 @@ import { createInterceptors } from '../protocol/interceptors/order.ts';
 import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
+import { createSseDoor } from '../protocol/sse/door.ts';
 import { createAuthService } from '../protocol/services/auth.ts';
 import { createCollectionService } from '../protocol/services/collections.ts';
 import { createDocumentService } from '../protocol/services/documents.ts';
 import { createSystemService } from '../protocol/services/system.ts';
+import { createWatchService } from '../protocol/services/watch.ts';
+import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import { openEmbeddedStore } from '../storage/embedded/open.ts';
 import { RELEASE } from './release.ts';
@@ -53,6 +59,8 @@ export interface RunningServer {
 export interface ServerParts {
   readonly clock?: Clock;
   readonly logger?: Logger;
+  readonly watchTimes?: Partial<WatchTimes>;
+  readonly webSocketTimes?: Partial<WebSocketTimes>;
 }
 
 /** Opens the store, composes the rooms and listens. What was opened is closed again when it fails. */
@@ -64,7 +72,7 @@ export async function startServer(
   const logger = parts.logger ?? createLogger({ level: config.logLevel });
   const rooms = createDisposer();
   try {
-    return await open(config, { clock, logger, rooms });
+    return await open(config, { clock, logger, rooms, parts });
   } catch (error) {
     await rooms.dispose();
     throw error;
@@ -76,11 +84,12 @@ interface Opening {
   readonly logger: Logger;
   /** Closes what is opened. */
   readonly rooms: Disposer;
+  readonly parts: ServerParts;
 }
 
 async function open(
   config: ServerConfig,
-  { clock, logger, rooms }: Opening,
+  { clock, logger, rooms, parts }: Opening,
 ): Promise<RunningServer> {
   const engine = await openEmbeddedStore({
     directory: config.dbPath,
@@ -98,7 +107,14 @@ async function open(
     snapshotDirectory: join(config.dbPath, 'snapshots'),
     isStopping: () => isStopping,
   });
-  const composed = compose(config, { clock, logger, engine, access, node });
+  const watches = await createWatches({
+    ...{ engine, clock, times: parts.watchTimes ?? {} },
+    lapseOf: (principal) => access.authenticator.lapseOf(principal),
+  });
+  rooms.defer(async () => {
+    await watches[Symbol.asyncDispose]();
+  });
+  const composed = compose(config, { clock, logger, engine, access, node, watches });
   rooms.defer(async () => {
     await composed.sweeper[Symbol.asyncDispose]();
   });
@@ -107,6 +123,10 @@ async function open(
     tls: config.tls,
     maxBodyBytes: config.maxBodyBytes,
     corsOrigins: config.corsOrigins,
+    onUpgrade: createWebSocketDoor({
+      ...{ dispatcher: composed.dispatcher, corsOrigins: config.corsOrigins },
+      times: parts.webSocketTimes ?? {},
+    }),
     logger,
     graceMs: config.shutdownGraceMs,
   });
@@ -116,6 +136,8 @@ async function open(
     ...{ host, port, url: urlOf(config, port) },
     close() {
       isStopping = true;
+      // First, so that nobody who watches holds up the others.
+      watches.stop();
       return rooms.dispose();
     },
   };
@@ -127,12 +149,13 @@ interface Inner {
   readonly engine: StorageEngine;
   readonly access: Access;
   readonly node: Node;
+  readonly watches: Watches;
 }
 
 /** Domain and services over an open store. */
 function compose(
   config: ServerConfig,
-  { clock, logger, engine, access, node }: Inner,
+  { clock, logger, engine, access, node, watches }: Inner,
 ): { readonly dispatcher: Dispatcher; readonly sweeper: AsyncDisposable } {
   const { writeMode: durability, strict, maxDocumentBytes: documentBytesMax } = config;
   const pageTokenKey = deriveKey(config.jwtSecret, 'page tokens');
@@ -165,6 +188,7 @@ function compose(
       ),
       bindService(AuthService, createAuthService(auth)),
       bindService(SystemService, createSystemService(node)),
+      bindService(WatchService, createWatchService(watches)),
     ],
     interceptors: createInterceptors({
       ...{ logger, clock, authenticator, rateLimit, metrics: createMetrics() },
@@ -188,6 +212,8 @@ function doorsOf(
         registerReflection(router, services);
       },
     }),
+    // Before REST, which refuses the methods that nobody has taken.
+    createSseDoor({ dispatcher }),
     createRestDoor({ dispatcher, maxBodyBytes }),
     createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
     createOpenApiDoor({ dispatcher, release: RELEASE }),

@@ -161,6 +161,16 @@ export interface LogHead extends Position {
   readonly oldest: Sequence;
 }
 
+/** How a stretch of the log is read. */
+export interface LogReadOptions {
+  readonly limit: number;
+  /** Commits that end beyond this sequence are left out. Absent: none is. */
+  readonly upTo?: Sequence | undefined;
+  /** Also read what each entry replaced. */
+  readonly withPrevious?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** A file with all data at one sequence. */
 export interface SnapshotFile {
   readonly path: string;
@@ -206,16 +216,17 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
 
   head(): Promise<LogHead>;
   /**
-   * At most `limit` entries after `after`, ascending and gap-free. Another epoch or a position
-   * below the floor is SEQUENCE_COMPACTED, naming the oldest sequence.
+   * Entries after `after`, ascending, gap-free and in whole commits: reading stops after the commit in
+   * which `limit` entries, or 4 MiB of bodies, are reached. Another epoch or a position below the floor
+   * is SEQUENCE_COMPACTED, naming the oldest sequence.
    */
-  readLog(
-    after: Position,
-    options: { readonly limit: number; readonly signal?: AbortSignal },
-  ): Promise<readonly LogEntry[]>;
+  readLog(after: Position, options: LogReadOptions): Promise<readonly LogEntry[]>;
   /** The greatest sequence committed at or before `timestampMs`; 0 when there is none. */
   sequenceAt(timestampMs: number): Promise<Sequence>;
-  /** Called after commits, coalesced: a hint to read the log, never the data itself. */
+  /**
+   * Called after commits, and when more of them has become durable; coalesced. A hint to read the log,
+   * never the data itself.
+   */
   onCommit(listener: (lastSequence: Sequence) => void): Unsubscribe;
 
   /** Keys of documents that are past their expiry, oldest first, at most `limit`. */

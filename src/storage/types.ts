@@ -164,6 +164,8 @@ export interface LogEntry {
   readonly expiresAtMs: number | undefined;
   /** Set on removals nobody asked for. */
   readonly cause: RemovalCause | undefined;
+  /** The document that this entry replaced or removed; only in logs read `withPrevious`. */
+  readonly previous?: StoredDocument | undefined;
 }
 
 /** A point in one timeline of the log. A restore starts a new epoch, and old positions stop matching. */

@@ -20,7 +20,12 @@ export interface Authenticator {
    * one, so that a caller with a broken token is never mistaken for one without.
    */
   authenticate(authorization: string | undefined): Promise<Principal>;
+  /** Why a principal of a call that still runs may not go on; undefined when it may. Cheap. */
+  lapseOf(principal: Principal): CredentialLapse | undefined;
 }
+
+/** How a credential ends while it is used. */
+export type CredentialLapse = 'expired' | 'revoked';
 
 /** The access room, open. */
 export interface Access {
@@ -63,6 +68,10 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
         if (revocations.isRevoked(principal.tokenId)) throw revoked();
         grantEnds.set(principal, grantEndsAtMs);
         return principal;
+      },
+      lapseOf({ tokenId, expiresAtMs }) {
+        if (revocations.isRevoked(tokenId)) return 'revoked';
+        return expiresAtMs <= clock.now() ? 'expired' : undefined;
       },
     },
   };

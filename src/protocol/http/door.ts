@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import type { ServerHttp2Stream } from 'node:http2';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
@@ -64,6 +64,16 @@ class RequestOrigin implements CallOrigin {
   header(name: string): string | undefined {
     const value = this.#request.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  disconnect(): void {
+    const { response } = this.#request;
+    // Over HTTP/2 only this stream, not the connection that others share.
+    if ('stream' in response) {
+      (response.stream as ServerHttp2Stream).close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    } else {
+      response.destroy();
+    }
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import {
   createServer as createHttp1Server,
+  type IncomingMessage,
   type RequestListener,
   type Server,
   type ServerOptions,
@@ -18,9 +19,13 @@ import {
   type Settings,
 } from 'node:http2';
 import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** Handles requests of either version. */
 export type RequestHandler = RequestListener;
+
+/** Takes a connection that asks to speak another protocol. */
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /** Bounds of connections, in milliseconds and bytes. */
 export interface ConnectionLimits {
@@ -37,6 +42,12 @@ export interface ConnectionLimits {
   readonly streamsMax: number;
 }
 
+/** What both kinds of server need. */
+export interface PortOptions {
+  readonly limits: ConnectionLimits;
+  readonly onUpgrade: UpgradeHandler;
+}
+
 /** The limits of a server that was told nothing else. */
 export const CONNECTION_LIMITS: ConnectionLimits = {
   headersTimeoutMs: 10_000,
@@ -50,8 +61,12 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 /** A cleartext server for both versions, in the shape that Fastify drives. */
-export function createCleartextServer(handler: RequestHandler, limits: ConnectionLimits): Server {
+export function createCleartextServer(
+  handler: RequestHandler,
+  { limits, onUpgrade }: PortOptions,
+): Server {
   const http1 = createHttp1Server(http1Options(limits), handler);
+  http1.on('upgrade', onUpgrade);
   const http2 = createHttp2Server({ settings: http2Settings(limits) });
   bound(http1, limits);
   /** Connections that have not said yet what they speak. */
@@ -80,11 +95,7 @@ export function createCleartextServer(handler: RequestHandler, limits: Connectio
 /** A TLS server for both versions, agreed by ALPN (RFC 7301). */
 export function createTlsServer(
   handler: RequestHandler,
-  {
-    cert,
-    key,
-    limits,
-  }: { readonly cert: string; readonly key: string; readonly limits: ConnectionLimits },
+  { cert, key, limits, onUpgrade }: PortOptions & { readonly cert: string; readonly key: string },
 ): Server {
   const options: SecureServerOptions = {
     ...{ ...http1Options(limits), cert, key, allowHTTP1: true, minVersion: 'TLSv1.2' },
@@ -95,6 +106,7 @@ export function createTlsServer(
   // Node serves HTTP/1.1 here with the methods of its HTTP/1.1 server, which its types do not say.
   const http1 = server as unknown as Http1Part;
   bound(http1, limits);
+  server.on('upgrade', onUpgrade);
   server.maxConnections = limits.connectionsMax;
   server.on('tlsClientError', (_error: Error, socket: Socket) => {
     socket.destroy();
@@ -121,6 +133,8 @@ function bound(http1: Http1Part, limits: ConnectionLimits): void {
 function http1Options(limits: ConnectionLimits): ServerOptions {
   return {
     maxHeaderSize: limits.headerBytesMax,
+    // Others, such as `h2c`, are offers that HTTP/1.1 may leave aside.
+    shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
   };
 }
 

@@ -11,6 +11,7 @@ import {
   createCleartextServer,
   createTlsServer,
   type ConnectionLimits,
+  type UpgradeHandler,
 } from './one-port.ts';
 
 /** A certificate chain and its key, in PEM. */
@@ -30,6 +31,8 @@ export interface HttpServerOptions {
   readonly corsOrigins: readonly string[];
   readonly logger: Logger;
   readonly limits?: ConnectionLimits;
+  /** Takes WebSocket handshakes. Absent: none is taken. */
+  readonly onUpgrade?: UpgradeHandler;
   /** How long calls may go on after `close` is called, in milliseconds. Default 5,000. */
   readonly graceMs?: number;
 }
@@ -117,10 +120,15 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   };
 }
 
+const refuseUpgrade: UpgradeHandler = (_request, socket) => {
+  socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+};
+
 function createApp({
   tls,
   maxBodyBytes,
   limits = CONNECTION_LIMITS,
+  onUpgrade = refuseUpgrade,
 }: HttpServerOptions): FastifyInstance {
   return fastify({
     bodyLimit: maxBodyBytes,
@@ -145,8 +153,8 @@ function createApp({
       // The handler takes requests of both versions, which Fastify's types cannot say.
       const handle = handler;
       return tls === undefined
-        ? createCleartextServer(handle, limits)
-        : createTlsServer(handle, { ...tls, limits });
+        ? createCleartextServer(handle, { limits, onUpgrade })
+        : createTlsServer(handle, { ...tls, limits, onUpgrade });
     },
   });
 }

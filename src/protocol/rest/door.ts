@@ -1,11 +1,9 @@
 /**
  * REST: every RPC that has a `google.api.http` rule, as JSON over HTTP. The rules are compiled at start;
  * a request becomes the message of its RPC and goes the way of all calls. Errors are problem documents
- * (RFC 9457), streams are newline-delimited JSON, documents carry their version as entity tag.
+ * (RFC 9457), streams are newline-delimited JSON or server-sent events, documents carry their version as entity tag.
  */
-import { Readable } from 'node:stream';
-
-import { toJson, type Message } from '@bufbuild/protobuf';
+import { toJson } from '@bufbuild/protobuf';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Dispatcher } from '../dispatcher.ts';
@@ -16,11 +14,13 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
-import { toProblem, toWireError } from '../mapping/error.ts';
+import { toProblem } from '../mapping/error.ts';
 import { parseJsonBody } from './body.ts';
 import { compilePrecondition, compileTag } from './precondition.ts';
+import { sendProblem } from './problem.ts';
 import { compileRequest } from './request.ts';
 import { routesOf, type HttpMethod, type Route } from './route.ts';
+import { sendStream } from './stream.ts';
 
 /** What the door needs. */
 export interface RestDoorOptions {
@@ -33,7 +33,6 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<Fastify
 /** Members that hold their default are sent all the same: a reader finds every field it knows. */
 const JSON_OPTIONS = { alwaysEmitImplicit: true } as const;
 const PROBLEM = 'application/problem+json';
-const MS_PER_SECOND = 1000;
 
 /** Creates the REST door. */
 export function createRestDoor({ dispatcher, maxBodyBytes }: RestDoorOptions): Door {
@@ -65,7 +64,7 @@ function compileHandler(route: Route, dispatcher: Dispatcher): Handler {
       const message = build(request);
       readPrecondition(request, message);
       const result = await dispatcher.dispatch(route.rpc, message, createOrigin(request, 'rest'));
-      if (Symbol.asyncIterator in result) return await sendStream(route, reply, result);
+      if (Symbol.asyncIterator in result) return await sendStream(route.rpc, reply, result);
       const tag = tagOf(result);
       if (tag !== undefined) {
         reply.header('etag', tag);
@@ -82,52 +81,13 @@ async function sendJson(reply: FastifyReply, body: string): Promise<FastifyReply
   return await reply.type('application/json; charset=utf-8').send(body);
 }
 
-/** One line per message; an error after the first is a last line with the member `error`. */
-async function sendStream(
-  { rpc }: Route,
-  reply: FastifyReply,
-  messages: AsyncIterable<Message>,
-): Promise<FastifyReply> {
-  const iterator = messages[Symbol.asyncIterator]();
-  // The first is awaited before the headers go, so that an early error has a status of its own.
-  const first = await iterator.next();
-  const requestId = reply.request.id;
-
-  async function* lines(): AsyncIterable<string> {
-    try {
-      for (let next = first; next.done !== true; next = await iterator.next()) {
-        yield `${JSON.stringify(toJson(rpc.output, next.value, JSON_OPTIONS))}\n`;
-      }
-    } catch (error) {
-      yield `${JSON.stringify({ error: toProblem(error, requestId) })}\n`;
-    } finally {
-      await iterator.return?.();
-    }
-  }
-
-  return await reply.type('application/x-ndjson').send(Readable.from(lines()));
-}
-
-async function sendProblem(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  error: unknown,
-): Promise<FastifyReply> {
-  const problem = toProblem(error, request.id);
-  const { retryAfterMs, reason } = toWireError(error);
-  if (retryAfterMs !== undefined) {
-    reply.header('retry-after', String(Math.ceil(retryAfterMs / MS_PER_SECOND)));
-  }
-  if (reason.startsWith('CREDENTIAL_')) reply.header('www-authenticate', 'Bearer');
-  return await reply.code(problem.status).type(PROBLEM).send(JSON.stringify(problem));
-}
-
 const ALL_METHODS: readonly HttpMethod[] = ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'];
 
 /** Known paths say which methods they take; unknown paths are not found. */
 function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): void {
   for (const url of new Set(routes.map((route) => route.url))) {
-    const taken = routes.filter((route) => route.url === url).map(({ method }) => method);
+    // Other doors may serve more methods of a path.
+    const taken = ALL_METHODS.filter((method) => app.hasRoute({ method, url }));
     const allow = [...taken, ...(taken.includes('GET') ? ['HEAD'] : [])].join(', ');
     app.route({
       method: ALL_METHODS.filter((method) => !taken.includes(method)),

@@ -17,6 +17,7 @@ import type {
   Committed,
   EngineHealth,
   LogHead,
+  LogReadOptions,
   ReadOptions,
   SnapshotFile,
   StorageEngine,
@@ -44,6 +45,7 @@ import {
 import { createStatements, type Connection } from './database.ts';
 import type { DocumentCache } from './document-cache.ts';
 import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } from './protocol.ts';
+import type { LogRequest } from './log-reader.ts';
 import { createReader, wrongEpoch, type Reader } from './reader.ts';
 import type { ReaderPool } from './reader-pool.ts';
 import { toError } from './refusal.ts';
@@ -61,6 +63,8 @@ export interface EngineParts {
   readonly connection: Connection;
   readonly writer: WriterThread;
   readonly pool: ReaderPool;
+  /** Reads the log, so that nobody who follows it waits for queries. */
+  readonly logPool: ReaderPool;
   readonly cache: DocumentCache;
   readonly state: StoreState;
   /** Counts commits begun; shared with the writer. */
@@ -71,6 +75,9 @@ export interface EngineParts {
 
 /** Keys read on the main thread at once; more go to a reader thread. */
 const MAIN_KEYS_MAX = 64;
+/** Log entries, and characters of their bodies, read on the main thread at once. */
+const MAIN_ENTRIES_MAX = 128;
+const MAIN_CHARS_MAX = 256 * 1024;
 
 /** Assembles the engine. */
 export function createEngine(parts: EngineParts): StorageEngine {
@@ -161,15 +168,20 @@ class EmbeddedEngine implements StorageEngine {
     };
   }
 
-  async readLog(
-    after: Position,
-    { limit, signal }: { readonly limit: number; readonly signal?: AbortSignal },
-  ): Promise<readonly LogEntry[]> {
+  async readLog(after: Position, options: LogReadOptions): Promise<readonly LogEntry[]> {
+    this.#assertOpen();
     if (after.epoch !== this.#parts.epoch) throw wrongEpoch(after.epoch);
-    return await this.#read<'log'>(
-      { kind: 'log', after: Number(after.sequence), limit },
-      { signal },
-    );
+    const { limit, upTo, withPrevious = false, signal } = options;
+    const request: LogRequest = {
+      ...{ after: Number(after.sequence), limit, withPrevious },
+      upTo: upTo === undefined ? undefined : Number(upTo),
+    };
+    // The newest few entries, which everybody who follows the log asks for, are read right here.
+    const isNear = this.#parts.state.lastSequence - request.after <= MAIN_ENTRIES_MAX;
+    const here = isNear ? this.#reader.readLog(request, MAIN_CHARS_MAX) : undefined;
+    if (here !== undefined) return here;
+    const { logPool, clock } = this.#parts;
+    return await logPool.run<'log'>({ kind: 'log', request }, { nowMs: clock.now(), signal });
   }
 
   sequenceAt(timestampMs: number): Promise<Sequence> {
@@ -214,9 +226,10 @@ class EmbeddedEngine implements StorageEngine {
   }
 
   async #close(): Promise<void> {
-    const { writer, pool, connection, release } = this.#parts;
+    const { writer, pool, logPool, connection, release } = this.#parts;
     await writer.close();
     await pool.close();
+    await logPool.close();
     connection.close();
     release();
   }

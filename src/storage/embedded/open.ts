@@ -79,6 +79,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     const pool = createReaderPool(access, options.readers ?? READERS);
     return createEngine({
       ...{ access, epoch, clock, connection, writer, pool, cache, state, release },
+      logPool: createReaderPool(access, 1),
       commits: new Int32Array(commits),
     });
   } catch (error) {

@@ -22,6 +22,7 @@ import type {
   QueryPlan,
 } from '../query/query.ts';
 import type { RequestIdentity } from '../engine.ts';
+import type { LogRequest } from './log-reader.ts';
 import type { CollectionRow, IndexRow } from './rows.ts';
 
 /** How every thread reaches the store. */
@@ -196,7 +197,7 @@ export type ReadTask =
   | { readonly kind: 'query'; readonly query: Query }
   | { readonly kind: 'explain'; readonly query: Query }
   | { readonly kind: 'aggregate'; readonly aggregation: Aggregation }
-  | { readonly kind: 'log'; readonly after: number; readonly limit: number }
+  | { readonly kind: 'log'; readonly request: LogRequest }
   | { readonly kind: 'sequenceAt'; readonly timestampMs: number }
   | { readonly kind: 'expired'; readonly limit: number };
 

@@ -49,7 +49,7 @@ function read({ id, task, nowMs, atSequence }: ReadMessage): ReadResults[keyof R
     case 'aggregate':
       return reader.aggregate(task.aggregation, control);
     case 'log':
-      return reader.readLog(task.after, task.limit);
+      return reader.readLog(task.request) ?? [];
     case 'sequenceAt':
       return reader.sequenceAt(task.timestampMs);
     case 'expired':

@@ -22,7 +22,7 @@ import type {
 import { toSequence, type LogEntry, type Sequence, type StoredDocument } from '../types.ts';
 import { createStatements, type Connection, type Sql } from './database.ts';
 import { readEnd } from './log-writer.ts';
-import { entryOf, type EntryRow } from './rows.ts';
+import { readLog, type LogRequest } from './log-reader.ts';
 import { openView, type View, type ViewOptions } from './view.ts';
 
 /** How one read ends early. */
@@ -42,14 +42,12 @@ export interface Reader {
   query(query: Query, control: ReadControl): QueryPage;
   aggregate(aggregation: Aggregation, control: ReadControl): AggregationResult;
   explain(query: Query, control: ReadControl): QueryPlan;
-  readLog(after: number, limit: number): readonly LogEntry[];
+  /** Undefined when more than `giveUpBytes` would be read. */
+  readLog(request: LogRequest, giveUpBytes?: number): readonly LogEntry[] | undefined;
   sequenceAt(timestampMs: number): Sequence;
   expired(limit: number, nowMs: number): readonly Expired[];
 }
 
-const READ_LOG = `SELECT v.seq, v.ts, v.first, v.kind, c.name, v.key, v.version, v.previous,
-    v.created_seq, v.created_at, v.expires_at, v.cause, v.body
-  FROM ver v JOIN collection c ON c.id = v.collection WHERE v.seq > ? ORDER BY v.seq LIMIT ?`;
 const AT_OR_BELOW = 'SELECT seq, ts FROM ver WHERE seq <= ? ORDER BY seq DESC LIMIT 1';
 const EXPIRED = `SELECT c.name AS collection, h.key, h.expires_at AS at
   FROM collection c CROSS JOIN head h INDEXED BY head_expiry ON h.collection = c.id
@@ -104,8 +102,8 @@ class SnapshotReader implements Reader {
     };
   }
 
-  readLog(after: number, limit: number): readonly LogEntry[] {
-    return (this.#sql(READ_LOG).all(after, limit) as EntryRow[]).map(entryOf);
+  readLog(request: LogRequest, giveUpBytes?: number): readonly LogEntry[] | undefined {
+    return readLog(this.#sql, request, giveUpBytes);
   }
 
   sequenceAt(timestampMs: number): Sequence {

@@ -36,6 +36,15 @@ export interface EntryRow extends Omit<DocumentRow, 'body'> {
   readonly body: string | null;
 }
 
+/** A log entry along with what it replaced; the columns are null when that was nothing. */
+export interface ReplacingRow extends EntryRow {
+  readonly p_seq?: number | null;
+  readonly p_ts?: number | null;
+  readonly p_version?: number | null;
+  readonly p_expires_at?: number | null;
+  readonly p_body?: string | null;
+}
+
 /** A row of `collection`. */
 export interface CollectionRow {
   readonly id: number;
@@ -117,7 +126,7 @@ const CAUSES = Object.fromEntries(
 ) as Record<number, RemovalCause>;
 
 /** A log entry from its row. */
-export function entryOf(row: EntryRow): LogEntry {
+export function entryOf(row: ReplacingRow): LogEntry {
   const isPut = row.kind === ENTRY_KIND.put;
   const isCreation = isPut && row.version === 1;
   return {
@@ -135,5 +144,15 @@ export function entryOf(row: EntryRow): LogEntry {
     createdAtMs: row.created_at,
     expiresAtMs: row.expires_at ?? undefined,
     cause: CAUSES[row.cause],
+    ...(row.p_body === undefined ? {} : { previous: previousOf(row) }),
   };
+}
+
+function previousOf(row: ReplacingRow): StoredDocument | undefined {
+  if (typeof row.p_body !== 'string') return undefined;
+  return documentOf(row.name, {
+    ...{ key: row.key, created_seq: row.created_seq, created_at: row.created_at },
+    ...{ seq: row.p_seq ?? 0, ts: row.p_ts ?? 0, version: row.p_version ?? 0 },
+    ...{ expires_at: row.p_expires_at ?? null, body: row.p_body },
+  });
 }

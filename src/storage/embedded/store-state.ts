@@ -70,7 +70,7 @@ export function createStoreState(initial: InitialState): StoreState {
       return fault;
     },
     apply(state) {
-      const hasGrown = state.lastSequence > lastSequence;
+      const hasGrown = state.lastSequence > lastSequence || state.durableSequence > durableSequence;
       ({ lastSequence, lastTimestampMs, durableSequence, commits } = state);
       fault ??= state.fault;
       for (const { name, row, indexes } of state.collections) {

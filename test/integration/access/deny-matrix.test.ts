@@ -10,14 +10,19 @@ import { CollectionService } from '../../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../../gen/molten/v1/documents_pb.ts';
 import { scope, ScopeTarget } from '../../../gen/molten/v1/options_pb.ts';
 import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
+import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
 import { ANONYMOUS, type Principal } from '../../../src/domain/access/principal.ts';
 import { createScopeSet } from '../../../src/domain/access/scope.ts';
 import { hasReason } from '../../../src/errors/domain-error.ts';
 import { compileAuthorizer } from '../../../src/protocol/interceptors/authorize.ts';
 
-const METHODS = [DocumentService, CollectionService, AuthService, SystemService].flatMap(
-  ({ methods }) => methods,
-);
+const METHODS = [
+  DocumentService,
+  CollectionService,
+  AuthService,
+  SystemService,
+  WatchService,
+].flatMap(({ methods }) => methods);
 
 function principal(scopes: readonly string[]): Principal {
   return {

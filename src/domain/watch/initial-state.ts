@@ -1,0 +1,70 @@
+import type { StorageEngine } from '../../storage/engine.ts';
+import { ALL_KEYS, type Sequence, type StoredDocument } from '../../storage/types.ts';
+import { DOCUMENT_LIMITS } from '../documents/parts.ts';
+import type { CompiledTarget, Interest } from './interest.ts';
+
+const PAGE_DOCUMENTS = 500;
+
+/**
+ * The documents that concern a watcher, as they were right after a sequence, a page at a time. A
+ * document that several targets name comes once: with the first of them.
+ */
+export async function* readInitialState(
+  engine: StorageEngine,
+  interest: Interest,
+  options: ReadAt,
+): AsyncIterable<readonly StoredDocument[]> {
+  for (const [at, target] of interest.targets.entries()) {
+    const earlier = interest.targets.slice(0, at);
+    for await (const page of readTarget(engine, target, options)) {
+      const fresh = page.filter(
+        (one) => interest.mayShow(one) && !earlier.some((other) => interest.covers(other, one)),
+      );
+      if (fresh.length > 0) yield fresh;
+    }
+  }
+}
+
+async function* readTarget(
+  engine: StorageEngine,
+  target: CompiledTarget,
+  options: ReadAt,
+): AsyncIterable<readonly StoredDocument[]> {
+  for (const collection of await collectionsOf(engine, target)) {
+    yield* readCollection(engine, { ...target, collection }, options);
+  }
+}
+
+interface ReadAt {
+  readonly atSequence: Sequence;
+  readonly signal: AbortSignal;
+}
+
+async function collectionsOf(
+  engine: StorageEngine,
+  { collection }: CompiledTarget,
+): Promise<readonly string[]> {
+  if (collection !== '') return [collection];
+  const all = await engine.collections();
+  return all.map(({ name }) => name).filter((name) => !name.startsWith('$'));
+}
+
+async function* readCollection(
+  engine: StorageEngine,
+  { collection, keys, keyPrefix, filter }: CompiledTarget,
+  options: ReadAt,
+): AsyncIterable<readonly StoredDocument[]> {
+  const query = {
+    ...{ collection, access: ALL_KEYS, keyPrefix, filter, joins: [] },
+    keys: keys.size === 0 ? undefined : [...keys],
+    order: { by: 'key', direction: 'asc' },
+    ...{ projection: undefined, offset: 0, limit: PAGE_DOCUMENTS, total: false },
+    limits: DOCUMENT_LIMITS.query,
+  } as const;
+  for (let after: string | undefined; ;) {
+    const page = await engine.query({ ...query, after }, options);
+    yield page.documents;
+    if (page.next === undefined) return;
+    after = page.next;
+  }
+}

@@ -1,0 +1,228 @@
+import { DomainError } from '../../errors/domain-error.ts';
+import { createCandidate, type Candidate } from '../../storage/query/candidate.ts';
+import { compileFilter, type Matcher } from '../../storage/query/evaluate.ts';
+import type { Filter } from '../../storage/query/filter.ts';
+import { compileProjection, type Projector } from '../../storage/query/project.ts';
+import type { LogEntry, StoredDocument } from '../../storage/types.ts';
+import type { Principal } from '../access/principal.ts';
+import { checkCollectionName, checkKey } from '../collections/names.ts';
+import { permitKeys, permittedKeys } from '../documents/permission.ts';
+import { parseProjection } from '../query/projection.ts';
+import { parseWhere } from '../query/where.ts';
+import type { ChangeKind, WatchedChange, WatchRequest, WatchTarget } from './model.ts';
+
+/** Targets of one watch. */
+export const TARGETS_MAX = 32;
+const KEYS_MAX = 1000;
+
+/** What concerns one watcher. */
+export interface Interest {
+  /** The collections that are named; undefined: all. */
+  readonly collections: ReadonlySet<string> | undefined;
+  /** Judging a change takes what it replaced. */
+  readonly needsPrevious: boolean;
+  readonly targets: readonly CompiledTarget[];
+  /** The change as the watcher sees it; undefined when it does not concern it. */
+  judge(entry: LogEntry): WatchedChange | undefined;
+  /** The caller may read the document. */
+  mayShow(document: StoredDocument): boolean;
+  /** The document belongs to this target. */
+  covers(target: CompiledTarget, document: StoredDocument): boolean;
+  /** The document as the watcher sees it. */
+  show(document: StoredDocument): StoredDocument;
+}
+
+/** A target that was checked. */
+export interface CompiledTarget {
+  readonly collection: string;
+  readonly keys: ReadonlySet<string>;
+  readonly keyPrefix: string;
+  readonly filter: Filter;
+  /** Undefined: every document matches. */
+  readonly matches: Matcher | undefined;
+}
+
+/**
+ * Checks the targets of a request. SCOPE_MISSING when the caller may read nothing of a target, or not
+ * a key that it names; FILTER_INVALID, KEY_INVALID or ARGUMENT_INVALID for a malformed one.
+ */
+export function createInterest(principal: Principal, request: WatchRequest): Interest {
+  const { targets, withPrevious } = request;
+  if (targets.length === 0 || targets.length > TARGETS_MAX) {
+    const limit = TARGETS_MAX.toString();
+    throw invalid('targets', `are ${targets.length.toString()}; wants 1 to ${limit}`);
+  }
+  const compiled = targets.map((target, at) =>
+    compile(principal, target, `targets[${String(at)}]`),
+  );
+  const projection = parseProjection({ fields: request.fields });
+  const projector = projection === undefined ? undefined : compileProjection(projection, []);
+  return new TargetInterest({ principal, targets: compiled, projector, withPrevious });
+}
+
+function compile(principal: Principal, target: WatchTarget, field: string): CompiledTarget {
+  const { collection, keys, keyPrefix, where } = target;
+  if (collection === '') {
+    const granted = principal.scopes.collections('read');
+    if (granted !== 'all' && granted.size === 0) throw mayReadNothing();
+  } else {
+    checkCollectionName(collection, `${field}.collection`);
+    permittedKeys(principal, 'read', collection);
+  }
+  if (keys.length > KEYS_MAX) {
+    throw invalid(`${field}.keys`, `are ${String(keys.length)}; wants at most ${String(KEYS_MAX)}`);
+  }
+  for (const key of keys) checkKey(key, `${field}.keys`);
+  if (collection !== '') permitKeys(principal, 'read', { collection, keys });
+  const filter = parseWhere(where, `${field}.where`);
+  const matches = where === undefined ? undefined : compileFilter(filter);
+  return { collection, keys: new Set(keys), keyPrefix, filter, matches };
+}
+
+interface InterestParts {
+  readonly principal: Principal;
+  readonly targets: readonly CompiledTarget[];
+  readonly projector: Projector | undefined;
+  readonly withPrevious: boolean;
+}
+
+class TargetInterest implements Interest {
+  readonly #parts: InterestParts;
+  readonly collections: ReadonlySet<string> | undefined;
+  readonly needsPrevious: boolean;
+
+  constructor(parts: InterestParts) {
+    this.#parts = parts;
+    const names = parts.targets.map(({ collection }) => collection);
+    this.collections = names.includes('') ? undefined : new Set(names);
+    this.needsPrevious =
+      parts.withPrevious || parts.targets.some(({ matches }) => matches !== undefined);
+  }
+
+  get targets(): readonly CompiledTarget[] {
+    return this.#parts.targets;
+  }
+
+  judge(entry: LogEntry): WatchedChange | undefined {
+    const { collection, kind } = entry;
+    if (collection.startsWith('$')) return undefined;
+    if (kind === 'clearCollection' || kind === 'dropCollection') {
+      return this.#mayReadSome(collection)
+        ? bare(entry, kind === 'clearCollection' ? 'cleared' : 'dropped')
+        : undefined;
+    }
+    if (kind !== 'put' && kind !== 'delete') return undefined;
+    // As they are now: what was granted when the watch began may have been taken since.
+    if (!this.#parts.principal.scopes.covers('read', collection, entry.key)) return undefined;
+    return this.#judgeDocument(entry);
+  }
+
+  mayShow({ collection, key }: StoredDocument): boolean {
+    return this.#parts.principal.scopes.covers('read', collection, key);
+  }
+
+  covers(target: CompiledTarget, document: StoredDocument): boolean {
+    return covers(target, document, document);
+  }
+
+  show(document: StoredDocument): StoredDocument {
+    const { projector } = this.#parts;
+    if (projector === undefined) return document;
+    return { ...document, body: projector(createCandidate(document)) };
+  }
+
+  #judgeDocument(entry: LogEntry): WatchedChange | undefined {
+    const { withPrevious } = this.#parts;
+    const after = entry.kind === 'put' ? documentAfter(entry) : undefined;
+    const isNow = after !== undefined && this.#concerns(entry, after);
+    const wasBefore = this.#wasMatched(entry);
+    if (!isNow && !wasBefore) return undefined;
+    const kind = kindOf(isNow, wasBefore, after !== undefined);
+    return {
+      ...bare(entry, kind),
+      ...(isNow ? { document: this.show(after) } : {}),
+      ...(withPrevious && entry.previous ? { previous: this.show(entry.previous) } : {}),
+    };
+  }
+
+  #wasMatched(entry: LogEntry): boolean {
+    if (!this.needsPrevious) {
+      return entry.previousSequence !== 0n && this.#concerns(entry, undefined);
+    }
+    return entry.previous !== undefined && this.#concerns(entry, entry.previous);
+  }
+
+  /** A target covers the key and, when it has a filter, the document matches it. */
+  #concerns(entry: LogEntry, document: StoredDocument | undefined): boolean {
+    return this.#parts.targets.some((target) => covers(target, entry, document));
+  }
+
+  #mayReadSome(collection: string): boolean {
+    if (this.collections !== undefined && !this.collections.has(collection)) return false;
+    const granted = this.#parts.principal.scopes.collections('read');
+    return granted === 'all' || granted.has(collection);
+  }
+}
+
+function covers(
+  target: CompiledTarget,
+  { collection, key }: { readonly collection: string; readonly key: string },
+  document: StoredDocument | undefined,
+): boolean {
+  if (target.collection !== '' && target.collection !== collection) return false;
+  if (target.keys.size > 0 && !target.keys.has(key)) return false;
+  if (!key.startsWith(target.keyPrefix)) return false;
+  if (target.matches === undefined || document === undefined) return true;
+  return target.matches(candidateOf(document));
+}
+
+function kindOf(isNow: boolean, wasBefore: boolean, exists: boolean): ChangeKind {
+  if (isNow) return wasBefore ? 'changed' : 'entered';
+  return exists ? 'left' : 'deleted';
+}
+
+function bare(entry: LogEntry, kind: ChangeKind): WatchedChange {
+  const { collection, key, sequence, cause } = entry;
+  const isCreation = entry.kind === 'put' && entry.previousSequence === 0n;
+  const nothing = { document: undefined, previous: undefined };
+  return { kind, collection, key, sequence, cause, isCreation, ...nothing };
+}
+
+/** One document of many watchers is made and parsed once. */
+const documents = new WeakMap<LogEntry, StoredDocument>();
+const candidates = new WeakMap<StoredDocument, Candidate>();
+
+function documentAfter(entry: LogEntry): StoredDocument {
+  let document = documents.get(entry);
+  if (document === undefined) {
+    const { collection, key, version, sequence, createdSequence, createdAtMs, body } = entry;
+    document = {
+      ...{ collection, key, version, sequence, createdSequence, createdAtMs, body },
+      ...{ modifiedAtMs: entry.timestampMs, expiresAtMs: entry.expiresAtMs },
+    };
+    documents.set(entry, document);
+  }
+  return document;
+}
+
+function candidateOf(document: StoredDocument): Candidate {
+  let candidate = candidates.get(document);
+  if (candidate === undefined) {
+    candidate = createCandidate(document);
+    candidates.set(document, candidate);
+  }
+  return candidate;
+}
+
+function mayReadNothing(): DomainError {
+  return new DomainError('SCOPE_MISSING', 'the token lacks the scope read:*:*', {
+    metadata: { action: 'read', collection: '*', key: '*' },
+  });
+}
+
+function invalid(field: string, problem: string): DomainError {
+  return new DomainError('ARGUMENT_INVALID', `${field} ${problem}`, {
+    metadata: { field },
+    violations: [{ field, description: problem }],
+  });
+}

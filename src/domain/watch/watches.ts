@@ -1,0 +1,185 @@
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { every } from '../../platform/timers.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+import { toSequence, type Sequence } from '../../storage/types.ts';
+import type { CredentialLapse } from '../access/access.ts';
+import type { Principal } from '../access/principal.ts';
+import { createFeed, type Feed } from './feed.ts';
+import { createInterest } from './interest.ts';
+import type { WatchEvent, WatchRequest, WatchStart } from './model.ts';
+import { openResumeToken } from './resume-token.ts';
+import { createWatcher, type Watcher, type WatchTimes } from './watcher.ts';
+
+/** Who watches, and until when. */
+export interface WatchContext {
+  readonly principal: Principal;
+  /** Aborts when the caller goes away. */
+  readonly signal: AbortSignal;
+  /** Cuts the caller's connection, for one that does not read. */
+  readonly disconnect: () => void;
+}
+
+/** All watches of a server. */
+export interface Watches extends AsyncDisposable {
+  /**
+   * The events of one watch. Before the first: SCOPE_MISSING, ARGUMENT_INVALID, FILTER_INVALID or
+   * KEY_INVALID for what is asked; SEQUENCE_COMPACTED or SEQUENCE_IN_FUTURE for where it starts;
+   * QUOTA_EXCEEDED when too many watch. After it, an `end` event tells why, and an error follows it.
+   */
+  open(context: WatchContext, request: WatchRequest): AsyncIterable<WatchEvent>;
+  /** Watches that run. */
+  readonly count: number;
+  /** Ends every watch with `shuttingDown`, and refuses new ones. */
+  stop(): void;
+}
+
+/** What watches are made of. */
+export interface WatchesParts {
+  readonly engine: StorageEngine;
+  readonly clock: Clock;
+  readonly lapseOf: (principal: Principal) => CredentialLapse | undefined;
+  readonly times?: Partial<WatchTimes>;
+  /** Watches at once, in all and of one subject. */
+  readonly watchesMax?: number;
+  readonly watchesPerSubjectMax?: number;
+}
+
+/** The times of a server that was told nothing else. */
+export const WATCH_TIMES: WatchTimes = { bookmarkMs: 10_000, stallMs: 30_000, graceMs: 5000 };
+const WATCHES_MAX = 10_000;
+const WATCHES_PER_SUBJECT_MAX = 2000;
+const TICK_MS = 250;
+
+/** Opens watching on a store. */
+export async function createWatches(parts: WatchesParts): Promise<Watches> {
+  const { epoch } = await parts.engine.head();
+  return new FeedWatches(parts, epoch);
+}
+
+class FeedWatches implements Watches {
+  readonly #parts: WatchesParts;
+  readonly #epoch: string;
+  readonly #feed: Feed;
+  readonly #running = new Map<Watcher, string>();
+  readonly #stopTicking: () => void;
+  #isStopped = false;
+
+  constructor(parts: WatchesParts, epoch: string) {
+    this.#parts = parts;
+    this.#epoch = epoch;
+    this.#feed = createFeed(parts.engine, epoch);
+    this.#stopTicking = every(TICK_MS, () => {
+      for (const watcher of this.#running.keys()) watcher.tick();
+    });
+  }
+
+  get count(): number {
+    return this.#running.size;
+  }
+
+  async *open(context: WatchContext, request: WatchRequest): AsyncIterable<WatchEvent> {
+    const { principal, signal } = context;
+    const { engine, clock, times, lapseOf } = this.#parts;
+    const interest = createInterest(principal, request);
+    const start = await this.#startOf(request.start);
+    this.#admit(principal);
+    const { collections, needsPrevious } = interest;
+    const follower = this.#feed.follow({ collections, needsPrevious });
+    const watcher = createWatcher({
+      ...{ engine, clock, epoch: this.#epoch, interest, follower, start },
+      times: { ...WATCH_TIMES, ...times },
+      fragment: request.fragment,
+      published: () => this.#feed.published,
+      lapse: () => lapseOf(principal),
+      disconnect: context.disconnect,
+      onClose: () => {
+        follower.close();
+        this.#running.delete(watcher);
+        signal.removeEventListener('abort', abandon);
+      },
+    });
+    const abandon = (): void => {
+      watcher.abandon();
+    };
+    this.#running.set(watcher, principal.subject);
+    if (signal.aborted) abandon();
+    else signal.addEventListener('abort', abandon, { once: true });
+    yield* watcher.events();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    for (const watcher of this.#running.keys()) watcher.end('shuttingDown');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
+    this.#stopTicking();
+    await this.#feed[Symbol.asyncDispose]();
+  }
+
+  async #startOf(
+    start: WatchStart,
+  ): Promise<{ readonly position: Sequence; readonly withInitialState: boolean }> {
+    const { engine } = this.#parts;
+    if (start.kind === 'initial') {
+      // Only what cannot be taken back is shown, here as later.
+      return { position: await engine.flush(), withInitialState: true };
+    }
+    const head = await engine.head();
+    if (start.kind === 'now') return { position: head.sequence, withInitialState: false };
+    const { epoch, sequence } =
+      start.kind === 'resume'
+        ? openResumeToken(start.token)
+        : { epoch: this.#epoch, sequence: start.sequence };
+    if (epoch !== this.#epoch) throw otherTimeline();
+    if (sequence > head.sequence) throw inFuture(sequence, head.sequence);
+    if (sequence < head.oldest) throw compacted(sequence, head.oldest);
+    return { position: sequence, withInitialState: false };
+  }
+
+  #admit({ subject }: Principal): void {
+    if (this.#isStopped) {
+      throw new DomainError('SHUTTING_DOWN', 'the server is going away; connect again');
+    }
+    const { watchesMax = WATCHES_MAX, watchesPerSubjectMax = WATCHES_PER_SUBJECT_MAX } =
+      this.#parts;
+    if (this.#running.size >= watchesMax) throw tooMany('this server', watchesMax);
+    let own = 0;
+    for (const other of this.#running.values()) own += other === subject ? 1 : 0;
+    if (own >= watchesPerSubjectMax) throw tooMany(`'${subject}'`, watchesPerSubjectMax);
+  }
+}
+
+function tooMany(holder: string, limit: number): DomainError {
+  return new DomainError(
+    'QUOTA_EXCEEDED',
+    `${holder} has ${limit.toString()} watches already; end some, or watch several targets in one`,
+    { metadata: { limit: limit.toString() } },
+  );
+}
+
+function otherTimeline(): DomainError {
+  return new DomainError(
+    'SEQUENCE_COMPACTED',
+    'the resume token belongs to another timeline of the log, as after a restore; watch again with the initial state',
+    { metadata: { oldest: toSequence(0).toString() } },
+  );
+}
+
+function inFuture(asked: Sequence, newest: Sequence): DomainError {
+  return new DomainError(
+    'SEQUENCE_IN_FUTURE',
+    `sequence ${asked.toString()} is not committed yet; the newest is ${newest.toString()}`,
+    { metadata: { sequence: asked.toString(), newest: newest.toString() } },
+  );
+}
+
+function compacted(asked: Sequence, oldest: Sequence): DomainError {
+  return new DomainError(
+    'SEQUENCE_COMPACTED',
+    `sequence ${asked.toString()} is no longer in the log, which reaches back to ${oldest.toString()}; watch again with the initial state`,
+    { metadata: { sequence: asked.toString(), oldest: oldest.toString() } },
+  );
+}

@@ -1,0 +1,176 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
+
+import { after, every } from '../../platform/timers.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import { requestIdOf, REQUEST_ID_HEADER } from '../http/door.ts';
+import type { UpgradeHandler } from '../http/one-port.ts';
+import { createSession, type Session } from './session.ts';
+
+/** What the door needs. */
+export interface WebSocketDoorOptions {
+  readonly dispatcher: Dispatcher;
+  /** Origins of browsers that may connect besides the server's own. `*`: all. */
+  readonly corsOrigins: readonly string[];
+  readonly times?: Partial<WebSocketTimes>;
+}
+
+/** Bounds of a connection, in milliseconds. */
+export interface WebSocketTimes {
+  /** Until the AUTH frame is there. */
+  readonly authMs: number;
+  /** Between two pings; a connection that does not answer one before the next is cut. */
+  readonly pingMs: number;
+}
+
+const WEB_SOCKET_PATH = '/ws';
+const TIMES: WebSocketTimes = { authMs: 10_000, pingMs: 15_000 };
+/** No frame that a client sends needs more. */
+const FRAME_BYTES_MAX = 256 * 1024;
+/** Frames of one connection that wait to be looked at. */
+const WAITING_FRAMES_MAX = 100;
+const POLICY_VIOLATION = 1008;
+const OPEN = 1;
+
+/** Takes WebSocket handshakes (RFC 6455) for `/ws`, and refuses those for anything else. */
+export function createWebSocketDoor(options: WebSocketDoorOptions): UpgradeHandler {
+  const server = new WebSocketServer({
+    ...{ noServer: true, maxPayload: FRAME_BYTES_MAX, perMessageDeflate: false },
+    clientTracking: false,
+  });
+  return (request, socket, head) => {
+    const path = request.url?.split('?', 1)[0];
+    if (path !== WEB_SOCKET_PATH) {
+      refuse(socket, '404 Not Found');
+    } else if (!isOriginAllowed(request, options.corsOrigins)) {
+      refuse(socket, '403 Forbidden');
+    } else {
+      server.handleUpgrade(request, socket, head, (connection) => {
+        serve(connection, request, options);
+      });
+    }
+  };
+}
+
+/** A page of another origin could use what the browser knows; programs send no origin at all. */
+function isOriginAllowed({ headers }: IncomingMessage, allowed: readonly string[]): boolean {
+  const { origin, host } = headers;
+  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return true;
+  return origin === `http://${host ?? ''}` || origin === `https://${host ?? ''}`;
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
+
+function serve(
+  connection: WebSocket,
+  request: IncomingMessage,
+  { dispatcher, times }: WebSocketDoorOptions,
+): void {
+  const { authMs, pingMs } = { ...TIMES, ...times };
+  const { send } = createSender(connection);
+  const session = createSession(dispatcher, {
+    requestId: requestIdOf(request.headers[REQUEST_ID_HEADER]),
+    address: request.socket.remoteAddress ?? '',
+    send,
+    close: (code) => {
+      connection.close(code);
+    },
+    terminate: () => {
+      connection.terminate();
+    },
+  });
+  receive(connection, session);
+  const stopDeadline = after(authMs, () => {
+    if (session.isAuthenticated) return;
+    const detail = `no AUTH frame came within ${String(authMs)} ms`;
+    void send({ error: 'auth_timeout', detail });
+    connection.close(POLICY_VIOLATION);
+  });
+  const stopPings = keepAlive(connection, session, pingMs);
+  connection.once('close', () => {
+    stopDeadline();
+    stopPings();
+    session.closed();
+  });
+  // What goes wrong with a connection closes it, and that is all there is to do.
+  connection.on('error', () => {
+    connection.terminate();
+  });
+}
+
+/** Hands frames over one after the other. */
+function receive(connection: WebSocket, session: Session): void {
+  let queue = Promise.resolve();
+  let waiting = 0;
+  connection.on('message', (data: RawData, isBinary: boolean) => {
+    waiting += 1;
+    if (waiting > WAITING_FRAMES_MAX) {
+      connection.terminate();
+      return;
+    }
+    const text = isBinary ? undefined : textOf(data);
+    queue = queue
+      .then(() => session.receive(text))
+      .catch(() => {
+        connection.terminate();
+      })
+      .finally(() => {
+        waiting -= 1;
+      });
+  });
+}
+
+function textOf(data: RawData): string {
+  if (Array.isArray(data)) return Buffer.concat(data).toString('utf8');
+  return Buffer.isBuffer(data) ? data.toString('utf8') : Buffer.from(data).toString('utf8');
+}
+
+function keepAlive(connection: WebSocket, session: Session, pingMs: number): () => void {
+  let isAlive = true;
+  connection.on('pong', () => {
+    isAlive = true;
+  });
+  return every(pingMs, () => {
+    if (!isAlive) {
+      connection.terminate();
+      return;
+    }
+    isAlive = false;
+    connection.ping();
+    session.recheck().catch(() => {
+      connection.terminate();
+    });
+  });
+}
+
+/** Sends frames and knows when they have left. */
+interface Sender {
+  readonly send: (frame: object) => Promise<void>;
+}
+
+function createSender(connection: WebSocket): Sender {
+  const waiting = new Set<() => void>();
+  // A connection that is cut while it is full never calls back.
+  connection.once('close', () => {
+    for (const finish of waiting) finish();
+  });
+  return {
+    send: (frame) =>
+      new Promise((resolve) => {
+        if (connection.readyState !== OPEN) {
+          resolve();
+          return;
+        }
+        const finish = (): void => {
+          waiting.delete(finish);
+          resolve();
+        };
+        waiting.add(finish);
+        connection.send(JSON.stringify(frame), finish);
+      }),
+  };
+}

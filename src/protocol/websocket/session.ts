@@ -1,0 +1,320 @@
+/**
+ * One WebSocket connection. MoltenDB's frames come first: `AUTH`, then one frame per changed document
+ * that the token may read. Beside that feed, or instead of it, a client subscribes to watches of its
+ * own, each with the powers of WatchService. Every one of them is a call like all others: authenticated,
+ * authorised and bounded by the same interceptors.
+ */
+import type { Message } from '@bufbuild/protobuf';
+
+import { AuthService, WhoAmIRequestSchema } from '../../../gen/molten/v1/auth_pb.ts';
+import { WatchService, type WatchResponse } from '../../../gen/molten/v1/watch_pb.ts';
+import { create } from '@bufbuild/protobuf';
+import { DomainError } from '../../errors/domain-error.ts';
+import type { CallOrigin } from '../call.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import { toProblem } from '../mapping/error.ts';
+import { eventName, parseWatchRequest, toWatchJson } from '../mapping/watch-json.ts';
+import { feedFrames, type FeedFrame } from './feed-frames.ts';
+import { parseFrame, type ClientFrame } from './client-frame.ts';
+
+/** The connection as a session sees it. */
+export interface Channel {
+  readonly requestId: string;
+  readonly address: string;
+  /** Resolves when the frame has left this process, or the connection is closed. */
+  send(frame: object): Promise<void>;
+  /** Closes after what was sent; a status code of RFC 6455 section 7.4. */
+  close(code: number): void;
+  /** Cuts the connection. */
+  terminate(): void;
+}
+
+/** A session; the connection hands it what arrives. */
+export interface Session {
+  /** One text frame; undefined for a frame that is no text. */
+  receive(text: string | undefined): Promise<void>;
+  readonly isAuthenticated: boolean;
+  /** Looks whether the token still holds. */
+  recheck(): Promise<void>;
+  /** The connection is closed. */
+  closed(): void;
+}
+
+/** Subscriptions of one connection. */
+const SUBSCRIPTIONS_MAX = 100;
+
+const POLICY_VIOLATION = 1008;
+const GOING_AWAY = 1001;
+
+interface Subscription {
+  readonly abort: AbortController;
+  /** Lets the next message pass, when acknowledgements are asked for. */
+  acknowledged(resumeToken: string): void;
+}
+
+/** Creates the session of a connection just opened. */
+export function createSession(dispatcher: Dispatcher, channel: Channel): Session {
+  return new DispatchingSession(dispatcher, channel);
+}
+
+class DispatchingSession implements Session {
+  readonly #dispatcher: Dispatcher;
+  readonly #channel: Channel;
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #closing = new AbortController();
+  #token: string | undefined;
+
+  constructor(dispatcher: Dispatcher, channel: Channel) {
+    this.#dispatcher = dispatcher;
+    this.#channel = channel;
+  }
+
+  get isAuthenticated(): boolean {
+    return this.#token !== undefined;
+  }
+
+  async receive(text: string | undefined): Promise<void> {
+    const frame = parseFrame(text);
+    if ('error' in frame) {
+      await this.#channel.send(frame);
+      if (!this.isAuthenticated) this.#channel.close(POLICY_VIOLATION);
+      return;
+    }
+    if (this.isAuthenticated) await this.#act(frame);
+    else await this.#authenticate(frame);
+  }
+
+  async recheck(): Promise<void> {
+    if (this.#token === undefined) return;
+    try {
+      await this.#whoAmI(this.#token);
+    } catch (error) {
+      await this.#refuse(error);
+    }
+  }
+
+  closed(): void {
+    this.#closing.abort();
+    for (const { abort } of this.#subscriptions.values()) abort.abort();
+  }
+
+  async #authenticate(frame: ClientFrame): Promise<void> {
+    if (frame.action !== 'AUTH') {
+      const detail = `the first frame is '${frame.action}'; send {"action":"AUTH","token":"…"}`;
+      await this.#fail('invalid_action', detail);
+      return;
+    }
+    if (frame.token === '') {
+      await this.#fail('missing_token', 'the AUTH frame has no token');
+      return;
+    }
+    try {
+      await this.#whoAmI(frame.token);
+      this.#token = frame.token;
+      // The feed runs before its caller is told that it does, so that nothing falls in between.
+      const feed = frame.feed ? await this.#openFeed() : undefined;
+      const message = 'Authenticated. Changes follow; SUBSCRIBE for more.';
+      await this.#channel.send({ status: 'authenticated', message });
+      if (feed !== undefined) void this.#runFeed(feed);
+    } catch (error) {
+      await this.#refuse(error);
+    }
+  }
+
+  async #act(frame: ClientFrame): Promise<void> {
+    switch (frame.action) {
+      case 'AUTH':
+        await this.#channel.send(failure('invalid_action', 'this connection is authenticated'));
+        return;
+      case 'SUBSCRIBE':
+        await this.#subscribe(frame);
+        return;
+      case 'UNSUBSCRIBE':
+        await this.#unsubscribe(frame.id);
+        return;
+      case 'ACK':
+        this.#subscriptions.get(frame.id)?.acknowledged(frame.resumeToken);
+    }
+  }
+
+  async #subscribe(frame: Extract<ClientFrame, { action: 'SUBSCRIBE' }>): Promise<void> {
+    const { id } = frame;
+    if (this.#subscriptions.has(id)) {
+      await this.#tellProblem(id, invalid(`subscription '${id}' exists; choose another id`));
+      return;
+    }
+    if (this.#subscriptions.size >= SUBSCRIPTIONS_MAX) {
+      const limit = SUBSCRIPTIONS_MAX.toString();
+      const message = `this connection has ${limit} subscriptions already; end some`;
+      await this.#tellProblem(
+        id,
+        new DomainError('QUOTA_EXCEEDED', message, { metadata: { limit } }),
+      );
+      return;
+    }
+    const window = createWindow(frame.unacknowledgedMax);
+    const abort = new AbortController();
+    this.#subscriptions.set(id, { abort, acknowledged: window.acknowledged });
+    void this.#runSubscription(frame, { abort, window });
+  }
+
+  async #runSubscription(
+    { id, request }: Extract<ClientFrame, { action: 'SUBSCRIBE' }>,
+    { abort, window }: { readonly abort: AbortController; readonly window: Window },
+  ): Promise<void> {
+    try {
+      const messages = await this.#watch(request, abort.signal);
+      for await (const message of messages) {
+        await this.#channel.send({ event: eventName(message), id, ...withoutKind(message) });
+        await window.passed(message.resumeToken, abort.signal);
+      }
+    } catch (error) {
+      if (!abort.signal.aborted) await this.#tellProblem(id, error);
+    } finally {
+      this.#subscriptions.delete(id);
+    }
+  }
+
+  async #unsubscribe(id: string): Promise<void> {
+    const found = this.#subscriptions.get(id);
+    found?.abort.abort();
+    this.#subscriptions.delete(id);
+    await this.#channel.send({ event: 'unsubscribed', id });
+  }
+
+  async #openFeed(): Promise<AsyncIterator<WatchResponse> | undefined> {
+    try {
+      const messages = await this.#watch({ targets: [{}] }, this.#closing.signal);
+      const iterator = messages[Symbol.asyncIterator]();
+      await iterator.next();
+      return iterator;
+    } catch (error) {
+      // Who may read nothing is authenticated all the same, and hears nothing.
+      if (error instanceof DomainError && error.reason === 'SCOPE_MISSING') return undefined;
+      throw error;
+    }
+  }
+
+  async #runFeed(messages: AsyncIterator<WatchResponse>): Promise<void> {
+    try {
+      for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
+        for (const frame of feedFrames(next.value)) await this.#sendFeed(frame);
+      }
+    } catch (error) {
+      await this.#refuse(error);
+    }
+  }
+
+  async #sendFeed(frame: FeedFrame): Promise<void> {
+    if (!this.#closing.signal.aborted) await this.#channel.send(frame);
+  }
+
+  async #watch(
+    json: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<WatchResponse>> {
+    const request = parseWatchRequest(json);
+    const origin = this.#origin(this.#token ?? '', signal);
+    const result = await this.#dispatcher.dispatch(WatchService.method.watch, request, origin);
+    // What a watch answers with is a stream of its responses.
+    return result as AsyncIterable<Message> as AsyncIterable<WatchResponse>;
+  }
+
+  async #whoAmI(token: string): Promise<void> {
+    const origin = this.#origin(token, this.#closing.signal);
+    await this.#dispatcher.dispatch(AuthService.method.whoAmI, create(WhoAmIRequestSchema), origin);
+  }
+
+  #origin(token: string, signal: AbortSignal): CallOrigin {
+    const { requestId, address } = this.#channel;
+    return {
+      ...{ protocol: 'websocket', requestId, address, signal, timeoutMs: undefined },
+      header: (name) => (name === 'authorization' ? `Bearer ${token}` : undefined),
+      disconnect: () => {
+        this.#channel.terminate();
+      },
+    };
+  }
+
+  /** Ends the connection for what ended its feed, in the words of MoltenDB where it has any. */
+  async #refuse(error: unknown): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    const known = error instanceof DomainError ? error : undefined;
+    const code = CODES[known?.reason ?? ''] ?? 'internal_error';
+    const isStopping = known?.reason === 'SHUTTING_DOWN';
+    await this.#fail(code, known?.message ?? 'the server failed; see its log', {
+      status: isStopping ? GOING_AWAY : POLICY_VIOLATION,
+    });
+  }
+
+  async #fail(code: string, detail: string, { status = POLICY_VIOLATION } = {}): Promise<void> {
+    await this.#channel.send(failure(code, detail));
+    this.#channel.close(status);
+  }
+
+  async #tellProblem(id: string, error: unknown): Promise<void> {
+    await this.#channel.send({
+      ...{ event: 'error', id },
+      error: toProblem(error, this.#channel.requestId),
+    });
+  }
+}
+
+/** The codes of MoltenDB for what may end a connection, and ours for what it does not know. */
+const CODES: Readonly<Record<string, string>> = {
+  CREDENTIAL_INVALID: 'invalid_token',
+  CREDENTIAL_EXPIRED: 'token_expired',
+  CREDENTIAL_REVOKED: 'token_revoked',
+  WATCHER_TOO_SLOW: 'too_slow',
+  SHUTTING_DOWN: 'shutting_down',
+  RATE_LIMITED: 'rate_limited',
+  QUOTA_EXCEEDED: 'quota_exceeded',
+};
+
+function failure(error: string, detail: string): { error: string; detail: string } {
+  return { error, detail };
+}
+
+function invalid(message: string): DomainError {
+  return new DomainError('ARGUMENT_INVALID', message, { metadata: { field: 'id' } });
+}
+
+function withoutKind(message: WatchResponse): object {
+  const { kind: _kind, ...members } = toWatchJson(message);
+  return members;
+}
+
+/** Lets at most so many messages go that were not acknowledged. */
+interface Window {
+  /** Waits until another message may go. */
+  passed(resumeToken: string, signal: AbortSignal): Promise<void>;
+  /** Everything up to the message with this token has arrived. */
+  readonly acknowledged: (resumeToken: string) => void;
+}
+
+function createWindow(max: number | undefined): Window {
+  const open: string[] = [];
+  let proceed: (() => void) | undefined;
+  return {
+    passed(resumeToken, signal) {
+      if (max === undefined || resumeToken === '') return Promise.resolve();
+      open.push(resumeToken);
+      if (open.length < max) return Promise.resolve();
+      return new Promise((resolve) => {
+        proceed = () => {
+          proceed = undefined;
+          signal.removeEventListener('abort', stop);
+          resolve();
+        };
+        const stop = (): void => proceed?.();
+        signal.addEventListener('abort', stop, { once: true });
+      });
+    },
+    acknowledged(resumeToken) {
+      const at = open.indexOf(resumeToken);
+      if (at === -1) return;
+      open.splice(0, at + 1);
+      if (max !== undefined && open.length < max) proceed?.();
+    },
+  };
+}

@@ -1,0 +1,197 @@
+import { request } from 'node:http';
+
+import { describe, expect, it } from 'vitest';
+
+import { createManualClock } from '../../support/manual-clock.ts';
+import { startTestServer, type TestServer } from '../../support/server.ts';
+import { openSocket, type RecordedSocket } from '../../support/web-socket.ts';
+
+async function open(server: TestServer, token?: string, rest = {}): Promise<RecordedSocket> {
+  const socket = await openSocket(`${server.url.replace('http', 'ws')}/ws`);
+  socket.send({ action: 'AUTH', token: token ?? (await server.rootToken()), ...rest });
+  await socket.find(({ status, error }) => status === 'authenticated' || error !== undefined);
+  return socket;
+}
+
+async function put(server: TestServer, key: string, n: number): Promise<void> {
+  const path = `/v1/collections/c/documents/${key}`;
+  await server.asRoot('PUT', path, { body: { fields: { n } } });
+}
+
+describe('the feed of MoltenDB', () => {
+  it('tells of every change in the original frames', async () => {
+    await using server = await startTestServer();
+    await using socket = await open(server);
+    await put(server, 'a', 1);
+    await put(server, 'a', 2);
+    await server.asRoot('DELETE', '/v1/collections/c/documents/a');
+    await server.asRoot('DELETE', '/v1/collections/c');
+    await socket.find(({ key }) => key === '*');
+    expect(socket.frames.slice(1)).toEqual([
+      { event: 'change', collection: 'c', key: 'a', new_v: 1 },
+      { event: 'change', collection: 'c', key: 'a', new_v: 2 },
+      { event: 'change', collection: 'c', key: 'a', new_v: null },
+      { event: 'change', collection: 'c', key: '*', new_v: null },
+    ]);
+  });
+
+  it('tells holders of narrow scopes what those cover, and others nothing', async () => {
+    await using server = await startTestServer();
+    const narrow = await server.tokenWith(['read:c:mine-*']);
+    const blind = await server.tokenWith(['write:c:*']);
+    await using socket = await open(server, narrow);
+    await using deaf = await open(server, blind);
+    for (const key of ['yours-1', 'mine-1', 'yours-2', 'mine-2']) await put(server, key, 1);
+    await socket.find(({ key }) => key === 'mine-2');
+    expect(socket.frames.slice(1).map((frame) => String(frame['key']))).toEqual([
+      'mine-1',
+      'mine-2',
+    ]);
+    expect(deaf.frames).toHaveLength(1);
+  });
+
+  it('is refused with the codes of MoltenDB', async () => {
+    await using server = await startTestServer();
+    const revoked = await server.tokenWith(['read:c:*']);
+    await server.request('DELETE', '/v1/sessions/current', { token: revoked });
+    const url = `${server.url.replace('http', 'ws')}/ws`;
+    const cases = [
+      ['not JSON', 'invalid_message'],
+      [new Uint8Array([1, 2]), 'invalid_message'],
+      ['{"action":"HELLO"}', 'invalid_action'],
+      ['{"action":"SUBSCRIBE","id":"1"}', 'invalid_action'],
+      ['{"action":"AUTH"}', 'missing_token'],
+      ['{"action":"AUTH","token":"x"}', 'invalid_token'],
+      [JSON.stringify({ action: 'AUTH', token: revoked }), 'token_revoked'],
+    ] as const;
+    for (const [data, code] of cases) {
+      await using socket = await openSocket(url);
+      socket.sendRaw(data);
+      expect(await socket.closed()).toBe(1008);
+      expect(socket.frames).toEqual([{ error: code, detail: expect.any(String) }]);
+    }
+  });
+
+  it('ends when the token is revoked, expires, or the server stops', async () => {
+    const clock = createManualClock();
+    await using server = await startTestServer({}, { clock });
+    const first = await server.tokenWith(['read:c:*']);
+    await using revoked = await open(server, first);
+    await server.request('DELETE', '/v1/sessions/current', { token: first });
+    expect(await revoked.closed()).toBe(1008);
+    expect(revoked.frames.at(-1)).toMatchObject({ error: 'token_revoked' });
+    await using expired = await open(server, await server.tokenWith(['read:c:*']));
+    clock.advance(3_600_001);
+    expect(await expired.closed()).toBe(1008);
+    expect(expired.frames.at(-1)).toMatchObject({ error: 'token_expired' });
+    await using stopped = await open(server);
+    await server.close();
+    expect(await stopped.closed()).toBe(1001);
+    expect(stopped.frames.at(-1)).toMatchObject({ error: 'shutting_down' });
+  });
+});
+
+describe('subscriptions', () => {
+  it('have filters, bodies, the state they begin with, and tokens to resume', async () => {
+    await using server = await startTestServer();
+    await put(server, 'a', 5);
+    await using socket = await open(server, undefined, { feed: false });
+    const watch = { collection: 'c', where: { n: { $gte: 5 } } };
+    socket.send({ action: 'SUBSCRIBE', id: 's', ...watch, initialState: true });
+    await socket.find(({ event }) => event === 'current');
+    await put(server, 'b', 6);
+    await put(server, 'b', 1);
+    const left = await socket.find(
+      ({ changes }) => changes?.[0].kind === 'WATCHED_CHANGE_KIND_LEFT',
+    );
+    expect(left).toMatchObject({ event: 'commit', id: 's' });
+    const events = socket.frames.slice(1).map((frame) => String(frame['event']));
+    expect(events).toEqual(['started', 'documents', 'current', 'commit', 'commit']);
+    const entered = socket.frames[4];
+    expect(entered?.['changes'][0].document.fields).toEqual({ n: 6 });
+    socket.send({ action: 'UNSUBSCRIBE', id: 's' });
+    await socket.find(({ event }) => event === 'unsubscribed');
+    await put(server, 'b', 7);
+    socket.send({ action: 'SUBSCRIBE', id: 't', ...watch, resumeToken: left['resumeToken'] });
+    const resumed = await socket.find(({ id, event }) => id === 't' && event === 'commit');
+    expect(resumed['changes'][0].document.fields).toEqual({ n: 7 });
+    expect(socket.frames.filter(({ event }) => event === 'change')).toEqual([]);
+  });
+
+  it('wait for acknowledgements when that is asked for', async () => {
+    await using server = await startTestServer();
+    await using socket = await open(server, undefined, { feed: false });
+    socket.send({ action: 'SUBSCRIBE', id: 's', collection: 'c', maxUnacknowledged: 2 });
+    const started = await socket.find(({ event }) => event === 'started');
+    for (const n of [1, 2, 3, 4]) await put(server, `k${String(n)}`, n);
+    const first = await socket.find(({ event }) => event === 'commit');
+    await server.asRoot('PUT', '/v1/collections/d/documents/x', { body: { fields: {} } });
+    expect(socket.frames.filter(({ event }) => event === 'commit')).toHaveLength(1);
+    socket.send({ action: 'ACK', id: 's', resumeToken: started['resumeToken'] });
+    await socket.find(({ changes }) => changes?.[0].key === 'k2');
+    socket.send({ action: 'ACK', id: 's', resumeToken: first['resumeToken'] });
+    await socket.find(({ changes }) => changes?.[0].key === 'k3');
+    expect(socket.frames.some(({ changes }) => changes?.[0].key === 'k4')).toBe(false);
+  });
+
+  it('fail alone, saying why, and leave the connection as it is', async () => {
+    await using server = await startTestServer();
+    await using socket = await open(server);
+    socket.send({ action: 'SUBSCRIBE', id: 'bad', collection: 'c', where: { n: { $near: 1 } } });
+    const filter = await socket.find(({ id }) => id === 'bad');
+    expect(filter).toMatchObject({ event: 'error', error: { reason: 'FILTER_INVALID' } });
+    socket.send({ action: 'SUBSCRIBE', id: 'odd', colection: 'c' });
+    const odd = await socket.find(({ id }) => id === 'odd');
+    expect(odd).toMatchObject({ event: 'error', error: { reason: 'ARGUMENT_INVALID' } });
+    socket.send({ action: 'SUBSCRIBE', collection: 'c' });
+    await socket.find(({ error }) => error === 'invalid_message');
+    await put(server, 'a', 1);
+    await socket.find(({ event }) => event === 'change');
+  });
+});
+
+describe('the connection', () => {
+  it('is closed when nobody signs in', async () => {
+    await using server = await startTestServer({}, { webSocketTimes: { authMs: 50 } });
+    await using socket = await openSocket(`${server.url.replace('http', 'ws')}/ws`);
+    expect(await socket.closed()).toBe(1008);
+    expect(socket.frames).toEqual([{ error: 'auth_timeout', detail: expect.any(String) }]);
+  });
+
+  it('is refused to pages of other origins, and on other paths', async () => {
+    await using server = await startTestServer({ corsOrigins: ['https://app.example'] });
+    const own = server.url;
+    const statuses = [];
+    for (const [path, origin] of [
+      ['/ws', 'https://evil.example'],
+      ['/ws', 'https://app.example.evil.example'],
+      ['/ws', 'https://app.example'],
+      ['/ws', own],
+      ['/elsewhere', undefined],
+    ] as const) {
+      statuses.push(await handshake(`${server.url}${path}`, origin));
+    }
+    expect(statuses).toEqual([403, 403, 101, 101, 404]);
+  });
+});
+
+function handshake(url: string, origin: string | undefined): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers = {
+      ...{ connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' },
+      'sec-websocket-key': Buffer.alloc(16).toString('base64'),
+      ...(origin === undefined ? {} : { origin }),
+    };
+    const call = request(url, { headers });
+    call.once('upgrade', (_response, socket) => {
+      socket.destroy();
+      resolve(101);
+    });
+    call.once('response', (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    call.once('error', reject);
+    call.end();
+  });
+}

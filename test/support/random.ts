@@ -1,0 +1,18 @@
+/** Numbers that look random and come again with the same seed. */
+export interface Random {
+  /** From 0 up to, and without, `end`. */
+  below(end: number): number;
+}
+
+/** Mulberry32, by Tommy Ettinger: one 32-bit word of state, enough to choose among test cases. */
+export function createRandom(seed: number): Random {
+  let state = seed >>> 0;
+  return {
+    below(end) {
+      state = (state + 0x6d2b79f5) >>> 0;
+      let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+      return ((mixed ^ (mixed >>> 14)) >>> 0) % end;
+    },
+  };
+}
