@@ -148,6 +148,8 @@ export interface EngineHealth {
   readonly lastSequence: Sequence;
   /** Everything up to here is on stable storage. */
   readonly durableSequence: Sequence;
+  /** Bytes of bodies that only the past needs. */
+  readonly historyBytes: number;
   readonly queuedBytes: number;
   /** Size of the store on disk in bytes, log included. */
   readonly storedBytes: number;
@@ -157,7 +159,7 @@ export interface EngineHealth {
 export interface LogHead extends Position {
   readonly timestampMs: number;
   readonly durableSequence: Sequence;
-  /** The lowest sequence that can still be read or resumed after; 0 when nothing was dropped. */
+  /** The floor: the lowest sequence that can be read at or resumed after; 0 when nothing was dropped. */
   readonly oldest: Sequence;
 }
 
@@ -223,6 +225,13 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
   readLog(after: Position, options: LogReadOptions): Promise<readonly LogEntry[]>;
   /** The greatest sequence committed at or before `timestampMs`; 0 when there is none. */
   sequenceAt(timestampMs: number): Promise<Sequence>;
+  /**
+   * Raises the floor to `floor`, or as far as pins and the newest entry let it, and returns it. Reads and
+   * positions below it are SEQUENCE_COMPACTED at once; the space is freed bit by bit. It never sinks.
+   */
+  compact(floor: Sequence): Promise<Sequence>;
+  /** Holds the floor at or below what `lowest` says, as long as it says something. */
+  pin(lowest: () => Sequence | undefined): Unsubscribe;
   /**
    * Called after commits, and when more of them has become durable; coalesced. A hint to read the log,
    * never the data itself.

@@ -46,6 +46,32 @@ export function describeLog(subject: ContractSubject): void {
       expect(await engine.readLog({ epoch, sequence: toSequence(6) }, { limit: 2 })).toEqual([]);
     });
 
+    it('is read in whole commits, up to any sequence, along with what was replaced', async () => {
+      await using store = await openStore(subject);
+      const { engine } = store;
+      await put(engine, 'a', { n: 1 });
+      await engine.transact({ durability: 'sync' }, (transaction) => {
+        for (const key of ['a', 'b', 'c']) {
+          transaction.put({ collection: 'things', key, body: '{"n":2}' });
+        }
+      });
+      await remove(engine, 'b');
+      const { epoch, sequence: last } = await engine.head();
+      const from = { epoch, sequence: toSequence(2) };
+      const keys = async (limit: number, upTo?: bigint): Promise<readonly string[]> => {
+        const end = upTo === undefined ? {} : { upTo: toSequence(upTo) };
+        const entries = await engine.readLog(from, { limit, ...end });
+        return entries.map(({ key }) => key);
+      };
+      expect(await keys(1)).toEqual(['a', 'b', 'c']);
+      expect(await keys(9, last - 1n)).toEqual(['a', 'b', 'c']);
+      expect(await keys(9, last - 2n)).toEqual([]);
+      const entries = await engine.readLog(from, { limit: 9, withPrevious: true });
+      expect(entries.map(({ previous }) => previous && [previous.version, previous.body])).toEqual([
+        ...[[1n, '{"n":1}'], undefined, undefined, [1n, '{"n":2}']],
+      ]);
+    });
+
     it('refuses a position of another timeline', async () => {
       await using store = await openStore(subject);
       const stranger = { epoch: 'elsewhere', sequence: toSequence(0) };

@@ -6,6 +6,7 @@ import { describe } from 'vitest';
 
 import type { Clock } from '../../src/platform/clock.ts';
 import type { StorageEngine } from '../../src/storage/engine.ts';
+import { describeCompaction } from './compaction.ts';
 import { describeDocuments } from './documents.ts';
 import { describeExpiry } from './expiry.ts';
 import { describeIndexes } from './indexes.ts';
@@ -35,6 +36,7 @@ export function describeStorageContract(name: string, subject: ContractSubject):
     describeIndexes(subject);
     describeQueries(subject);
     describePast(subject);
+    describeCompaction(subject);
     describeLog(subject);
   });
 }

@@ -1,12 +1,14 @@
 /**
  * The writer's work between commits, in slices of a few milliseconds: building indexes, clearing away
- * entries of dropped ones, trimming collections to a lowered bound, forgetting old request ids. Every
+ * entries of dropped ones, trimming collections to a lowered bound, forgetting old request ids, removing
+ * what lies below the floor. Every
  * slice is a transaction of its own, so that a crash loses at most one and the next start goes on.
  */
 import { createCandidate } from '../query/candidate.ts';
 import type { Committer } from './commit.ts';
 import type { Sql } from './database.ts';
 import type { LogWriter } from './log-writer.ts';
+import { pruneSlice } from './prune.ts';
 import { DOCUMENT_COLUMNS, documentOf, type DocumentRow, type IndexRow } from './rows.ts';
 import type { LiveCollection, LiveIndex, WriterCatalog } from './writer-catalog.ts';
 
@@ -61,7 +63,8 @@ export function createBackground({ sql, catalog, log, committer }: BackgroundPar
   }
 
   return {
-    slice: () => build() || clear() || committer.trim(TRIM_SLICE) > 0 || forget(),
+    slice: () =>
+      build() || clear() || committer.trim(TRIM_SLICE) > 0 || forget() || pruneSlice(sql, log),
   };
 }
 

@@ -60,7 +60,7 @@ class SavepointCommitter implements Committer {
     const remembered = identity && findAnswer(sql, identity);
     if (remembered !== undefined) return remembered;
     if (!this.#isAsSeen(request)) return { kind: 'changed' };
-    const start = log.position();
+    const start = log.mark();
     sql('SAVEPOINT one').run();
     catalog.begin();
     this.#documents.begin();
@@ -166,6 +166,7 @@ function changeCollection(
   }
   const cause = operation.cause === undefined ? 0 : CAUSE[operation.cause];
   const sequence = log.append({ kind: ENTRY_KIND[operation.kind], collection: existing.id, cause });
+  log.addHistory(existing.bytes);
   if (operation.kind === 'dropCollection') catalog.drop(existing, sequence);
   else catalog.clear(existing, sequence);
 }

@@ -84,6 +84,7 @@ class LogDocumentWriter implements DocumentWriter {
     this.#uniqueValues.push(...written);
     catalog.noteWrite(collection, key);
     collection.documents += current === undefined ? 1 : 0;
+    log.addHistory(current?.bytes ?? 0);
     collection.bytes += Buffer.byteLength(operation.body) - (current?.bytes ?? 0);
     if (!operation.isUpdate) collection.lastPutAtMs = log.timestampMs();
     return {
@@ -213,6 +214,7 @@ class LogDocumentWriter implements DocumentWriter {
     catalog.noteWrite(collection, key);
     collection.documents -= 1;
     collection.bytes -= head.bytes ?? 0;
+    log.addHistory(head.bytes ?? 0);
     return sequence;
   }
 }

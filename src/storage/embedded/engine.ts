@@ -88,6 +88,7 @@ class EmbeddedEngine implements StorageEngine {
   readonly #parts: EngineParts;
   readonly #reader: Reader;
   readonly #transactor: Transactor;
+  readonly #pins = new Set<() => Sequence | undefined>();
   #closing: Promise<void> | undefined;
 
   constructor(parts: EngineParts) {
@@ -164,7 +165,7 @@ class EmbeddedEngine implements StorageEngine {
       sequence: toSequence(state.lastSequence),
       timestampMs: state.lastTimestampMs,
       durableSequence: toSequence(state.durableSequence),
-      oldest: toSequence(0),
+      oldest: toSequence(state.floor),
     };
   }
 
@@ -192,6 +193,22 @@ class EmbeddedEngine implements StorageEngine {
     return this.#parts.state.onCommit(listener);
   }
 
+  async compact(floor: Sequence): Promise<Sequence> {
+    const held = [...this.#pins].map((pin) => pin() ?? floor);
+    const lowest = held.reduce((least, one) => (one < least ? one : least), floor);
+    await this.#ask({ kind: 'compact', floor: Number(lowest) });
+    return toSequence(this.#parts.state.floor);
+  }
+
+  pin(lowest: () => Sequence | undefined): Unsubscribe {
+    // A wrapper, so that one function given twice is two pins.
+    const own = (): Sequence | undefined => lowest();
+    this.#pins.add(own);
+    return () => {
+      this.#pins.delete(own);
+    };
+  }
+
   expired(
     limit: number,
   ): Promise<readonly { readonly collection: string; readonly key: string }[]> {
@@ -211,6 +228,7 @@ class EmbeddedEngine implements StorageEngine {
       detail: state.fault ?? '',
       lastSequence: toSequence(state.lastSequence),
       durableSequence: toSequence(state.durableSequence),
+      historyBytes: state.historyBytes,
       queuedBytes: writer.queuedBytes(),
       storedBytes: sizeOf(access.file) + sizeOf(`${access.file}-wal`),
     };

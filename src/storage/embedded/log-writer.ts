@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import { readHistoryBytes, saveHistoryBytes } from './floor.ts';
 
 /** One entry to append; what is absent is 0, empty or null. */
 export interface NewEntry {
@@ -35,8 +36,20 @@ export interface LogWriter {
   next(): number;
   append(entry: NewEntry): number;
   position(): LogPosition;
+  /** Counts bytes of bodies that only the past needs from now on; negative when they are removed. */
+  addHistory(bytes: number): void;
+  historyBytes(): number;
+  /** What `rewind` takes back. */
+  mark(): LogMark;
   /** Takes back what a savepoint took back. */
-  rewind(position: LogPosition): void;
+  rewind(mark: LogMark): void;
+  /** Writes what is counted; call before COMMIT. */
+  save(): void;
+}
+
+/** A place to go back to. */
+export interface LogMark extends LogPosition {
+  readonly history: number;
 }
 
 const INSERT = `INSERT INTO ver
@@ -49,6 +62,8 @@ export function createLogWriter(sql: Sql): LogWriter {
   let { sequence, timestampMs } = end;
   let commitMs = timestampMs;
   let wallMs = 0;
+  let savedHistory = readHistoryBytes(sql);
+  let history = savedHistory;
   let first = sequence + 1;
   return {
     setTime(nowMs) {
@@ -73,8 +88,18 @@ export function createLogWriter(sql: Sql): LogWriter {
       return sequence;
     },
     position: () => ({ sequence, timestampMs }),
-    rewind(position) {
-      ({ sequence, timestampMs } = position);
+    addHistory(bytes) {
+      history += bytes;
+    },
+    historyBytes: () => history,
+    mark: () => ({ sequence, timestampMs, history }),
+    rewind(mark) {
+      ({ sequence, timestampMs, history } = mark);
+    },
+    save() {
+      if (history === savedHistory) return;
+      saveHistoryBytes(sql, history);
+      savedHistory = history;
     },
   };
 }

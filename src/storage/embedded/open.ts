@@ -8,6 +8,7 @@ import type { StorageEngine } from '../engine.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
 import { createDocumentCache } from './document-cache.ts';
 import { createEngine } from './engine.ts';
+import { readFloor, readHistoryBytes } from './floor.ts';
 import { createKeyring, hasKeyring, openKeyring } from './keyring.ts';
 import { lockStore } from './lock.ts';
 import { readEnd } from './log-writer.ts';
@@ -136,5 +137,7 @@ function readState(connection: Connection): StoreState {
     indexes: sql('SELECT * FROM idx').all() as IndexRow[],
     lastSequence: sequence,
     lastTimestampMs: timestampMs,
+    floor: readFloor(sql).sequence,
+    historyBytes: readHistoryBytes(sql),
   });
 }

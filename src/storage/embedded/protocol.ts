@@ -139,6 +139,8 @@ export type WriterTask =
   | { readonly kind: 'commit'; readonly commits: readonly CommitRequest[] }
   | { readonly kind: 'createIndex'; readonly spec: IndexSpec }
   | { readonly kind: 'dropIndex'; readonly collection: string; readonly name: string }
+  /** Raises the floor; what lies below it is removed bit by bit. */
+  | { readonly kind: 'compact'; readonly floor: number }
   | { readonly kind: 'flush' }
   | { readonly kind: 'close' };
 
@@ -156,6 +158,10 @@ export interface WriterState {
   readonly durableSequence: number;
   /** The counter of commits begun, when this was written. */
   readonly commits: number;
+  /** The lowest sequence that is kept. */
+  readonly floor: number;
+  /** Bytes of bodies that only the past needs. */
+  readonly historyBytes: number;
   /** Collections that changed; a dropped one without a row. */
   readonly collections: readonly CollectionChange[];
   /** Documents written, for caches; `all` when whole collections went. */

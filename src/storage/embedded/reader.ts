@@ -22,6 +22,7 @@ import type {
 import { toSequence, type LogEntry, type Sequence, type StoredDocument } from '../types.ts';
 import { createStatements, type Connection, type Sql } from './database.ts';
 import { readEnd } from './log-writer.ts';
+import { assertKept } from './floor.ts';
 import { readLog, type LogRequest } from './log-reader.ts';
 import { openView, type View, type ViewOptions } from './view.ts';
 
@@ -103,7 +104,10 @@ class SnapshotReader implements Reader {
   }
 
   readLog(request: LogRequest, giveUpBytes?: number): readonly LogEntry[] | undefined {
-    return readLog(this.#sql, request, giveUpBytes);
+    return this.#inSnapshot(() => {
+      assertKept(this.#sql, request.after);
+      return readLog(this.#sql, request, giveUpBytes);
+    });
   }
 
   sequenceAt(timestampMs: number): Sequence {

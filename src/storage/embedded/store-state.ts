@@ -9,6 +9,8 @@ export interface StoreState {
   readonly lastSequence: number;
   readonly lastTimestampMs: number;
   readonly durableSequence: number;
+  readonly floor: number;
+  readonly historyBytes: number;
   /** The counter of commits begun that this state knows of. */
   readonly commits: number;
   readonly fault: string | undefined;
@@ -31,13 +33,15 @@ export interface InitialState {
   readonly indexes: readonly IndexRow[];
   readonly lastSequence: number;
   readonly lastTimestampMs: number;
+  readonly floor: number;
+  readonly historyBytes: number;
 }
 
 /** Creates the state of a store just opened. */
 export function createStoreState(initial: InitialState): StoreState {
   const known = new Map<string, Known>();
   const listeners = new Set<(lastSequence: Sequence) => void>();
-  let { lastSequence, lastTimestampMs } = initial;
+  let { lastSequence, lastTimestampMs, floor, historyBytes } = initial;
   let durableSequence = lastSequence;
   let commits = 0;
   let fault: string | undefined;
@@ -63,6 +67,12 @@ export function createStoreState(initial: InitialState): StoreState {
     get durableSequence() {
       return durableSequence;
     },
+    get floor() {
+      return floor;
+    },
+    get historyBytes() {
+      return historyBytes;
+    },
     get commits() {
       return commits;
     },
@@ -71,7 +81,7 @@ export function createStoreState(initial: InitialState): StoreState {
     },
     apply(state) {
       const hasGrown = state.lastSequence > lastSequence || state.durableSequence > durableSequence;
-      ({ lastSequence, lastTimestampMs, durableSequence, commits } = state);
+      ({ lastSequence, lastTimestampMs, durableSequence, commits, floor, historyBytes } = state);
       fault ??= state.fault;
       for (const { name, row, indexes } of state.collections) {
         if (row === undefined) known.delete(name);

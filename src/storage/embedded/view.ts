@@ -6,6 +6,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { EncodedRange, Plan } from '../query/plan.ts';
 import type { IndexRecord, StoredDocument } from '../types.ts';
 import type { Sql } from './database.ts';
+import { assertKept, readFloor } from './floor.ts';
 import { readEnd } from './log-writer.ts';
 import { DOCUMENT_COLUMNS, documentOf, indexOf, type DocumentRow, type IndexRow } from './rows.ts';
 import { ENTRY_KIND } from './schema.ts';
@@ -37,6 +38,7 @@ export function openView(sql: Sql, { atSequence, nowMs }: ViewOptions): View {
   const last = readEnd(sql).sequence;
   if (atSequence === undefined) return currentView(sql, { sequence: last, nowMs });
   if (atSequence > last) throw inFuture(atSequence, last);
+  assertKept(sql, atSequence);
   return pastView(sql, atSequence);
 }
 
@@ -116,7 +118,10 @@ interface VersionRow extends DocumentRow {
 
 /** Follows each key's chain of versions back to the sequence asked for. */
 function pastView(sql: Sql, sequence: number): View {
-  const nowMs = Number(sql('SELECT ts FROM ver WHERE seq = ?').pluck().get(sequence) ?? 0);
+  // Of the floor itself the entry may be gone.
+  const floor = readFloor(sql);
+  const time = sql('SELECT ts FROM ver WHERE seq = ?').pluck().get(sequence);
+  const nowMs = sequence === floor.sequence ? floor.timestampMs : Number(time ?? 0);
 
   function idOf(collection: string): number | undefined {
     return sql(FIND_PAST).pluck().get(collection, sequence, sequence) as number | undefined;

@@ -39,9 +39,9 @@ port.on('message', (message: WriterMessage) => {
   if (makesWork(message.task)) scheduleWork();
 });
 
-/** Only these leave something to build, to clear away or to trim. */
+/** Only these leave something to build, to clear away, to trim or to prune. */
 function makesWork(task: WriterTask): boolean {
-  if (task.kind !== 'commit') return task.kind === 'createIndex' || task.kind === 'dropIndex';
+  if (task.kind !== 'commit') return task.kind !== 'flush' && task.kind !== 'close';
   return task.commits.some(({ operations }) =>
     operations.some(({ kind }) => kind !== 'put' && kind !== 'delete' && kind !== 'require'),
   );

@@ -6,6 +6,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import { createBackground, type Background } from './background.ts';
 import { createCommitter, type Committer } from './commit.ts';
 import { createStatements, sqliteCode, type Connection, type Sql } from './database.ts';
+import { readFloor, saveFloor } from './floor.ts';
 import { createLogWriter, type LogWriter } from './log-writer.ts';
 import type {
   CommitOutcome,
@@ -52,6 +53,7 @@ class FileWriter implements Writer {
   #isUnflushed = false;
   #isFull: boolean | undefined;
   #fault: string | undefined;
+  #floor: number;
 
   constructor(database: Connection, commits: Int32Array) {
     this.#database = database;
@@ -60,6 +62,7 @@ class FileWriter implements Writer {
     this.#catalog = createWriterCatalog(this.#sql);
     this.#tools = this.#createTools();
     this.#durableSequence = this.#tools.log.position().sequence;
+    this.#floor = readFloor(this.#sql).sequence;
   }
 
   run(task: WriterTask, nowMs: number): WriterResult {
@@ -92,6 +95,8 @@ class FileWriter implements Writer {
       lastTimestampMs: timestampMs,
       durableSequence: this.#durableSequence,
       commits: Atomics.load(this.#commits, 0),
+      floor: this.#floor,
+      historyBytes: this.#tools.log.historyBytes(),
       ...this.#catalog.takeChanges(),
       fault: this.#fault,
     };
@@ -113,6 +118,8 @@ class FileWriter implements Writer {
         return this.#createIndex(task.spec, nowMs);
       case 'dropIndex':
         return this.#dropIndex(task, nowMs);
+      case 'compact':
+        return this.#compact(task.floor, nowMs);
       case 'flush':
       case 'close':
         this.flush();
@@ -150,6 +157,20 @@ class FileWriter implements Writer {
     });
   }
 
+  /** The floor only rises, and never to the last entry, which the next one is numbered after. */
+  #compact(asked: number, nowMs: number): WriterResult {
+    const { log } = this.#tools;
+    const sequence = Math.min(asked, log.position().sequence - 1);
+    if (sequence > this.#floor) {
+      this.#inTransaction({ full: false, nowMs }, () => {
+        const timestampMs = Number(this.#sql(TIME_OF).pluck().get(sequence) ?? 0);
+        saveFloor(this.#sql, { ...readFloor(this.#sql), sequence, timestampMs });
+      });
+      this.#floor = sequence;
+    }
+    return { kind: 'done' };
+  }
+
   /** Runs `body` in one SQLite transaction; on failure nothing of it stays, in memory neither. */
   #inTransaction<T>(options: { full: boolean; nowMs: number }, body: () => T): T {
     if (this.#fault !== undefined) throw new DomainError('READ_ONLY', this.#fault);
@@ -159,6 +180,7 @@ class FileWriter implements Writer {
       this.#tools.log.setTime(options.nowMs);
       const result = body();
       this.#catalog.save();
+      this.#tools.log.save();
       Atomics.add(this.#commits, 0, 1);
       this.#sql('COMMIT').run();
       this.#isUnflushed = !options.full;
@@ -191,6 +213,8 @@ class FileWriter implements Writer {
     }
   }
 }
+
+const TIME_OF = 'SELECT ts FROM ver WHERE seq <= ? ORDER BY seq DESC LIMIT 1';
 
 function faultOf(code: string): string {
   return `writing stopped after the store failed with ${code}; check the disk, then restart the server`;
