@@ -47,3 +47,10 @@ export function soon(action: () => void): StopTimer {
     clearImmediate(handle);
   };
 }
+
+/** Lets the events that are already waiting go first. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

@@ -77,13 +77,15 @@ export type KeyAccess =
 export const ALL_KEYS: KeyAccess = { kind: 'all' };
 
 /**
- * What must be true of one document when the batch commits. `exists` and `version` are the
+ * What must be true of one document when the batch commits. All are the
  * caller's: they fail with VERSION_MISMATCH (or DOCUMENT_EXISTS / DOCUMENT_NOT_FOUND for
  * `exists`) and are not retried. An expired document does not exist.
  */
 export type Precondition =
   | { readonly kind: 'exists'; readonly exists: boolean }
-  | { readonly kind: 'version'; readonly version: Version };
+  | { readonly kind: 'version'; readonly version: Version }
+  /** The last write of the document has this sequence: also false when it was made anew meanwhile. */
+  | { readonly kind: 'sequence'; readonly sequence: Sequence };
 
 /** What an engine must know about a collection; `rules` is the domain's own JSON text, opaque here. */
 export interface CollectionSettings {

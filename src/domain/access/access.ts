@@ -55,18 +55,22 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
   const revocations = await createRevocations(engine, clock);
   const tokens = createTokens({ secret: jwtSecret, clock });
   const grantEnds = new WeakMap<Principal, number>();
+  const sessions = new WeakSet<Principal>();
+  const delegationEndOf = (principal: Principal): number =>
+    sessions.has(principal) ? Infinity : grantEndOf(principal);
   const grantEndOf = (principal: Principal): number =>
     grantEnds.get(principal) ?? principal.expiresAtMs;
   return {
-    auth: createAuth({ clock, users, tokens, revocations, rootUser, grantEndOf }),
+    auth: createAuth({ clock, users, tokens, revocations, rootUser, grantEndOf, delegationEndOf }),
     authenticator: {
       async authenticate(authorization) {
         if (authorization === undefined) return ANONYMOUS;
         const token = BEARER.exec(authorization)?.[1];
         if (token === undefined) throw notBearer();
-        const { principal, grantEndsAtMs } = await tokens.verify(token);
+        const { principal, grantEndsAtMs, isSession } = await tokens.verify(token);
         if (revocations.isRevoked(principal.tokenId)) throw revoked();
         grantEnds.set(principal, grantEndsAtMs);
+        if (isSession) sessions.add(principal);
         return principal;
       },
       lapseOf({ tokenId, expiresAtMs }) {

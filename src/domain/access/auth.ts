@@ -2,7 +2,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Principal } from './principal.ts';
 import { revoked, type Revocations } from './revocations.ts';
-import { parseScope } from './scope.ts';
+import { parseScope, type Scope } from './scope.ts';
 import type { IssuedToken, Tokens } from './tokens.ts';
 import type { Users } from './users.ts';
 
@@ -37,6 +37,8 @@ export interface AuthParts {
   readonly rootUser: string;
   /** When the grant of a token ends; asked for the caller's own token on refresh. */
   readonly grantEndOf: (principal: Principal) => number;
+  /** When what is delegated with a token ends at the latest; Infinity for who signed in. */
+  readonly delegationEndOf: (principal: Principal) => number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -53,7 +55,7 @@ const GRANT_MS = 30 * DAY_MS;
 
 /** Creates the domain of signing in. */
 export function createAuth(parts: AuthParts): Auth {
-  const { clock, users, tokens, revocations, rootUser, grantEndOf } = parts;
+  const { clock, users, tokens, revocations, rootUser, grantEndOf, delegationEndOf } = parts;
   return {
     async login(username, password) {
       const user = await users.authenticate(username, password);
@@ -62,7 +64,8 @@ export function createAuth(parts: AuthParts): Auth {
       }
       const expiresAtMs = clock.now() + SESSION_TTL_MS;
       const { name: subject, scopes } = user;
-      return await tokens.issue({ subject, scopes, expiresAtMs, grantEndsAtMs: expiresAtMs });
+      const session = { expiresAtMs, grantEndsAtMs: expiresAtMs, isSession: true };
+      return await tokens.issue({ subject, scopes, ...session });
     },
     async logout(principal) {
       await revocations.revoke(principal.tokenId, principal.expiresAtMs);
@@ -70,8 +73,9 @@ export function createAuth(parts: AuthParts): Auth {
     async delegate(principal, { clientId, scopes, ttlMs = TOKEN_TTL_MS }) {
       checkScopes(principal, scopes, rootUser);
       const nowMs = clock.now();
-      const expiresAtMs = nowMs + Math.min(ttlMs, TOKEN_TTL_MAX_MS);
-      const grantEndsAtMs = Math.max(expiresAtMs, nowMs + GRANT_MS);
+      const ownEndMs = delegationEndOf(principal);
+      const expiresAtMs = Math.min(nowMs + Math.min(ttlMs, TOKEN_TTL_MAX_MS), ownEndMs);
+      const grantEndsAtMs = Math.min(Math.max(expiresAtMs, nowMs + GRANT_MS), ownEndMs);
       return await tokens.issue({ subject: clientId, scopes, expiresAtMs, grantEndsAtMs });
     },
     async refresh(principal, ttlMs = TOKEN_TTL_MS) {
@@ -92,15 +96,44 @@ export function createAuth(parts: AuthParts): Auth {
   };
 }
 
-function checkScopes(principal: Principal, scopes: readonly string[], rootUser: string): void {
-  for (const scope of scopes.map(parseScope)) {
-    if (scope.action !== 'all' || principal.subject === rootUser) continue;
-    throw new DomainError(
-      'SCOPE_MISSING',
-      `only the root user may give '${scope.text}' away; ask for narrower scopes`,
-      { metadata: { scope: scope.text } },
-    );
+/** A token gives no more away than it holds; the administrator's scope only the root user does. */
+function checkScopes(principal: Principal, texts: readonly string[], rootUser: string): void {
+  const isRoot = principal.scopes.isAdmin && principal.subject === rootUser;
+  for (const scope of texts.map(parseScope)) {
+    if (scope.action === 'all' && !isRoot) {
+      const fix = 'only the root user may give it away; ask for narrower scopes';
+      throw beyond(scope.text, fix);
+    }
+    if (!includes(principal.scopes, scope)) {
+      throw beyond(scope.text, 'your token does not hold it; ask for scopes that yours includes');
+    }
   }
+}
+
+function includes({ isAdmin, texts }: Principal['scopes'], asked: Scope): boolean {
+  return isAdmin || texts.map(parseScope).some((held) => isWithin(asked, held));
+}
+
+function isWithin(asked: Scope, held: Scope): boolean {
+  if (asked.action !== held.action) return false;
+  if (held.collection !== undefined && asked.collection !== held.collection) return false;
+  switch (held.key.kind) {
+    case 'all':
+      return true;
+    case 'key':
+      return asked.key.kind === 'key' && asked.key.key === held.key.key;
+    case 'prefix': {
+      const { prefix } = held.key;
+      if (asked.key.kind === 'key') return asked.key.key.startsWith(prefix);
+      return asked.key.kind === 'prefix' && asked.key.prefix.startsWith(prefix);
+    }
+  }
+}
+
+function beyond(scope: string, fix: string): DomainError {
+  return new DomainError('SCOPE_MISSING', `the scope '${scope}' cannot be delegated: ${fix}`, {
+    metadata: { scope },
+  });
 }
 
 function notRefreshable(): DomainError {

@@ -16,6 +16,8 @@ export interface TokenClaims {
   readonly expiresAtMs: number;
   /** Refreshed tokens end no later than this. Unix milliseconds. */
   readonly grantEndsAtMs: number;
+  /** Made by signing in: what it delegates may outlive it. */
+  readonly isSession?: boolean;
 }
 
 /** A token, and the principal it makes. */
@@ -28,6 +30,7 @@ export interface IssuedToken {
 export interface VerifiedToken {
   readonly principal: Principal;
   readonly grantEndsAtMs: number;
+  readonly isSession: boolean;
 }
 
 /** Signs and verifies bearer tokens: JWT (RFC 7519) with HMAC-SHA-256, after RFC 8725. */
@@ -79,6 +82,7 @@ async function issue(key: KeyObject, clock: Clock, claims: TokenClaims): Promise
   const payload = {
     scopes: [...scopes],
     grant_exp: Math.floor(claims.grantEndsAtMs / MS_PER_SECOND),
+    ...(claims.isSession === true ? { session: true } : {}),
   };
   const token = await new SignJWT(payload)
     .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
@@ -121,6 +125,7 @@ function fromPayload(payload: JWTPayload): VerifiedToken {
       ...{ kind: 'token', subject, tokenId, expiresAtMs },
       scopes: createScopeSet(texts.map(String)),
     },
+    isSession: payload['session'] === true,
     grantEndsAtMs: typeof grantEnds === 'number' ? grantEnds * MS_PER_SECOND : expiresAtMs,
   };
 }

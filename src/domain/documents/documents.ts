@@ -10,7 +10,9 @@
  * not covered fail the whole request before anything is looked up; lists show only what is covered.
  */
 import type { Sequence, StoredDocument } from '../../storage/types.ts';
+import type { Principal } from '../access/principal.ts';
 import type { DocumentsParts } from './parts.ts';
+import { permitKeys } from './permission.ts';
 import { createReads, type DocumentReads } from './reads.ts';
 import { createWrites, type DocumentWrites } from './writes.ts';
 
@@ -20,6 +22,8 @@ export interface Documents {
   readonly writes: DocumentWrites;
   /** Makes the key of a document that came without one: a UUIDv7, later ones sorting later. */
   readonly newKey: () => string;
+  /** SCOPE_MISSING when the caller may not be shown a document that it writes. */
+  permitRead(principal: Principal, collection: string, key: string): void;
   /** A document right after a write of it, for its writer. */
   readBack(
     collection: string,
@@ -34,6 +38,9 @@ export function createDocuments(parts: DocumentsParts): Documents {
     reads: createReads(parts),
     writes: createWrites(parts),
     newKey: () => parts.ids.uuid(),
+    permitRead(principal, collection, key) {
+      permitKeys(principal, 'read', { collection, keys: [key] });
+    },
     async readBack(collection, key, atSequence) {
       const [document] = await parts.engine.get(collection, [key], { atSequence });
       return document;

@@ -25,6 +25,22 @@ export function permittedKeys(principal: Principal, action: Action, collection: 
   return access;
 }
 
+/** SCOPE_MISSING unless an action may touch all the keys that another one may. */
+export function permitAsFarAs(
+  { scopes }: Principal,
+  action: Action,
+  { collection, access }: { readonly collection: string; readonly access: KeyAccess },
+): void {
+  if (scopes.coversCollection(action, collection)) return;
+  const granted = scopes.keyAccess(action, collection);
+  const prefixes = granted.kind === 'some' ? granted.prefixes : [];
+  const isCovered =
+    access.kind === 'some' &&
+    access.keys.every((key) => scopes.covers(action, collection, key)) &&
+    access.prefixes.every((prefix) => prefixes.some((wider) => prefix.startsWith(wider)));
+  if (!isCovered) throw missing(action, collection, '*');
+}
+
 function missing(action: Action, collection: string, key: string): DomainError {
   return new DomainError(
     'SCOPE_MISSING',

@@ -91,8 +91,9 @@ class RunPreparation implements Preparation {
       throw documentNotFound(collection, key);
     }
     const start = before === undefined ? {} : createCandidate(before).body();
-    const changed = applyChange(start, change, clock.now());
-    const body = encodeBody(changed, 'document', limits.documentBytesMax);
+    const bytesMax = limits.documentBytesMax;
+    const changed = applyChange(start, change, { nowMs: clock.now(), bytesMax });
+    const body = encodeBody(changed, 'document', bytesMax);
     await this.#put(step, body, before !== undefined);
     return true;
   }

@@ -18,13 +18,33 @@ export type Transform =
     }
   | { readonly kind: 'serverTime' | 'unset'; readonly path: Path };
 
-/** Applies one transform. PATCH_INVALID when the field has a type that it does not take. */
-export function applyTransform(body: JsonObject, transform: Transform, nowMs: number): JsonObject {
-  const { path } = transform;
-  return setAt(body, path, next(valueAt(body, path), transform, nowMs));
+/** Applies transforms of one document, one after the other. */
+export interface Transforming {
+  /** PATCH_INVALID when the field has a type that the transform does not take. */
+  apply(body: JsonObject, transform: Transform): JsonObject;
 }
 
-function next(current: Json | undefined, transform: Transform, nowMs: number): Json | undefined {
+/** Starts with the time that `serverTime` sets, in Unix milliseconds. */
+export function createTransforming(nowMs: number): Transforming {
+  const lists = new ListChanges();
+  return {
+    apply(body, transform) {
+      const { path } = transform;
+      return setAt(body, path, next(valueAt(body, path), transform, { nowMs, lists }));
+    },
+  };
+}
+
+interface Tools {
+  readonly nowMs: number;
+  readonly lists: ListChanges;
+}
+
+function next(
+  current: Json | undefined,
+  transform: Transform,
+  { nowMs, lists }: Tools,
+): Json | undefined {
   switch (transform.kind) {
     case 'increment':
       return increment(current, transform);
@@ -33,13 +53,57 @@ function next(current: Json | undefined, transform: Transform, nowMs: number): J
     case 'maximum':
       return extreme(current, transform.value, 1);
     case 'appendMissing':
-      return appendMissing(listOf(current, transform), transform.values);
+      return lists.appendMissing(listOf(current, transform), transform.values);
     case 'removeAll':
-      return removeAll(listOf(current, transform), transform.values);
+      return lists.removeAll(listOf(current, transform), transform.values);
     case 'serverTime':
       return formatTime(nowMs);
     case 'unset':
       return undefined;
+  }
+}
+
+/**
+ * Changes of lists by value. The texts by which the items of a list are compared are made once, however
+ * many transforms of one document go over it.
+ */
+class ListChanges {
+  readonly #textsOf = new WeakMap<readonly Json[], readonly string[]>();
+
+  appendMissing(list: readonly Json[], values: readonly Json[]): Json {
+    const texts = this.#texts(list);
+    const held = new Set(texts);
+    const added = values.filter((value) => {
+      const text = canonicalText(value);
+      return !held.has(text) && held.add(text);
+    });
+    if (added.length === 0) return list;
+    return this.#remember([...list, ...added], [...texts, ...added.map(canonicalText)]);
+  }
+
+  removeAll(list: readonly Json[], values: readonly Json[]): Json {
+    const texts = this.#texts(list);
+    const unwanted = new Set(values.map(canonicalText));
+    const kept = texts.flatMap((text, at) => (unwanted.has(text) ? [] : [at]));
+    if (kept.length === list.length) return list;
+    const items = kept.flatMap((at) => list.slice(at, at + 1));
+    return this.#remember(
+      items,
+      kept.map((at) => texts[at] ?? ''),
+    );
+  }
+
+  #texts(list: readonly Json[]): readonly string[] {
+    const known = this.#textsOf.get(list);
+    if (known !== undefined) return known;
+    const texts = list.map(canonicalText);
+    this.#textsOf.set(list, texts);
+    return texts;
+  }
+
+  #remember(list: readonly Json[], texts: readonly string[]): Json {
+    this.#textsOf.set(list, texts);
+    return list;
   }
 }
 
@@ -59,20 +123,6 @@ function increment(
 function extreme(current: Json | undefined, value: Json, sign: 1 | -1): Json {
   if (current === undefined) return value;
   return Math.sign(compareValues(value, current)) === sign ? value : current;
-}
-
-function appendMissing(list: readonly Json[], values: readonly Json[]): Json {
-  const held = new Set(list.map(canonicalText));
-  const added = values.filter((value) => {
-    const text = canonicalText(value);
-    return !held.has(text) && held.add(text);
-  });
-  return [...list, ...added];
-}
-
-function removeAll(list: readonly Json[], values: readonly Json[]): Json {
-  const unwanted = new Set(values.map(canonicalText));
-  return list.filter((item) => !unwanted.has(canonicalText(item)));
 }
 
 function listOf(current: Json | undefined, { path, kind }: Transform): readonly Json[] {

@@ -1,5 +1,6 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Committed, Transaction, TransactOptions, WriteResult } from '../../storage/engine.ts';
+import { breathe } from '../../platform/timers.ts';
 import { createCandidate } from '../../storage/query/candidate.ts';
 import { compileFilter } from '../../storage/query/evaluate.ts';
 import type { Filter } from '../../storage/query/filter.ts';
@@ -9,7 +10,7 @@ import { toSequence, toVersion } from '../../storage/types.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
 import { parseWhere } from '../query/where.ts';
 import type { DocumentsParts } from './parts.ts';
-import { permitKeys, permittedKeys } from './permission.ts';
+import { permitAsFarAs, permitKeys, permittedKeys } from './permission.ts';
 import { createPreparation, type Preparation } from './prepare.ts';
 import { actionOf, type Comparison, type WriteContext, type WriteStep } from './steps.ts';
 
@@ -58,6 +59,8 @@ export interface DocumentWrites {
 
 const DELETE_DEFAULT = 100;
 const DELETE_MAX = 10_000;
+/** How long one request prepares its writes before others have their turn, in milliseconds. */
+const TURN_MS = 10;
 
 /** Thrown out of a transaction that only validates: everything was checked, nothing is written. */
 class Validated<T> extends Error {
@@ -88,7 +91,7 @@ class StoredWrites implements DocumentWrites {
       if (context.validateOnly || steps.some(({ kind }) => kind === 'update')) {
         await preparation.load(steps);
       }
-      return await writeAll(preparation, steps, context.validateOnly);
+      return await this.#writeAll(preparation, steps, context);
     });
     return { results: commit?.writes ?? outcome, commit };
   }
@@ -109,7 +112,7 @@ class StoredWrites implements DocumentWrites {
       const steps = compared ? then : otherwise;
       const preparation = this.#prepare(transaction, context);
       await preparation.load(steps);
-      const results = await writeAll(preparation, steps, context.validateOnly);
+      const results = await this.#writeAll(preparation, steps, context);
       return { succeeded: compared, results };
     });
     const results = commit?.writes ?? outcome.results;
@@ -123,6 +126,8 @@ class StoredWrites implements DocumentWrites {
     const { collection } = request;
     checkCollectionName(collection);
     const access = permittedKeys(context.principal, 'delete', collection);
+    // A count without a deletion is a question about what is there.
+    if (context.validateOnly) permitAsFarAs(context.principal, 'read', { collection, access });
     const filter = parseWhere(request.where as never);
     const query = this.#deletion(request, access, filter);
     const { outcome: deleted, commit } = await this.#commit(context, async (transaction) => {
@@ -162,7 +167,10 @@ class StoredWrites implements DocumentWrites {
       checkKey(step.key);
     }
     for (const step of steps) {
-      permitKeys(principal, actionOf(step), { collection: step.collection, keys: [step.key] });
+      const target = { collection: step.collection, keys: [step.key] };
+      permitKeys(principal, actionOf(step), target);
+      // What a test finds tells what is there.
+      if (readsBack(step)) permitKeys(principal, 'read', target);
     }
   }
 
@@ -178,6 +186,33 @@ class StoredWrites implements DocumentWrites {
       holds &&= matches(isExpired ? undefined : found, condition);
     }
     return holds;
+  }
+
+  /**
+   * Writes steps in their order; what only validates also checks what a commit would check. Many or large
+   * ones take turns with the other calls of the server, and end with their caller.
+   */
+  async #writeAll(
+    preparation: Preparation,
+    steps: readonly WriteStep[],
+    { validateOnly, signal }: WriteContext,
+  ): Promise<readonly DocumentWritten[]> {
+    const { clock } = this.#parts;
+    const results: DocumentWritten[] = [];
+    let turnMs = clock.monotonic();
+    for (const step of steps) {
+      if (clock.monotonic() - turnMs > TURN_MS) {
+        await breathe();
+        if (signal.aborted) throw new DomainError('CANCELED', 'the write was canceled');
+        turnMs = clock.monotonic();
+      }
+      if (validateOnly) checkPrecondition(step, preparation.current(step.collection, step.key));
+      const isWritten = await preparation.write(step);
+      if (isWritten && validateOnly) {
+        results.push(foresee(step, preparation.current(step.collection, step.key)));
+      }
+    }
+    return results;
   }
 
   /** Runs `body` and commits, or, when only validating, runs it and throws its writes away. */
@@ -204,21 +239,8 @@ class StoredWrites implements DocumentWrites {
   }
 }
 
-/** Writes steps in their order; what only validates also checks what a commit would check. */
-async function writeAll(
-  preparation: Preparation,
-  steps: readonly WriteStep[],
-  validateOnly: boolean,
-): Promise<readonly DocumentWritten[]> {
-  const results: DocumentWritten[] = [];
-  for (const step of steps) {
-    if (validateOnly) checkPrecondition(step, preparation.current(step.collection, step.key));
-    const isWritten = await preparation.write(step);
-    if (isWritten && validateOnly) {
-      results.push(foresee(step, preparation.current(step.collection, step.key)));
-    }
-  }
-  return results;
+function readsBack(step: WriteStep): boolean {
+  return step.kind === 'update' && step.change.patch.some(({ op }) => op === 'test');
 }
 
 /** What a write would answer, but for its sequence. */
@@ -240,12 +262,9 @@ function checkPrecondition(
   current: StoredDocument | undefined,
 ): void {
   if (precondition === undefined || holds(precondition, current)) return;
-  const reason =
-    precondition.kind === 'version'
-      ? 'VERSION_MISMATCH'
-      : precondition.exists
-        ? 'DOCUMENT_NOT_FOUND'
-        : 'DOCUMENT_EXISTS';
+  const wanted = precondition.kind === 'exists' ? precondition.exists : undefined;
+  const missing = wanted === true ? 'DOCUMENT_NOT_FOUND' : 'DOCUMENT_EXISTS';
+  const reason = wanted === undefined ? 'VERSION_MISMATCH' : missing;
   const found = String(current?.version ?? 0);
   throw new DomainError(
     reason,
@@ -255,9 +274,14 @@ function checkPrecondition(
 }
 
 function holds(precondition: Precondition, current: StoredDocument | undefined): boolean {
-  return precondition.kind === 'exists'
-    ? precondition.exists === (current !== undefined)
-    : current?.version === precondition.version;
+  switch (precondition.kind) {
+    case 'exists':
+      return precondition.exists === (current !== undefined);
+    case 'version':
+      return current?.version === precondition.version;
+    case 'sequence':
+      return current?.sequence === precondition.sequence;
+  }
 }
 
 function matches(

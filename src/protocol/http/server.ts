@@ -135,8 +135,9 @@ function createApp({
     genReqId: ({ headers }) => requestIdOf(headers[REQUEST_ID_HEADER]),
     logger: false,
     // A path that cannot be decoded never reaches a route.
-    frameworkErrors: (_error, request, reply) => {
-      const cause = new DomainError('ARGUMENT_INVALID', 'the path has a broken percent-encoding');
+    frameworkErrors: (error, request, reply) => {
+      const problem = FRAMEWORK_ERRORS[codeOf(error)] ?? 'the path has a broken percent-encoding';
+      const cause = new DomainError('ARGUMENT_INVALID', problem);
       const body = JSON.stringify(toProblem(cause, request.id));
       reply.hijack();
       reply.raw.writeHead(400, {
@@ -176,6 +177,10 @@ async function allowOrigins(app: FastifyInstance, origins: readonly string[]): P
     maxAge: 7200,
   });
 }
+
+const FRAMEWORK_ERRORS: Readonly<Record<string, string>> = {
+  FST_ERR_MAX_PARAM_LENGTH: `a part of the path is longer than ${String(PARAM_CHARS_MAX)} characters`,
+};
 
 const FASTIFY_ERRORS: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'the content type is not one this route takes',

@@ -103,12 +103,23 @@ function presentIn(given: Required<RulesPatch>): readonly (keyof RulesPatch)[] {
 function readSettings(settings: CollectionSettings | undefined): Required<RulesPatch> {
   const schema = settings?.schema;
   return {
-    schema: schema === undefined ? undefined : JSON.stringify(schema),
+    schema: schema === undefined ? undefined : textOf(schema),
     enforcement: fromEnforcement(settings?.schemaEnforcement),
     ttlMs: fromDuration(settings?.ttl),
     documentTtl: fromDocumentTtl(settings?.documentTtl),
     maxSize: fromMaxSize(settings?.maxSize ?? 0n),
   };
+}
+
+function textOf(schema: WireObject): string {
+  try {
+    return JSON.stringify(schema);
+  } catch {
+    // The stack is the only thing that gives way: what comes from JSON has no cycles.
+    throw new DomainError('SCHEMA_INVALID', 'the schema is nested too deep; make it flatter', {
+      metadata: { field: 'settings.schema' },
+    });
+  }
 }
 
 function fromEnforcement(message: SchemaEnforcement | undefined): Enforcement | undefined {

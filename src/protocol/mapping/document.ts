@@ -17,10 +17,12 @@ import {
   type Json,
   type Precondition,
   type StoredDocument,
+  toSequence,
   toVersion,
 } from '../../domain/documents/model.ts';
 import { encodeBody, parseBody } from '../../domain/documents/body.ts';
-import type { DocumentChange, MergePaths, PatchOperation } from '../../domain/documents/change.ts';
+import type { DocumentChange, MergePaths } from '../../domain/documents/change.ts';
+import type { PatchOperation } from '../../domain/documents/json-patch.ts';
 import type { BodyToWrite } from '../../domain/documents/steps.ts';
 import type { Transform } from '../../domain/documents/transform.ts';
 import type { DocumentWritten } from '../../domain/documents/writes.ts';
@@ -91,6 +93,8 @@ export function fromPrecondition(
       return { kind: 'exists', exists: condition.value };
     case 'version':
       return { kind: 'version', version: toVersion(condition.value) };
+    case 'sequence':
+      return { kind: 'sequence', sequence: toSequence(condition.value) };
     default:
       return undefined;
   }

@@ -16,7 +16,7 @@ import {
 } from '../http/door.ts';
 import { toProblem } from '../mapping/error.ts';
 import { parseJsonBody } from './body.ts';
-import { compilePrecondition, compileTag } from './precondition.ts';
+import { compilePrecondition, compileTag, namesTag } from './precondition.ts';
 import { sendProblem } from './problem.ts';
 import { compileRequest } from './request.ts';
 import { routesOf, type HttpMethod, type Route } from './route.ts';
@@ -68,7 +68,7 @@ function compileHandler(route: Route, dispatcher: Dispatcher): Handler {
       const tag = tagOf(result);
       if (tag !== undefined) {
         reply.header('etag', tag);
-        if (request.headers['if-none-match'] === tag) return await reply.code(304).send();
+        if (namesTag(request.headers['if-none-match'], tag)) return await reply.code(304).send();
       }
       return await sendJson(reply, JSON.stringify(toJson(output, result, JSON_OPTIONS)));
     } catch (error) {

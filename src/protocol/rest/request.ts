@@ -29,9 +29,9 @@ export function compileRequest(route: Route): RequestBuilder {
     ]),
   );
   return (request) => {
-    const json: JsonMembers = {};
-    if (body === '*') Object.assign(json, membersOf(request.body));
-    else addQuery(json, names, request.query as Readonly<Record<string, unknown>>);
+    // By spreading, which takes a member named `__proto__` for what it is.
+    const json: JsonMembers = body === '*' ? { ...membersOf(request.body) } : {};
+    if (body !== '*') addQuery(json, names, request.query as Readonly<Record<string, unknown>>);
     if (body === '*') refuseQuery(request.query as Readonly<Record<string, unknown>>);
     if (typeof body === 'object') json[body.jsonName] = request.body ?? {};
     addPath(json, pathFields, request.params as Readonly<Record<string, string>>);
@@ -65,7 +65,7 @@ function addPath(
     for (const name of [field.jsonName, field.name]) {
       const other = Object.hasOwn(json, name) ? json[name] : undefined;
       if (other === undefined || other === value) continue;
-      throw invalid(name, `is ${JSON.stringify(other)} in the body and '${value}' in the path`);
+      throw invalid(name, `is ${JSON.stringify(other)} in the request and '${value}' in the path`);
     }
     // Under the name that is there already, or the message would have the field twice.
     json[Object.hasOwn(json, field.name) ? field.name : field.jsonName] = value;

@@ -170,6 +170,8 @@ function createSingleWrites(options: DocumentServiceOptions): SingleWrites {
     },
     async updateDocument(request, context) {
       const { collection, key, allowMissing, returnDocument } = request;
+      // Who may only write is not shown what was there.
+      if (returnDocument) documents.permitRead(context.principal, collection, key);
       const how = writeContext(options, UpdateDocumentRequestSchema, { request, context });
       const step: WriteStep = {
         ...{ kind: 'update', collection, key, change: fromChange(request.change, 'change') },

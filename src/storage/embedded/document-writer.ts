@@ -241,14 +241,28 @@ function check({ collection, key, precondition }: Checked, current: Head | undef
           { metadata: { collection, key } },
         );
   }
-  const found = current?.version ?? 0;
-  const expected = precondition.version.toString();
+  const isVersion = precondition.kind === 'version';
+  const found = (isVersion ? current?.version : current?.seq) ?? 0;
+  const expected = (isVersion ? precondition.version : precondition.sequence).toString();
   if (found.toString() === expected) return;
-  throw new DomainError(
+  throw mismatch({ collection, key, counter: precondition.kind, expected, found });
+}
+
+interface Mismatch {
+  readonly collection: string;
+  readonly key: string;
+  readonly counter: string;
+  readonly expected: string;
+  readonly found: number;
+}
+
+function mismatch({ collection, key, counter, expected, found }: Mismatch): DomainError {
+  const name = `document '${key}' in collection '${collection}'`;
+  return new DomainError(
     'VERSION_MISMATCH',
     found === 0
-      ? `document '${key}' in collection '${collection}' does not exist, version ${expected} was expected; read it again`
-      : `document '${key}' in collection '${collection}' has version ${found.toString()}, not ${expected}; read it again`,
+      ? `${name} does not exist, ${counter} ${expected} was expected; read it again`
+      : `${name} has ${counter} ${found.toString()}, not ${expected}; read it again`,
     { metadata: { collection, key, expected, found: found.toString() } },
   );
 }

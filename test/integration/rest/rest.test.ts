@@ -32,12 +32,14 @@ describe('documents over REST', () => {
     });
     expect([again.status, again.body.reason]).toEqual([409, 'DOCUMENT_EXISTS']);
     const read = await server.asRoot('GET', `${place}/a`);
-    expect([read.headers.get('etag'), read.body.document.fields]).toEqual(['"1"', { n: 1 }]);
-    const cached = await server.request('GET', `${place}/a`, {
-      token,
-      headers: { 'if-none-match': '"1"' },
-    });
-    expect([cached.status, cached.text]).toEqual([304, '']);
+    const tag = read.headers.get('etag') ?? '';
+    expect(tag).toBe(`"1.${String(read.body.document.sequence)}"`);
+    expect(read.body.document.fields).toEqual({ n: 1 });
+    for (const known of [tag, `"x", ${tag}`, `W/${tag}`, '*']) {
+      const headers = { 'if-none-match': known };
+      const cached = await server.request('GET', `${place}/a`, { token, headers });
+      expect([known, cached.status, cached.text]).toEqual([known, 304, '']);
+    }
     const change = { change: { transforms: [{ path: 'n', increment: 2 }] }, returnDocument: true };
     const stale = await server.request('PATCH', `${place}/a`, {
       token,
@@ -48,10 +50,34 @@ describe('documents over REST', () => {
     const changed = await server.asRoot('PATCH', `${place}/a`, change);
     expect(changed.body.document.fields).toEqual({ n: 3 });
     const head = await server.request('HEAD', `${place}/a`, { token });
-    expect([head.status, head.headers.get('etag'), head.text]).toEqual([200, '"2"', '']);
+    const newer = head.headers.get('etag') ?? '';
+    expect([head.status, newer.slice(0, 3), head.text]).toEqual([200, '"2.', '']);
     const gone = await server.asRoot('DELETE', `${place}/a`);
     expect(gone.body.result.deleted).toBe(true);
     expect((await server.asRoot('GET', `${place}/a`)).status).toBe(404);
+    await server.asRoot('PUT', `${place}/a`, body);
+    const put = async (match: string): Promise<number> => {
+      const headers = { 'if-match': match };
+      return (await server.request('PUT', `${place}/a`, { token, body, headers })).status;
+    };
+    // Version 1 again, and yet another document than the one that was read.
+    expect([await put(tag), await put('"1"'), await put('W/"2"')]).toEqual([409, 200, 400]);
+  });
+
+  it('do not seem to heed a precondition where they cannot', async () => {
+    const token = await server.rootToken();
+    const headers = { 'if-match': '"99"' };
+    const writes = [{ key: 'x', body: { fields: {} } }];
+    for (const [method, path, body] of [
+      ['POST', '/v1/collections/heed/documents:batchSet', { writes }],
+      ['POST', '/v1/collections/heed/documents', { body: { fields: {} } }],
+    ] as const) {
+      const answer = await server.request(method, path, { token, body, headers });
+      expect([answer.status, answer.body.detail]).toEqual([
+        400,
+        expect.stringContaining('if-match'),
+      ]);
+    }
   });
 
   it('are found, counted, paged and explained', async () => {

@@ -33,10 +33,11 @@ export const delegateRoute: RouteHandler = {
     await demandAdmin(caller, 'Admin access required to delegate tokens');
     const payload = parsePayload(request.body);
     const { client_id: clientId, scopes } = payload;
-    if (typeof clientId !== 'string' || !Array.isArray(scopes)) {
+    const isSound = Array.isArray(scopes) && scopes.every((one) => typeof one === 'string');
+    if (typeof clientId !== 'string' || !isSound) {
       throw new Refusal("'client_id' must be a string and 'scopes' an array of strings", 422);
     }
-    const texts = scopes.map(String);
+    const texts: readonly string[] = scopes;
     for (const scope of texts) {
       if (scope.split(':').length === 3) continue;
       throw new Refusal(`Invalid scope '${scope}'. Expected format: 'action:collection:key'`);

@@ -116,7 +116,8 @@ export const analyticsRoute: RouteHandler = {
 };
 
 function metricOf(metric: unknown): { readonly kind: MetricKind; readonly path: string } {
-  const kind = isObject(metric) ? METRICS[String(metric['type']).toUpperCase()] : undefined;
+  const type = isObject(metric) ? metric['type'] : undefined;
+  const kind = typeof type === 'string' ? METRICS[type.toUpperCase()] : undefined;
   if (!isObject(metric) || kind === undefined) {
     throw new Refusal(`'metric.type' must be one of ${Object.keys(METRICS).join(', ')}`);
   }

@@ -48,18 +48,15 @@ export const setRoute: RouteHandler = {
     const maxSize = wholeOf(payload['maxSize'], 1, "'maxSize' must be a positive integer");
     const writes = writesOf(payload['data']);
     const isArray = Array.isArray(payload['data']);
-    if (ttl !== undefined || maxSize !== undefined) {
-      if (writes.length > 0) {
-        const check = { collection, writes, validateOnly: true };
-        await caller.call(DocumentService.method.batchSetDocuments, check);
-      }
-      await configure(caller, collection, { ttl, maxSize });
-    }
-    if (writes.length === 0)
-      return isArray ? { status: 'ok', count: 0, ids: [] } : { status: 'ok', count: 0 };
-    const { results } = await caller.call(DocumentService.method.batchSetDocuments, {
-      ...{ collection, writes },
-    });
+    const hasRules = ttl !== undefined || maxSize !== undefined;
+    const rules = { ttl, maxSize };
+    // The rules are checked before the documents are written, and applied only once they are.
+    if (hasRules) await configure(caller, collection, { ...rules, validateOnly: true });
+    const { results } =
+      writes.length === 0
+        ? { results: [] }
+        : await caller.call(DocumentService.method.batchSetDocuments, { collection, writes });
+    if (hasRules) await configure(caller, collection, rules);
     const ids = results.map(({ key }) => key);
     return { status: 'ok', count: results.length, ...(isArray ? { ids } : {}) };
   },
@@ -81,6 +78,7 @@ function writesOf(data: unknown): Write[] {
     : Object.entries(data);
   if (entries.length > KEYS_MAX) throw tooManyKeys();
   return entries.map(([key, document], at) => {
+    if (key === '' && !Array.isArray(data)) throw new Refusal('A document key must not be empty');
     if (!isObject(document)) {
       throw new Refusal(`Document '${key === '' ? String(at) : key}' must be a JSON object`);
     }
@@ -109,16 +107,17 @@ export async function configure(
     readonly ttl: number | undefined;
     readonly maxSize: number | undefined;
     readonly schema?: JsonObject;
+    readonly validateOnly?: boolean;
   },
 ): Promise<void> {
-  const { ttl, maxSize, schema } = rules;
+  const { ttl, maxSize, schema, validateOnly = false } = rules;
   const paths = [
     ...(schema === undefined ? [] : ['schema']),
     ...(ttl === undefined ? [] : ['ttl']),
     ...(maxSize === undefined ? [] : ['max_size']),
   ];
   await caller.call(CollectionService.method.updateCollection, {
-    ...{ collection, allowMissing: true, updateMask: { paths } },
+    ...{ collection, allowMissing: true, updateMask: { paths }, validateOnly },
     settings: {
       ...(schema === undefined ? {} : { schema }),
       // A time of 0 ends it at once in the original; here it takes the rule away.
@@ -336,6 +335,7 @@ export const deleteRoute: RouteHandler = {
     allowOnly(payload, ['collection', 'keys', 'where', 'count', 'order', 'drop']);
     const collection = collectionOf(payload);
     const { where, count, drop } = payload;
+    checkDeletion(payload);
     if (drop !== undefined && typeof drop !== 'boolean')
       throw new Refusal("'drop' must be true or false");
     if (drop === true) {
@@ -358,6 +358,15 @@ export const deleteRoute: RouteHandler = {
     return { status: 'ok', deleted: Number(deletedCount) };
   },
 };
+
+/** What is malformed must not delete more, or something else, than was meant. */
+function checkDeletion(payload: Payload): void {
+  const { count, order } = payload;
+  keysOf(payload);
+  const isCount = typeof count === 'number' && Number.isInteger(count) && count >= 0;
+  if (count !== undefined && !isCount) throw new Refusal("'count' must be a non-negative integer");
+  if (order !== undefined) orderOf(order);
+}
 
 async function deleteMatching(caller: Caller, payload: Payload): Promise<number> {
   const { where, order } = payload;

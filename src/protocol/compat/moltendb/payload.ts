@@ -33,8 +33,9 @@ export function allowOnly(payload: Payload, known: readonly string[]): void {
 }
 
 /** The collection of a request; `default` when it names none. */
-export function collectionOf({ collection }: Payload): string {
-  return typeof collection === 'string' ? collection : 'default';
+export function collectionOf({ collection = 'default' }: Payload): string {
+  if (typeof collection === 'string') return collection;
+  throw new Refusal("'collection' must be a string");
 }
 
 /** The collection that a body names, for the check of scopes; a body that is none names none. */
