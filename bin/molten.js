@@ -31,6 +31,11 @@ function isNewEnough(release) {
 }
 
 async function run() {
+  // A reader that has seen enough, such as `head`, is no failure.
+  process.stdout.on('error', (error) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.kill(process.pid, 'SIGTERM');
+  });
   const builder = join(root, 'scripts', 'build.mjs');
   if (existsSync(builder) && existsSync(join(root, 'src'))) {
     try {

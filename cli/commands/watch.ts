@@ -1,6 +1,6 @@
 import { toJson, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { Args, Errors, Flags, type Interfaces } from '@oclif/core';
+import { Args, Flags, type Interfaces } from '@oclif/core';
 
 import { DocumentEncoding, type Document } from '../../gen/molten/v1/documents_pb.ts';
 import {
@@ -13,8 +13,7 @@ import {
   type WatchResponse,
 } from '../../gen/molten/v1/watch_pb.ts';
 import { toPlain } from '../../src/client/documents.ts';
-import { EXIT } from '../lib/exit-codes.ts';
-import { readObject } from '../lib/input.ts';
+import { readObject, usageError } from '../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../lib/molten-command.ts';
 
 interface WatchFlags {
@@ -129,9 +128,7 @@ function startOf({
 
 function sequenceOf(text: string): bigint {
   if (/^\d{1,19}$/.test(text)) return BigInt(text);
-  throw new Errors.CLIError(`--after is '${text}'; wants a sequence, a whole number`, {
-    exit: EXIT.usage,
-  });
+  throw usageError(`--after is '${text}'; wants a sequence, a whole number`);
 }
 
 /** A message in JSON, with documents as plain objects. */

@@ -27,8 +27,7 @@ export function settingsOf(flags: Readonly<Record<string, unknown>>): Collection
   const field = flags['document-ttl-field'];
   return create(CollectionSettingsSchema, {
     ...(typeof schema === 'string' ? { schema: readObject(schema, '--schema') as JsonObject } : {}),
-    schemaEnforcement:
-      flags['schema-warn'] === true ? SchemaEnforcement.WARN : SchemaEnforcement.ENFORCE,
+    ...(flags['schema-warn'] === true ? { schemaEnforcement: SchemaEnforcement.WARN } : {}),
     ...(typeof ttl === 'number' ? { ttl: { seconds: BigInt(ttl) } } : {}),
     ...(typeof documentTtl === 'number'
       ? {

@@ -37,6 +37,7 @@ const CODES: Record<Reason, number> = {
   COLLECTION_NOT_FOUND: EXIT.notFound,
   INDEX_NOT_FOUND: EXIT.notFound,
   SNAPSHOT_NOT_FOUND: EXIT.notFound,
+  OPERATION_NOT_FOUND: EXIT.notFound,
   ROUTE_NOT_FOUND: EXIT.notFound,
   DOCUMENT_EXISTS: EXIT.conflict,
   COLLECTION_EXISTS: EXIT.conflict,

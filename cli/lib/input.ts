@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 
 import { password as askPassword } from '@inquirer/prompts';
+import { Errors } from '@oclif/core';
 
 import { environment } from '../../src/config/environment.ts';
+import { EXIT } from './exit-codes.ts';
 
 /** Reads an argument that is JSON itself, `@file`, or `-` for standard input. */
 export function readJson(argument: string, name: string): unknown {
@@ -11,7 +13,7 @@ export function readJson(argument: string, name: string): unknown {
     return JSON.parse(text);
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${name} is not JSON: ${problem}`, { cause });
+    throw usageError(`${name} is not JSON: ${problem}`);
   }
 }
 
@@ -21,21 +23,35 @@ export function readObject(argument: string, name: string): Record<string, unkno
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }
-  throw new Error(`${name} is not a JSON object`);
+  throw usageError(`${name} is not a JSON object`);
 }
 
 function readText(argument: string): string {
   if (argument === '-') return readFileSync(0, 'utf8');
-  return argument.startsWith('@') ? readFileSync(argument.slice(1), 'utf8') : argument;
+  return argument.startsWith('@') ? readArgumentFile(argument.slice(1)) : argument;
+}
+
+function readArgumentFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw usageError(`'${path}' cannot be read: ${problem}`);
+  }
+}
+
+/** A command line that cannot be used; the command ends with the exit code for that. */
+export function usageError(message: string): Error {
+  return new Errors.CLIError(message, { exit: EXIT.usage });
 }
 
 /** A password from a file, from MOLTEN_PASSWORD, or asked for; never from an argument. */
 export async function readPassword(file: string | undefined): Promise<string> {
-  if (file !== undefined) return readFileSync(file, 'utf8').trimEnd();
+  if (file !== undefined) return readArgumentFile(file).trimEnd();
   const variable = environment()['MOLTEN_PASSWORD'];
   if (variable !== undefined) return variable;
   if (!process.stdin.isTTY) {
-    throw new Error(
+    throw usageError(
       'there is no terminal to ask for the password; use --password-file or MOLTEN_PASSWORD',
     );
   }

@@ -4,6 +4,7 @@ import { createMoltenClient, type MoltenClient } from '../../src/client/client.t
 import { MoltenError } from '../../src/client/molten-error.ts';
 import { environment } from '../../src/config/environment.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { usageError } from './input.ts';
 import { openProfiles, type Profile, type Profiles } from './profiles.ts';
 import { formatTable, type Row } from './table.ts';
 
@@ -47,7 +48,7 @@ export abstract class MoltenCommand extends Command {
     const variables = environment();
     const token = variables['MOLTEN_TOKEN'] ?? profile?.token;
     return {
-      url: url ?? variables['MOLTEN_URL'] ?? profile?.url ?? DEFAULT_URL,
+      url: checkUrl(url ?? variables['MOLTEN_URL'] ?? profile?.url ?? DEFAULT_URL),
       ...(token === undefined ? {} : { token }),
     };
   }
@@ -84,7 +85,22 @@ export abstract class MoltenCommand extends Command {
   }
 
   #explain({ reason, message }: MoltenError): string {
-    const hint = reason === 'CREDENTIAL_MISSING' || reason === 'CREDENTIAL_EXPIRED';
-    return `error: ${message} (${reason})${hint ? '\ntry: molten login' : ''}`;
+    return `error: ${message} (${reason})${hintOf(reason, message)}`;
   }
+}
+
+/** A server is reached by HTTP, with or without TLS. */
+function checkUrl(text: string): string {
+  const hint = `wants a URL such as ${DEFAULT_URL}`;
+  if (!/^https?:\/\//.test(text)) throw usageError(`the server is '${text}'; ${hint}`);
+  if (!URL.canParse(text)) throw usageError(`the server is '${text}', which is no URL; ${hint}`);
+  return text;
+}
+
+function hintOf(reason: string, message: string): string {
+  if (reason === 'CREDENTIAL_MISSING' || reason === 'CREDENTIAL_EXPIRED') {
+    return '\ntry: molten login';
+  }
+  const isUnreachable = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH/.test(message);
+  return isUnreachable ? '\ntry: start the server, or name another with --url' : '';
 }

@@ -2,7 +2,7 @@ import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protob
 import { Flags, type Interfaces } from '@oclif/core';
 
 import { QuerySchema, SortDirection, type Query } from '../../gen/molten/v1/query_pb.ts';
-import { readJson, readObject } from './input.ts';
+import { readJson, readObject, usageError } from './input.ts';
 
 /** The flags of commands that find documents. */
 export const queryFlags: Interfaces.FlagInput = {
@@ -48,7 +48,7 @@ export function queryOf(flags: QueryFlags): Query {
 
 function joinsOf(argument: string): NonNullable<MessageInitShape<typeof QuerySchema>['joins']> {
   const joins = readJson(argument, '--joins');
-  if (!Array.isArray(joins)) throw new Error('--joins is not a JSON list');
+  if (!Array.isArray(joins)) throw usageError('--joins is not a JSON list');
   return joins.map((join: unknown) => {
     const { alias = '', from = '', on = '', fields = [] } = Object(join) as Record<string, never>;
     return { alias, from, on, fields };
@@ -58,7 +58,7 @@ function joinsOf(argument: string): NonNullable<MessageInitShape<typeof QuerySch
 function sortOf(text: string): { path: string; direction: SortDirection } {
   const [path = '', order = 'asc'] = text.split(':');
   if (order !== 'asc' && order !== 'desc') {
-    throw new Error(`--sort is '${text}'; wants path, path:asc or path:desc`);
+    throw usageError(`--sort is '${text}'; wants path, path:asc or path:desc`);
   }
   const direction = order === 'desc' ? SortDirection.DESCENDING : SortDirection.ASCENDING;
   return { path, direction };

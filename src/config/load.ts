@@ -3,6 +3,7 @@
  * shows all there is to mend; nothing is opened before the configuration is whole.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 
 import { addDevelopmentSecrets, type DevelopmentSecrets } from './development-secrets.ts';
 import { ConfigError, type Fault } from './faults.ts';
@@ -76,8 +77,23 @@ function settings(read: OptionReader): Settings {
     },
     logLevel: read.switch('debug') ? 'debug' : logLevel(read.text('log-level')),
     strict: read.switch('strict'),
+    retention: {
+      ageMs: read.whole('retain-history') * MS_PER_SECOND,
+      bytesMax: read.whole('retain-history-size'),
+    },
+    snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
+  };
+}
+
+function readSnapshots(read: OptionReader): ServerConfig['snapshots'] {
+  const command = read.text('post-backup-script');
+  const timeoutMs = read.whole('post-backup-timeout') * MS_PER_SECOND;
+  return {
+    schedule: read.text('snapshot-schedule'),
+    keep: read.whole('snapshot-keep'),
+    hook: command === undefined ? undefined : { command: resolve(command), timeoutMs },
   };
 }
 

@@ -73,6 +73,34 @@ export const OPTIONS: readonly Option[] = [
     help: 'Taken for compatibility, without effect; --cache-size bounds what is kept in memory.',
   },
   {
+    ...{ name: 'retain-history', fallback: '604800' },
+    type: { kind: 'whole', min: 0, max: 3_155_760_000, unit: 'seconds' },
+    help: 'How long the past can be read, watched from and restored. 0: for ever.',
+  },
+  {
+    ...{ name: 'retain-history-size', type: { ...BYTES, min: 0, max: 1024 * 1024 * GIBIBYTE } },
+    fallback: '0',
+    help: 'At most this much for bodies that only the past needs; the oldest go first. 0: no bound.',
+  },
+  {
+    ...{ name: 'snapshot-schedule', type: { kind: 'text' } },
+    help: 'When snapshots are taken: a cron expression in UTC, such as "0 3 * * *". Absent: only on request.',
+  },
+  {
+    ...{ name: 'snapshot-keep', fallback: '7' },
+    type: { kind: 'whole', min: 0, max: 10_000, unit: 'snapshots' },
+    help: 'Scheduled snapshots kept; older ones are deleted. Those on request stay. 0: all.',
+  },
+  {
+    ...{ name: 'post-backup-script', type: { kind: 'path' } },
+    help: 'A program run after each snapshot, with its directory as only argument and without a shell. How it ended is kept in the manifest.',
+  },
+  {
+    ...{ name: 'post-backup-timeout', fallback: '600' },
+    type: { kind: 'whole', min: 1, max: 86_400, unit: 'seconds' },
+    help: 'How long that program may run before it is killed.',
+  },
+  {
     ...{ name: 'encryption-key', type: { kind: 'text' }, isSecret: true },
     help: 'Encrypts the store, its log and its snapshots. Needed again at every start.',
   },

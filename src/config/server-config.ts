@@ -23,6 +23,16 @@ export interface ServerConfig {
   readonly strict: boolean;
   /** Memory for documents read by key, in bytes. */
   readonly cacheBytes: number;
+  /** How much of the past is kept; 0 is without a bound. */
+  readonly retention: { readonly ageMs: number; readonly bytesMax: number };
+  readonly snapshots: {
+    /** A cron expression; undefined: only on request. */
+    readonly schedule: string | undefined;
+    /** Scheduled ones; 0: all. */
+    readonly keep: number;
+    /** Run after each. */
+    readonly hook: { readonly command: string; readonly timeoutMs: number } | undefined;
+  };
   /** Milliseconds between two sweeps of what has expired. */
   readonly sweepIntervalMs: number;
   /** How long calls may go on after the server is told to stop, in milliseconds. */

@@ -173,12 +173,22 @@ export interface LogReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A file with all data at one sequence. */
-export interface SnapshotFile {
-  readonly path: string;
+/** A copy of the store at one sequence: a directory with all that is needed to open it. */
+export interface StoreCopy {
   readonly sequence: Sequence;
+  /** The commit time of that sequence, in Unix milliseconds; 0 for an empty store. */
+  readonly timestampMs: number;
+  /** Collections of users, and the documents in them. */
+  readonly collections: number;
+  readonly documents: number;
+  readonly files: readonly StoreFile[];
+}
+
+/** One file of a copy. */
+export interface StoreFile {
+  readonly name: string;
   readonly bytes: number;
-  /** Lower-case hex. */
+  /** SHA-256 in lower-case hex. */
   readonly sha256: string;
 }
 
@@ -205,8 +215,11 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
   /** Makes everything committed so far durable and returns the sequence reached. */
   flush(): Promise<Sequence>;
 
-  /** All collections, those of the system (names that start with `$`) included, by name. */
-  collections(): Promise<readonly CollectionRecord[]>;
+  /**
+   * All collections, those of the system (names that start with `$`) included, by name. Of the past, the
+   * settings and figures of a collection are those of its end, or of now.
+   */
+  collections(options?: Pick<ReadOptions, 'atSequence'>): Promise<readonly CollectionRecord[]>;
   /** One collection, or undefined. Cheap: engines keep these in memory. */
   findCollection(name: string): Promise<CollectionRecord | undefined>;
 
@@ -240,8 +253,16 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
 
   /** Keys of documents that are past their expiry, oldest first, at most `limit`. */
   expired(limit: number): Promise<readonly { readonly collection: string; readonly key: string }[]>;
-  /** Writes a consistent copy into `directory` while writes go on, and verifies it. */
-  snapshot(directory: string, signal?: AbortSignal): Promise<SnapshotFile>;
+  /**
+   * Writes a consistent copy of the store into `directory`, which must not exist, while writes go on, and
+   * reads it back. CANCELED when the signal aborts; nothing stays of a copy that fails.
+   */
+  copy(directory: string, signal?: AbortSignal): Promise<StoreCopy>;
+  /**
+   * A key for what is derived from this store and kept beside it, one per purpose, 32 bytes; undefined
+   * for a cleartext store.
+   */
+  derivedKey(purpose: string): Uint8Array | undefined;
   health(): EngineHealth;
   /** Drains queued commits, flushes and releases the store. Calling it twice is harmless. */
   close(): Promise<void>;

@@ -47,6 +47,8 @@ export function testConfig(dbPath: string): ServerConfig {
     ...{ maxBodyBytes: 10 * 1024 * 1024, maxDocumentBytes: 1024 * 1024, maxKeysPerRequest: 1000 },
     rateLimit: { requests: 0, windowMs: 60_000 },
     ...{ logLevel: 'silent', strict: false, cacheBytes: 1024 * 1024, sweepIntervalMs: 60_000 },
+    retention: { ageMs: 0, bytesMax: 0 },
+    snapshots: { schedule: undefined, keep: 0, hook: undefined },
     shutdownGraceMs: 500,
   };
 }

@@ -21,7 +21,8 @@ export default class DocsImport extends MoltenCommand {
     collection: Flags.string({ char: 'c', description: 'Where to.', required: true }),
     'key-field': Flags.string({
       char: 'k',
-      description: 'The member whose value is the key. Otherwise the server makes keys.',
+      description:
+        'The member whose value is the key. Otherwise `_key`, as exports have it; otherwise the server makes keys.',
     }),
     'key-prefix': Flags.string({
       description: 'Put before keys that are counted, with --number-keys.',
@@ -49,7 +50,7 @@ export default class DocsImport extends MoltenCommand {
     const format = flags['format'] as 'json' | 'ndjson' | undefined;
     let batch: Entry[] = [];
     for await (const document of readDocuments(file, format)) {
-      batch.push({ key: keyOf(document, flags), value: document.value });
+      batch.push({ key: keyOf(document, flags), value: withoutSystem(document.value) });
       if (batch.length < Number(flags['batch-size'])) continue;
       await importer.write(batch);
       progress.show(importer.imported);
@@ -93,8 +94,17 @@ class Importer {
   }
 }
 
+/** What `docs export` adds, and the server adds again. */
+const SYSTEM_MEMBERS = ['_key', '_v', '_seq', '_createdAt', '_modifiedAt', '_expiresAt'];
+
+function withoutSystem(value: Record<string, unknown>): Record<string, unknown> {
+  const kept = Object.entries(value).filter(([name]) => !SYSTEM_MEMBERS.includes(name));
+  return Object.fromEntries(kept);
+}
+
 function keyOf({ name, value, number }: FileDocument, flags: Record<string, unknown>): string {
-  const field = flags['key-field'];
+  const isExported = typeof value['_key'] === 'string' && flags['number-keys'] !== true;
+  const field = flags['key-field'] ?? (isExported ? '_key' : undefined);
   if (typeof field === 'string') {
     const key = value[field];
     if (typeof key === 'string' || typeof key === 'number') return String(key);

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/system.proto.
  */
 export const file_molten_v1_system: GenFile = /*@__PURE__*/
-  fileDesc("ChZtb2x0ZW4vdjEvc3lzdGVtLnByb3RvEgltb2x0ZW4udjEiEgoQR2V0SGVhbHRoUmVxdWVzdCI7ChFHZXRIZWFsdGhSZXNwb25zZRImCgVzdGF0ZRgBIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUiEgoQR2V0U3RhdHVzUmVxdWVzdCLAAgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VxdWVuY2UYBCABKAQSGAoQZHVyYWJsZV9zZXF1ZW5jZRgFIAEoBBIYChBjb2xsZWN0aW9uX2NvdW50GAYgASgEEhYKDmRvY3VtZW50X2NvdW50GAcgASgEEhQKDHN0b3JlZF9ieXRlcxgIIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgJIAEoBBIRCgllbmNyeXB0ZWQYCiABKAgSEgoKd3JpdGVfbW9kZRgLIAEoCRIPCgdydW50aW1lGAwgASgJIhUKE1Rha2VTbmFwc2hvdFJlcXVlc3QiWgoUVGFrZVNuYXBzaG90UmVzcG9uc2USEAoIc2VxdWVuY2UYASABKAQSDAoEZmlsZRgCIAEoCRISCgpzaXplX2J5dGVzGAMgASgEEg4KBnNoYTI1NhgEIAEoCSp/CgxTZXJ2aW5nU3RhdGUSHQoZU0VSVklOR19TVEFURV9VTlNQRUNJRklFRBAAEhcKE1NFUlZJTkdfU1RBVEVfUkVBRFkQARIbChdTRVJWSU5HX1NUQVRFX1JFQURfT05MWRACEhoKFlNFUlZJTkdfU1RBVEVfU1RPUFBJTkcQAzLYAgoNU3lzdGVtU2VydmljZRJjCglHZXRIZWFsdGgSGy5tb2x0ZW4udjEuR2V0SGVhbHRoUmVxdWVzdBocLm1vbHRlbi52MS5HZXRIZWFsdGhSZXNwb25zZSIbkAIBkpUZAhABgtPkkwIMEgovdjEvaGVhbHRoEmoKCUdldFN0YXR1cxIbLm1vbHRlbi52MS5HZXRTdGF0dXNSZXF1ZXN0GhwubW9sdGVuLnYxLkdldFN0YXR1c1Jlc3BvbnNlIiKQAgGSlRkJCgVhZG1pbhAGgtPkkwIMEgovdjEvc3RhdHVzEnYKDFRha2VTbmFwc2hvdBIeLm1vbHRlbi52MS5UYWtlU25hcHNob3RSZXF1ZXN0Gh8ubW9sdGVuLnYxLlRha2VTbmFwc2hvdFJlc3BvbnNlIiWSlRkJCgVhZG1pbhAGgtPkkwISOgEqIg0vdjEvc25hcHNob3RzYgZwcm90bzM", [file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChZtb2x0ZW4vdjEvc3lzdGVtLnByb3RvEgltb2x0ZW4udjEiEgoQR2V0SGVhbHRoUmVxdWVzdCI7ChFHZXRIZWFsdGhSZXNwb25zZRImCgVzdGF0ZRgBIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUiEgoQR2V0U3RhdHVzUmVxdWVzdCLAAgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VxdWVuY2UYBCABKAQSGAoQZHVyYWJsZV9zZXF1ZW5jZRgFIAEoBBIYChBjb2xsZWN0aW9uX2NvdW50GAYgASgEEhYKDmRvY3VtZW50X2NvdW50GAcgASgEEhQKDHN0b3JlZF9ieXRlcxgIIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgJIAEoBBIRCgllbmNyeXB0ZWQYCiABKAgSEgoKd3JpdGVfbW9kZRgLIAEoCRIPCgdydW50aW1lGAwgASgJKn8KDFNlcnZpbmdTdGF0ZRIdChlTRVJWSU5HX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTU0VSVklOR19TVEFURV9SRUFEWRABEhsKF1NFUlZJTkdfU1RBVEVfUkVBRF9PTkxZEAISGgoWU0VSVklOR19TVEFURV9TVE9QUElORxADMuABCg1TeXN0ZW1TZXJ2aWNlEmMKCUdldEhlYWx0aBIbLm1vbHRlbi52MS5HZXRIZWFsdGhSZXF1ZXN0GhwubW9sdGVuLnYxLkdldEhlYWx0aFJlc3BvbnNlIhuQAgGSlRkCEAGC0+STAgwSCi92MS9oZWFsdGgSagoJR2V0U3RhdHVzEhsubW9sdGVuLnYxLkdldFN0YXR1c1JlcXVlc3QaHC5tb2x0ZW4udjEuR2V0U3RhdHVzUmVzcG9uc2UiIpACAZKVGQkKBWFkbWluEAaC0+STAgwSCi92MS9zdGF0dXNiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
 
 /**
  * Asks for the state.
@@ -168,63 +168,6 @@ export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE_
   messageDesc(file_molten_v1_system, 3);
 
 /**
- * Asks for a snapshot.
- *
- * @generated from message molten.v1.TakeSnapshotRequest
- */
-export type TakeSnapshotRequest = Message<"molten.v1.TakeSnapshotRequest"> & {
-};
-
-/**
- * Describes the message molten.v1.TakeSnapshotRequest.
- * Use `create(TakeSnapshotRequestSchema)` to create a new message.
- */
-export const TakeSnapshotRequestSchema: GenMessage<TakeSnapshotRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_system, 4);
-
-/**
- * A snapshot was taken.
- *
- * @generated from message molten.v1.TakeSnapshotResponse
- */
-export type TakeSnapshotResponse = Message<"molten.v1.TakeSnapshotResponse"> & {
-  /**
-   * The sequence it holds.
-   *
-   * @generated from field: uint64 sequence = 1;
-   */
-  sequence: bigint;
-
-  /**
-   * The name of the file in the store's `snapshots` directory.
-   *
-   * @generated from field: string file = 2;
-   */
-  file: string;
-
-  /**
-   * Its size in bytes.
-   *
-   * @generated from field: uint64 size_bytes = 3;
-   */
-  sizeBytes: bigint;
-
-  /**
-   * Its SHA-256 in lower-case hex.
-   *
-   * @generated from field: string sha256 = 4;
-   */
-  sha256: string;
-};
-
-/**
- * Describes the message molten.v1.TakeSnapshotResponse.
- * Use `create(TakeSnapshotResponseSchema)` to create a new message.
- */
-export const TakeSnapshotResponseSchema: GenMessage<TakeSnapshotResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_system, 5);
-
-/**
  * Whether the server can serve.
  *
  * @generated from enum molten.v1.ServingState
@@ -297,16 +240,6 @@ export const SystemService: GenService<{
     methodKind: "unary";
     input: typeof GetStatusRequestSchema;
     output: typeof GetStatusResponseSchema;
-  },
-  /**
-   * Writes a consistent, verified copy of the store beside it while writes go on.
-   *
-   * @generated from rpc molten.v1.SystemService.TakeSnapshot
-   */
-  takeSnapshot: {
-    methodKind: "unary";
-    input: typeof TakeSnapshotRequestSchema;
-    output: typeof TakeSnapshotResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_molten_v1_system, 0);

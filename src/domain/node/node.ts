@@ -1,4 +1,4 @@
-import type { SnapshotFile, StorageEngine } from '../../storage/engine.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
 import type { Durability, Sequence } from '../../storage/types.ts';
 
 /** Whether a server can serve. */
@@ -27,8 +27,6 @@ export interface Node {
   /** Cheap; for load balancers. */
   state(): NodeState;
   status(): Promise<NodeStatus>;
-  /** Writes a consistent, verified copy of the store beside it while writes go on. */
-  takeSnapshot(signal: AbortSignal): Promise<SnapshotFile>;
 }
 
 /** What a node knows of itself. */
@@ -38,7 +36,6 @@ export interface NodeParts {
   readonly startedAtMs: number;
   readonly isEncrypted: boolean;
   readonly writeMode: Durability;
-  readonly snapshotDirectory: string;
   readonly isStopping: () => boolean;
 }
 
@@ -67,6 +64,5 @@ export function createNode(parts: NodeParts): Node {
         runtime: `node ${process.versions.node}`,
       };
     },
-    takeSnapshot: (signal) => engine.snapshot(parts.snapshotDirectory, signal),
   };
 }

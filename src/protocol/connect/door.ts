@@ -32,6 +32,7 @@ import {
   type FastifyRequest,
 } from '../http/door.ts';
 import { toConnectError } from '../mapping/error.ts';
+import { DETAILS } from '../mapping/json-options.ts';
 import { completeErrors } from './complete-errors.ts';
 import { createLeanUnary } from './lean-unary.ts';
 
@@ -59,7 +60,7 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
       readMaxBytes: maxBodyBytes,
       acceptCompression: [compressionGzip],
       compressMinBytes: COMPRESS_MIN_BYTES,
-      jsonOptions: { ignoreUnknownFields: false },
+      jsonOptions: { ignoreUnknownFields: false, registry: DETAILS },
       // Deadlines are enforced by the interceptor of all protocols.
       maxTimeoutMs: Number.MAX_SAFE_INTEGER,
     });

@@ -17,6 +17,7 @@ import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
 import { bodyTooLarge, readBody } from '../http/read-body.ts';
 import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
+import { DETAILS } from '../mapping/json-options.ts';
 
 /** Answers a request when it is in a form the lean path knows; false when it is not, and untouched. */
 export type LeanUnary = (request: FastifyRequest, reply: FastifyReply) => Promise<boolean>;
@@ -97,7 +98,7 @@ const CONNECT_JSON: Form = {
   protocol: 'connect',
   decode: decodeJson,
   succeed(reply, schema, message) {
-    const body = Buffer.from(toJsonString(schema, message));
+    const body = Buffer.from(toJsonString(schema, message, { registry: DETAILS }));
     sendConnect(reply, { status: 200, type: 'application/json', body });
   },
   fail: failConnect,

@@ -35,6 +35,7 @@ const CODES = {
   COLLECTION_NOT_FOUND: Code.NotFound,
   INDEX_NOT_FOUND: Code.NotFound,
   SNAPSHOT_NOT_FOUND: Code.NotFound,
+  OPERATION_NOT_FOUND: Code.NotFound,
   ROUTE_NOT_FOUND: Code.NotFound,
   DOCUMENT_EXISTS: Code.AlreadyExists,
   COLLECTION_EXISTS: Code.AlreadyExists,

@@ -44,16 +44,16 @@ export function createOpenApiDoor({ dispatcher, release }: OpenApiDoorOptions): 
   return (app) => {
     const text = JSON.stringify(describeApi(dispatcher.services, release));
     const tag = tagOf(text);
-    app.get('/openapi.json', async (request, reply) => {
+    app.get('/openapi.json', { exposeHeadRoute: true }, async (request, reply) => {
       reply.header('etag', tag).header('cache-control', 'no-cache');
       if (request.headers['if-none-match'] === tag) return await reply.code(304).send();
       return await reply.type('application/json; charset=utf-8').send(text);
     });
-    app.get('/docs', async (_request, reply) => {
+    app.get('/docs', { exposeHeadRoute: true }, async (_request, reply) => {
       reply.header('content-security-policy', POLICY);
       return await reply.type('text/html; charset=utf-8').send(PAGE);
     });
-    app.get('/docs/reference.js', async (_request, reply) => {
+    app.get('/docs/reference.js', { exposeHeadRoute: true }, async (_request, reply) => {
       const script = await readFile(scriptPath());
       reply.header('cache-control', 'public, max-age=86400');
       return await reply.type('text/javascript; charset=utf-8').send(script);

@@ -15,6 +15,7 @@ import {
   type FastifyRequest,
 } from '../http/door.ts';
 import { toProblem } from '../mapping/error.ts';
+import { REST_JSON } from '../mapping/json-options.ts';
 import { parseJsonBody } from './body.ts';
 import { compilePrecondition, compileTag, namesTag } from './precondition.ts';
 import { sendProblem } from './problem.ts';
@@ -30,8 +31,6 @@ export interface RestDoorOptions {
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
-/** Members that hold their default are sent all the same: a reader finds every field it knows. */
-const JSON_OPTIONS = { alwaysEmitImplicit: true } as const;
 const PROBLEM = 'application/problem+json';
 
 /** Creates the REST door. */
@@ -70,7 +69,7 @@ function compileHandler(route: Route, dispatcher: Dispatcher): Handler {
         reply.header('etag', tag);
         if (namesTag(request.headers['if-none-match'], tag)) return await reply.code(304).send();
       }
-      return await sendJson(reply, JSON.stringify(toJson(output, result, JSON_OPTIONS)));
+      return await sendJson(reply, JSON.stringify(toJson(output, result, REST_JSON)));
     } catch (error) {
       return await sendProblem(request, reply, error);
     }

@@ -5,6 +5,7 @@ import { isMessage, toJson, type DescMethod, type Message } from '@bufbuild/prot
 import { WatchResponseSchema } from '../../../gen/molten/v1/watch_pb.ts';
 import type { FastifyReply } from '../http/door.ts';
 import { toProblem } from '../mapping/error.ts';
+import { REST_JSON } from '../mapping/json-options.ts';
 import { eventName, toWatchJson } from '../mapping/watch-json.ts';
 
 /** How the messages of a stream are written. */
@@ -77,5 +78,5 @@ export async function sendStream(
 function toStreamJson(rpc: DescMethod, message: Message): unknown {
   return isMessage(message, WatchResponseSchema)
     ? toWatchJson(message)
-    : toJson(rpc.output, message, { alwaysEmitImplicit: true });
+    : toJson(rpc.output, message, REST_JSON);
 }

@@ -20,7 +20,7 @@ import {
   type Comparison as ComparisonMessage,
   type DocumentService,
   type Durability as DurabilityMessage,
-  type Operation,
+  type TransactionWrite,
 } from '../../../gen/molten/v1/documents_pb.ts';
 import type { Durability } from '../../domain/documents/model.ts';
 import type { Documents } from '../../domain/documents/documents.ts';
@@ -271,7 +271,7 @@ function createBatchWrites(options: DocumentServiceOptions): BatchWrites {
 
 function fromOperation(
   { documents: { newKey }, documentBytesMax }: DocumentServiceOptions,
-  { collection, key, operation }: Operation,
+  { collection, key, operation }: TransactionWrite,
   field: string,
 ): WriteStep {
   const precondition = undefined;

@@ -1,5 +1,3 @@
-import { basename } from 'node:path';
-
 import { ServingState, type SystemService } from '../../../gen/molten/v1/system_pb.ts';
 import type { Node } from '../../domain/node/node.ts';
 import type { ServiceImplementation } from '../call.ts';
@@ -30,10 +28,6 @@ export function createSystemService(node: Node): ServiceImplementation<typeof Sy
         residentBytes: BigInt(status.residentBytes),
         ...{ encrypted: status.isEncrypted, writeMode: status.writeMode, runtime: status.runtime },
       };
-    },
-    async takeSnapshot(_request, { signal }) {
-      const { path, sequence, bytes, sha256 } = await node.takeSnapshot(signal);
-      return { sequence, file: basename(path), sizeBytes: BigInt(bytes), sha256 };
     },
   };
 }

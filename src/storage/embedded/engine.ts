@@ -7,7 +7,6 @@
  * while no commit is under way (a counter shared with the writer tells), so that no read goes back in
  * time behind another.
  */
-import { randomUUID } from 'node:crypto';
 import { statSync } from 'node:fs';
 
 import { DomainError } from '../../errors/domain-error.ts';
@@ -19,8 +18,8 @@ import type {
   LogHead,
   LogReadOptions,
   ReadOptions,
-  SnapshotFile,
   StorageEngine,
+  StoreCopy,
   TransactOptions,
   Transaction,
   Unsubscribe,
@@ -42,15 +41,16 @@ import {
   type Sequence,
   type StoredDocument,
 } from '../types.ts';
+import { copyStore } from './copy.ts';
 import { createStatements, type Connection } from './database.ts';
 import type { DocumentCache } from './document-cache.ts';
 import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } from './protocol.ts';
+import { deriveKey } from './keyring.ts';
 import type { LogRequest } from './log-reader.ts';
 import { createReader, wrongEpoch, type Reader } from './reader.ts';
 import type { ReaderPool } from './reader-pool.ts';
 import { toError } from './refusal.ts';
 import { indexOf } from './rows.ts';
-import { takeSnapshot } from './snapshot.ts';
 import type { StoreState } from './store-state.ts';
 import { createTransactor, type Transactor } from './transactor.ts';
 import type { WriterThread } from './writer-thread.ts';
@@ -136,8 +136,11 @@ class EmbeddedEngine implements StorageEngine {
     return toSequence(this.#parts.state.durableSequence);
   }
 
-  async collections(): Promise<readonly CollectionRecord[]> {
-    return this.#parts.state.collections();
+  async collections({ atSequence }: Pick<ReadOptions, 'atSequence'> = {}): Promise<
+    readonly CollectionRecord[]
+  > {
+    if (atSequence === undefined) return this.#parts.state.collections();
+    return await this.#read<'collections'>({ kind: 'collections' }, { atSequence });
   }
 
   async findCollection(name: string): Promise<CollectionRecord | undefined> {
@@ -215,9 +218,13 @@ class EmbeddedEngine implements StorageEngine {
     return this.#read<'expired'>({ kind: 'expired', limit });
   }
 
-  async snapshot(directory: string, signal?: AbortSignal): Promise<SnapshotFile> {
+  async copy(directory: string, signal?: AbortSignal): Promise<StoreCopy> {
     this.#assertOpen();
-    return await takeSnapshot(this.#parts.access, { directory, name: randomUUID(), signal });
+    return await copyStore(this.#parts.access, directory, signal);
+  }
+
+  derivedKey(purpose: string): Uint8Array | undefined {
+    return deriveKey(this.#parts.access.dataKey, purpose);
   }
 
   health(): EngineHealth {

@@ -5,7 +5,7 @@
  * Argon2id (RFC 9106) derives, ChaCha20-Poly1305 (RFC 8439) wraps, and the parameters of the derivation
  * are authenticated with the key, so that nobody can weaken them unseen.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -22,6 +22,9 @@ const TAG_BYTES = 16;
 const SALT_BYTES = 16;
 const FILE_NAME = 'keyring.json';
 const COPY_NAME = 'keyring.copy.json';
+
+/** The files of a keyring. */
+export const KEYRING_FILES: readonly string[] = [FILE_NAME, COPY_NAME];
 
 /** Derivation parameters of new keyrings: 64 MiB, 3 passes, 4 lanes. */
 const DERIVATION = { memoryKibibytes: 65_536, passes: 3, lanes: 4 } as const;
@@ -106,6 +109,13 @@ export async function openKeyring(directory: string, password: string): Promise<
       { metadata: { directory } },
     );
   }
+}
+
+/** A key for one purpose from a data key, by HKDF with SHA-256 (RFC 5869); undefined without one. */
+export function deriveKey(dataKey: string | undefined, purpose: string): Uint8Array | undefined {
+  if (dataKey === undefined) return undefined;
+  const key = Buffer.from(dataKey, 'hex');
+  return new Uint8Array(hkdfSync('sha256', key, '', `moltendb ${purpose}`, KEY_BYTES));
 }
 
 function authenticated(derivation: Derivation): Buffer {

@@ -16,6 +16,7 @@ import type { StoreAccess } from './protocol.ts';
 import { createReaderPool } from './reader-pool.ts';
 import type { CollectionRow, IndexRow } from './rows.ts';
 import { prepareSchema } from './schema.ts';
+import { STORE_FILE } from './store-file.ts';
 import { createStoreState, type StoreState } from './store-state.ts';
 import { startWriterThread } from './writer-thread.ts';
 
@@ -34,7 +35,6 @@ export interface EmbeddedStoreOptions {
   readonly readers?: number;
 }
 
-const FILE_NAME = 'moltendb.sqlite';
 const MEBIBYTE = 1024 * 1024;
 const CACHE_BYTES = 64 * MEBIBYTE;
 const PAGE_CACHE_BYTES = 32 * MEBIBYTE;
@@ -50,7 +50,7 @@ const READERS = 2;
  */
 export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<StorageEngine> {
   const { directory, clock } = options;
-  const file = join(directory, FILE_NAME);
+  const file = join(directory, STORE_FILE);
   refuseMismatch({ directory, file, isEncrypted: options.password !== undefined });
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const release = lockStore(directory);

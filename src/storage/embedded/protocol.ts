@@ -5,6 +5,7 @@
 import type { FieldViolation } from '../../errors/domain-error.ts';
 import type { Reason } from '../../errors/reason.ts';
 import type {
+  CollectionRecord,
   CollectionSettings,
   Durability,
   IndexSpec,
@@ -205,6 +206,8 @@ export type ReadTask =
   | { readonly kind: 'aggregate'; readonly aggregation: Aggregation }
   | { readonly kind: 'log'; readonly request: LogRequest }
   | { readonly kind: 'sequenceAt'; readonly timestampMs: number }
+  /** Those of the past. */
+  | { readonly kind: 'collections' }
   | { readonly kind: 'expired'; readonly limit: number };
 
 /** What each read task answers, by its kind. */
@@ -215,6 +218,7 @@ export interface ReadResults {
   readonly aggregate: AggregationResult;
   readonly log: readonly LogEntry[];
   readonly sequenceAt: Sequence;
+  readonly collections: readonly CollectionRecord[];
   readonly expired: readonly { readonly collection: string; readonly key: string }[];
 }
 

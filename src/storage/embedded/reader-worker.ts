@@ -50,6 +50,8 @@ function read({ id, task, nowMs, atSequence }: ReadMessage): ReadResults[keyof R
       return reader.aggregate(task.aggregation, control);
     case 'log':
       return reader.readLog(task.request) ?? [];
+    case 'collections':
+      return reader.collections(atSequence ?? 0);
     case 'sequenceAt':
       return reader.sequenceAt(task.timestampMs);
     case 'expired':

@@ -19,11 +19,18 @@ import type {
   QueryPlan,
   Selection,
 } from '../query/query.ts';
-import { toSequence, type LogEntry, type Sequence, type StoredDocument } from '../types.ts';
+import {
+  toSequence,
+  type CollectionRecord,
+  type LogEntry,
+  type Sequence,
+  type StoredDocument,
+} from '../types.ts';
 import { createStatements, type Connection, type Sql } from './database.ts';
 import { readEnd } from './log-writer.ts';
 import { assertKept } from './floor.ts';
 import { readLog, type LogRequest } from './log-reader.ts';
+import { collectionOf, type CollectionRow } from './rows.ts';
 import { openView, type View, type ViewOptions } from './view.ts';
 
 /** How one read ends early. */
@@ -45,11 +52,15 @@ export interface Reader {
   explain(query: Query, control: ReadControl): QueryPlan;
   /** Undefined when more than `giveUpBytes` would be read. */
   readLog(request: LogRequest, giveUpBytes?: number): readonly LogEntry[] | undefined;
+  /** Those that existed right after a sequence, by name. */
+  collections(atSequence: number): readonly CollectionRecord[];
   sequenceAt(timestampMs: number): Sequence;
   expired(limit: number, nowMs: number): readonly Expired[];
 }
 
 const AT_OR_BELOW = 'SELECT seq, ts FROM ver WHERE seq <= ? ORDER BY seq DESC LIMIT 1';
+const PAST_COLLECTIONS = `SELECT * FROM collection
+  WHERE born <= ? AND (retired IS NULL OR retired > ?) ORDER BY name`;
 const EXPIRED = `SELECT c.name AS collection, h.key, h.expires_at AS at
   FROM collection c CROSS JOIN head h INDEXED BY head_expiry ON h.collection = c.id
   WHERE c.retired IS NULL AND h.expires_at <= ? LIMIT ?`;
@@ -107,6 +118,15 @@ class SnapshotReader implements Reader {
     return this.#inSnapshot(() => {
       assertKept(this.#sql, request.after);
       return readLog(this.#sql, request, giveUpBytes);
+    });
+  }
+
+  collections(atSequence: number): readonly CollectionRecord[] {
+    return this.#inSnapshot(() => {
+      // Refuses what cannot be read.
+      openView(this.#sql, { atSequence, nowMs: 0 });
+      const rows = this.#sql(PAST_COLLECTIONS).all(atSequence, atSequence) as CollectionRow[];
+      return rows.map(collectionOf);
     });
   }
 

@@ -9,6 +9,8 @@ import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../../gen/molten/v1/documents_pb.ts';
 import { scope, ScopeTarget } from '../../../gen/molten/v1/options_pb.ts';
+import { OperationService } from '../../../gen/molten/v1/operations_pb.ts';
+import { SnapshotService } from '../../../gen/molten/v1/snapshots_pb.ts';
 import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
 import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
 import { ANONYMOUS, type Principal } from '../../../src/domain/access/principal.ts';
@@ -17,11 +19,8 @@ import { hasReason } from '../../../src/errors/domain-error.ts';
 import { compileAuthorizer } from '../../../src/protocol/interceptors/authorize.ts';
 
 const METHODS = [
-  DocumentService,
-  CollectionService,
-  AuthService,
-  SystemService,
-  WatchService,
+  ...[DocumentService, CollectionService, AuthService, SystemService, WatchService],
+  ...[SnapshotService, OperationService],
 ].flatMap(({ methods }) => methods);
 
 function principal(scopes: readonly string[]): Principal {

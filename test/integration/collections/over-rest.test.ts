@@ -209,10 +209,9 @@ describe('the server', () => {
     const token = await server.tokenWith(['read:*:*']);
     const refused = await request('POST', '/v1/snapshots', { token, body: {} });
     expect(refused.status).toBe(403);
-    const { status, body } = await asRoot('POST', '/v1/snapshots', {});
+    const { status, body } = await asRoot('POST', '/v1/snapshots', { wait: '60s' });
     expect(status).toBe(200);
-    const { file, sha256 } = body as { readonly file: string; readonly sha256: string };
-    expect(file).not.toContain('/');
-    expect(sha256).toMatch(/^[0-9a-f]{64}$/);
+    const { snapshot } = body as { readonly snapshot: { readonly name: string } };
+    expect(snapshot.name).toMatch(/^\d{8}T\d{9}Z-\d{16}$/);
   });
 });

@@ -86,7 +86,6 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
     getHealth: () => Promise.resolve({ state: ServingState.READY }),
     getStatus: (_request, { origin }) =>
       Promise.resolve({ sequence: 9_007_199_254_740_993n, release: origin.protocol }),
-    takeSnapshot: () => Promise.reject(failureOf('bug')),
   });
   const status = HealthCheckResponse_ServingStatus.SERVING;
   const health = bindService(Health, {

@@ -374,7 +374,7 @@ async function deleteMatching(caller: Caller, payload: Payload): Promise<number>
   if (limit === 0) return 0;
   const { deletedCount } = await caller.call(DocumentService.method.deleteMatchingDocuments, {
     ...{ collection: collectionOf(payload), limit },
-    ...(where === undefined ? {} : { where: whereOf(where) }),
+    where: where === undefined ? {} : whereOf(where),
     order: order === 'desc' ? DeleteOrder.NEWEST_FIRST : DeleteOrder.OLDEST_FIRST,
   });
   return Number(deletedCount);

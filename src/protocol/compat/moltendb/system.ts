@@ -1,17 +1,31 @@
 /** `/snapshot`, `/system/health` and `/system/metrics`. */
 import { freemem, totalmem } from 'node:os';
 
+import { OperationService, OperationState } from '../../../../gen/molten/v1/operations_pb.ts';
+import { SnapshotService } from '../../../../gen/molten/v1/snapshots_pb.ts';
 import { SystemService } from '../../../../gen/molten/v1/system_pb.ts';
 import type { Clock } from '../../../platform/clock.ts';
-import type { RouteHandler } from './handler.ts';
+import type { Caller, RouteHandler } from './handler.ts';
+import { Refusal } from './refusal.ts';
 
 export const snapshotRoute: RouteHandler = {
   forbidden: () => 'Forbidden: snapshot requires admin scope',
   async run(_request, caller) {
-    await caller.call(SystemService.method.takeSnapshot, {});
+    const started = await caller.call(SnapshotService.method.createSnapshot, {});
+    await untilTaken(caller, started.operation?.id ?? '');
     return { status: 'ok', message: 'Snapshot taken successfully' };
   },
 };
+
+/** The original answers when the snapshot is there. */
+async function untilTaken(caller: Caller, operation: string): Promise<void> {
+  const { waitOperation } = OperationService.method;
+  for (;;) {
+    const { operation: now } = await caller.call(waitOperation, { operation });
+    if (now?.state === OperationState.SUCCEEDED) return;
+    if (now?.state !== OperationState.RUNNING) throw new Refusal('The snapshot failed', 500);
+  }
+}
 
 export const healthRoute: RouteHandler = {
   isPublic: true,

@@ -1,29 +1,29 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { invariant } from '../../errors/invariant.ts';
+import { readContent, type StoreContent } from './content.ts';
 import { createStatements, openConnection } from './database.ts';
-import { readEnd } from './log-writer.ts';
 import type { Refusal, StoreAccess } from './protocol.ts';
 import { toRefusal } from './refusal.ts';
 
-/** What a snapshot thread is started with. */
-export interface SnapshotSettings extends StoreAccess {
+/** What a thread that copies is started with. */
+export interface CopySettings extends StoreAccess {
   /** Where the copy goes; must not exist. */
   readonly target: string;
 }
 
 /** What it answers. */
-export type SnapshotReply =
-  | { readonly kind: 'done'; readonly sequence: number }
+export type CopyReply =
+  | { readonly kind: 'done'; readonly content: StoreContent }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 const port = parentPort;
-invariant(port !== null, 'a snapshot runs in a worker thread');
-// Set by snapshot.ts, the only place that starts this file.
-const settings = workerData as SnapshotSettings;
+invariant(port !== null, 'a copy runs in a worker thread');
+// Set by copy.ts, the only place that starts this file.
+const settings = workerData as CopySettings;
 port.postMessage(take());
 
-function take(): SnapshotReply {
+function take(): CopyReply {
   try {
     const source = openConnection({ ...settings, access: 'read' });
     try {
@@ -31,19 +31,19 @@ function take(): SnapshotReply {
     } finally {
       source.close();
     }
-    return { kind: 'done', sequence: verify() };
+    return { kind: 'done', content: verify() };
   } catch (error) {
     return { kind: 'refused', refusal: toRefusal(error) };
   }
 }
 
-/** Reads every page of the copy with its key and returns the sequence it holds. */
-function verify(): number {
+/** Reads every page of the copy with its key and tells what it holds. */
+function verify(): StoreContent {
   const copy = openConnection({ ...settings, file: settings.target, access: 'read' });
   try {
     const result = copy.pragma('integrity_check', { simple: true });
-    invariant(result === 'ok', `the snapshot is damaged: ${String(result)}`);
-    return readEnd(createStatements(copy)).sequence;
+    invariant(result === 'ok', `the copy is damaged: ${String(result)}`);
+    return readContent(createStatements(copy));
   } finally {
     copy.close();
   }

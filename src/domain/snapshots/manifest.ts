@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import { hashFile, writeFileDurably } from '../../platform/files.ts';
+import type { StoreFile } from '../../storage/engine.ts';
+import { toSequence, type Sequence } from '../../storage/types.ts';
+
+/** What a snapshot says of itself. */
+export interface Manifest {
+  readonly format: 1;
+  readonly name: string;
+  readonly sequence: Sequence;
+  /** The commit time of that sequence, in Unix milliseconds. */
+  readonly timestampMs: number;
+  /** When it was taken, in Unix milliseconds. */
+  readonly createdAtMs: number;
+  /** The timeline of the log it belongs to. */
+  readonly epoch: string;
+  readonly release: string;
+  readonly isEncrypted: boolean;
+  readonly cause: 'request' | 'schedule';
+  readonly collections: number;
+  readonly documents: number;
+  readonly files: readonly StoreFile[];
+  /** How the command after the snapshot ended; undefined when there is none, or not yet. */
+  readonly hook: HookOutcome | undefined;
+}
+
+/** How a command after a snapshot ended. */
+export interface HookOutcome {
+  readonly command: string;
+  /** Undefined when it did not start, or a signal ended it. */
+  readonly exitCode: number | undefined;
+  readonly timedOut: boolean;
+  readonly durationMs: number;
+  /** Why it did not start; empty when it did. */
+  readonly problem: string;
+}
+
+const FILE_NAME = 'manifest.json';
+
+/** Writes the manifest of a directory, sealed by a hash over itself. */
+export async function writeManifest(directory: string, manifest: Manifest): Promise<void> {
+  const content = { ...manifest, sequence: manifest.sequence.toString() };
+  const text = JSON.stringify({ ...content, seal: sealOf(content) }, undefined, 2);
+  await writeFileDurably(join(directory, FILE_NAME), `${text}\n`);
+}
+
+/** CORRUPTION_DETECTED when it is missing, damaged, or of another format. */
+export async function readManifest(directory: string): Promise<Manifest> {
+  const path = join(directory, FILE_NAME);
+  try {
+    const text = await readFile(path, 'utf8');
+    // Its own seal proves that this release wrote it.
+    const { seal, ...content } = JSON.parse(text) as SealedManifest;
+    const isSound = seal === sealOf(content) && text === textOf(content);
+    if (!isSound) throw new Error('its seal does not fit');
+    return { ...content, sequence: toSequence(BigInt(content.sequence)), hook: content.hook };
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new DomainError(
+      'CORRUPTION_DETECTED',
+      `'${path}' is not the manifest of a snapshot: ${problem}`,
+      { metadata: { file: path }, cause },
+    );
+  }
+}
+
+type Content = Omit<Manifest, 'sequence'> & { readonly sequence: string };
+type SealedManifest = Content & { readonly seal: string };
+
+function textOf(content: Content): string {
+  return `${JSON.stringify({ ...content, seal: sealOf(content) }, undefined, 2)}\n`;
+}
+
+function sealOf(content: object): string {
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
+}
+
+/** CORRUPTION_DETECTED, naming the first file that is not as the manifest says. */
+export async function verifyFiles(
+  directory: string,
+  { files }: Pick<Manifest, 'files'>,
+  onFile: (file: StoreFile) => void = () => undefined,
+): Promise<void> {
+  for (const file of files) {
+    const path = join(directory, file.name);
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => undefined,
+    );
+    if (size === undefined) throw damaged(path, 'is missing');
+    if (size !== file.bytes) {
+      throw damaged(path, `has ${String(size)} bytes instead of ${String(file.bytes)}`);
+    }
+    if ((await hashFile(path)) !== file.sha256) throw damaged(path, 'has another content');
+    onFile(file);
+  }
+}
+
+function damaged(path: string, problem: string): DomainError {
+  return new DomainError('CORRUPTION_DETECTED', `'${path}' ${problem}; the snapshot is damaged`, {
+    metadata: { file: path },
+  });
+}

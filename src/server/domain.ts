@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+
+import type { ServerConfig } from '../config/server-config.ts';
+import { createAccess, type Access } from '../domain/access/access.ts';
+import { createCatalog } from '../domain/collections/catalog.ts';
+import { createCollections, type Collections } from '../domain/collections/collections.ts';
+import { startSweeper } from '../domain/collections/sweeper.ts';
+import { createDocuments, type Documents } from '../domain/documents/documents.ts';
+import { DOCUMENT_LIMITS } from '../domain/documents/parts.ts';
+import { createNode, type Node } from '../domain/node/node.ts';
+import { startRetention } from '../domain/node/retention.ts';
+import { createOperations, type Operations } from '../domain/snapshots/operations.ts';
+import { createRestores, type Restores } from '../domain/snapshots/restores.ts';
+import { startSchedule } from '../domain/snapshots/schedule.ts';
+import { openSnapshots, type Snapshots } from '../domain/snapshots/snapshots.ts';
+import type { WatchTimes } from '../domain/watch/watcher.ts';
+import { createWatches, type Watches } from '../domain/watch/watches.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Disposer } from '../platform/disposal.ts';
+import { createIdSource, type IdSource } from '../platform/ids.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { StorageEngine } from '../storage/engine.ts';
+import { RELEASE } from './release.ts';
+
+/** Every room of the domain over one store. */
+export interface Domain {
+  readonly access: Access;
+  readonly node: Node;
+  readonly documents: Documents;
+  readonly collections: Collections;
+  readonly watches: Watches;
+  readonly operations: Operations;
+  readonly snapshots: Snapshots;
+  readonly restores: Restores;
+  /** Seals page tokens. */
+  readonly pageTokenKey: Uint8Array;
+}
+
+/** What the domain stands on. */
+export interface Ground {
+  readonly engine: StorageEngine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Closes what is opened. */
+  readonly rooms: Disposer;
+  readonly watchTimes: Partial<WatchTimes>;
+  readonly isStopping: () => boolean;
+}
+
+const RETENTION_INTERVAL_MS = 10_000;
+
+/** Opens the domain over an open store. */
+export async function openDomain(config: ServerConfig, ground: Ground): Promise<Domain> {
+  const { engine, clock } = ground;
+  const { jwtSecret, rootUser, rootPassword } = config;
+  const access = await createAccess({ engine, clock, jwtSecret, rootUser, rootPassword });
+  const ids = createIdSource(clock);
+  const pageTokenKey = deriveKey(jwtSecret, 'page tokens');
+  const watches = await openWatches(ground, access);
+  const documentsAndCollections = openDocuments(config, { ...ground, ids, pageTokenKey });
+  const keeping = await openSnapshotRooms(config, { ...ground, ids });
+  startHousekeeping(config, ground);
+  const node = createNode({
+    ...{ engine, release: RELEASE, startedAtMs: clock.now(), writeMode: config.writeMode },
+    isEncrypted: config.encryptionKey !== undefined,
+    isStopping: ground.isStopping,
+  });
+  return { access, node, watches, pageTokenKey, ...documentsAndCollections, ...keeping };
+}
+
+async function openWatches(
+  { engine, clock, rooms, watchTimes }: Ground,
+  access: Access,
+): Promise<Watches> {
+  const watches = await createWatches({
+    ...{ engine, clock, times: watchTimes },
+    lapseOf: (principal) => access.authenticator.lapseOf(principal),
+  });
+  rooms.defer(async () => {
+    await watches[Symbol.asyncDispose]();
+  });
+  return watches;
+}
+
+function openDocuments(
+  { strict, maxDocumentBytes: documentBytesMax, maxKeysPerRequest }: ServerConfig,
+  parts: Ground & { readonly ids: IdSource; readonly pageTokenKey: Uint8Array },
+): Pick<Domain, 'documents' | 'collections'> {
+  const { engine, clock, logger, ids, pageTokenKey } = parts;
+  const catalog = createCatalog({ engine, clock });
+  const documents = createDocuments({
+    ...{ engine, catalog, clock, strict, pageTokenKey, ids },
+    limits: { ...DOCUMENT_LIMITS, documentBytesMax, keysPerRequestMax: maxKeysPerRequest },
+    onSchemaWarning: (document, violations) => {
+      logger.warn('a document breaks its schema', { ...document, violations });
+    },
+  });
+  return { documents, collections: createCollections({ engine, catalog, clock, strict }) };
+}
+
+async function openSnapshotRooms(
+  { dbPath, encryptionKey, snapshots: rules }: ServerConfig,
+  { engine, clock, logger, rooms, ids }: Ground & { readonly ids: IdSource },
+): Promise<Pick<Domain, 'operations' | 'snapshots' | 'restores'>> {
+  const operations = createOperations({
+    ...{ clock, ids },
+    onFailure: ({ id, kind, subject, error }) => {
+      logger.error('an operation failed', { id, kind, subject, error: error?.message });
+    },
+  });
+  rooms.defer(async () => {
+    await operations[Symbol.asyncDispose]();
+  });
+  const snapshots = await openSnapshots({
+    ...{ engine, clock, ids, operations, release: RELEASE, keep: rules.keep, hook: rules.hook },
+    directory: join(dbPath, 'snapshots'),
+    isEncrypted: encryptionKey !== undefined,
+  });
+  if (rules.schedule !== undefined) {
+    const schedule = startSchedule(rules.schedule, async () => {
+      // A failure is told by the operation.
+      await snapshots.create('schedule').result.catch(() => undefined);
+    });
+    rooms.defer(() => {
+      schedule[Symbol.dispose]();
+    });
+  }
+  return { operations, snapshots, restores: createRestores({ engine, operations }) };
+}
+
+function startHousekeeping(
+  { sweepIntervalMs: intervalMs, retention: rules }: ServerConfig,
+  { engine, clock, logger, rooms }: Ground,
+): void {
+  const sweeper = startSweeper({
+    ...{ engine, clock, intervalMs },
+    onFailure: (error) => {
+      logger.error('a sweep failed; the next one tries again', { error: String(error) });
+    },
+  });
+  const retention = startRetention({
+    ...{ engine, clock, rules, intervalMs: RETENTION_INTERVAL_MS },
+    onFailure: (error) => {
+      logger.error('the log could not be shortened; it is tried again', { error: String(error) });
+    },
+  });
+  rooms.defer(async () => {
+    await sweeper[Symbol.asyncDispose]();
+    await retention[Symbol.asyncDispose]();
+  });
+}
+
+/** A key of its own for each purpose, so that one secret is enough to configure. */
+function deriveKey(secret: string, purpose: string): Uint8Array {
+  return createHash('sha256').update(`moltendb ${purpose}\0`).update(secret).digest();
+}

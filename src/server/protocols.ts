@@ -1,0 +1,93 @@
+import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
+import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
+import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
+import { OperationService } from '../../gen/molten/v1/operations_pb.ts';
+import { SnapshotService } from '../../gen/molten/v1/snapshots_pb.ts';
+import { SystemService } from '../../gen/molten/v1/system_pb.ts';
+import { WatchService } from '../../gen/molten/v1/watch_pb.ts';
+import type { ServerConfig } from '../config/server-config.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Logger } from '../platform/logger.ts';
+import { createMetrics } from '../platform/metrics.ts';
+import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
+import { createConnectDoor } from '../protocol/connect/door.ts';
+import {
+  bindService,
+  createDispatcher,
+  type Dispatcher,
+  type ServiceBinding,
+} from '../protocol/dispatcher.ts';
+import { registerHealth } from '../protocol/health/service.ts';
+import type { Door } from '../protocol/http/door.ts';
+import { createInterceptors } from '../protocol/interceptors/order.ts';
+import { createOpenApiDoor } from '../protocol/openapi/door.ts';
+import { registerReflection } from '../protocol/reflection/service.ts';
+import { createRestDoor } from '../protocol/rest/door.ts';
+import { createAuthService } from '../protocol/services/auth.ts';
+import { createCollectionService } from '../protocol/services/collections.ts';
+import { createDocumentService } from '../protocol/services/documents.ts';
+import { createOperationService } from '../protocol/services/operations.ts';
+import { createSnapshotService } from '../protocol/services/snapshots.ts';
+import { createSystemService } from '../protocol/services/system.ts';
+import { createWatchService } from '../protocol/services/watch.ts';
+import { createSseDoor } from '../protocol/sse/door.ts';
+import type { Domain } from './domain.ts';
+import { RELEASE } from './release.ts';
+
+/** Every service over the domain, behind the interceptors. */
+export function composeDispatcher(
+  config: ServerConfig,
+  domain: Domain,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Dispatcher {
+  const { authenticator } = domain.access;
+  const { rateLimit } = config;
+  return createDispatcher({
+    services: bindAll(config, domain),
+    interceptors: createInterceptors({
+      ...{ logger, clock, authenticator, rateLimit, metrics: createMetrics() },
+    }),
+  });
+}
+
+function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[] {
+  const { writeMode: durability, maxDocumentBytes: documentBytesMax } = config;
+  const { documents, collections, pageTokenKey, snapshots, operations, restores } = domain;
+  const limits = { durability, documentBytesMax };
+  return [
+    bindService(DocumentService, createDocumentService({ documents, ...limits })),
+    bindService(
+      CollectionService,
+      createCollectionService({ collections, pageTokenKey, ...limits }),
+    ),
+    bindService(WatchService, createWatchService(domain.watches)),
+    bindService(SnapshotService, createSnapshotService({ snapshots, operations, restores })),
+    bindService(OperationService, createOperationService(operations)),
+    bindService(AuthService, createAuthService(domain.access.auth)),
+    bindService(SystemService, createSystemService(domain.node)),
+  ];
+}
+
+/** Every protocol of the one port. */
+export function composeDoors(
+  { maxBodyBytes }: ServerConfig,
+  dispatcher: Dispatcher,
+  { node, clock }: Pick<Domain, 'node'> & { readonly clock: Clock },
+): readonly Door[] {
+  const { services } = dispatcher;
+  return [
+    createConnectDoor({
+      ...{ dispatcher, maxBodyBytes },
+      extras: (router) => {
+        const names = services.map(({ typeName }) => typeName);
+        registerHealth(router, { services: names, isServing: () => node.state() !== 'stopping' });
+        registerReflection(router, services);
+      },
+    }),
+    // Before REST, which refuses the methods that nobody has taken.
+    createSseDoor({ dispatcher }),
+    createRestDoor({ dispatcher, maxBodyBytes }),
+    createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
+    createOpenApiDoor({ dispatcher, release: RELEASE }),
+  ];
+}
