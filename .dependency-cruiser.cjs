@@ -49,13 +49,13 @@ const ROOMS = [
   // The commands that run a server or open its store in this process.
   {
     name: 'cli-offline',
-    path: '^cli/commands/(serve|recovery)([./]|$)',
+    path: '^cli/commands/(serve|recover|verify|activate|upgrade|keys)([./]|$)',
     may: ['^cli/', '^src/client/', '^src/config/', '^src/server/', '^gen/'],
   },
   {
     name: 'cli',
     path: '^cli/',
-    pathNot: '^cli/commands/(serve|recovery)([./]|$)',
+    pathNot: '^cli/commands/(serve|recover|verify|activate|upgrade|keys)([./]|$)',
     may: ['^src/client/', '^src/config/', '^gen/'],
   },
   { name: 'console', path: '^console/', may: ['^gen/', '^src/client/'] },

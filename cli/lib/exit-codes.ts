@@ -11,6 +11,7 @@ export const EXIT = {
   conflict: 6,
   limited: 7,
   unavailable: 8,
+  damaged: 9,
 } as const;
 
 /** The exit code for a failed call. */
@@ -61,6 +62,6 @@ const CODES: Record<Reason, number> = {
   RECOVERING: EXIT.unavailable,
   SHUTTING_DOWN: EXIT.unavailable,
   FEATURE_DISABLED: EXIT.failure,
-  CORRUPTION_DETECTED: EXIT.failure,
+  CORRUPTION_DETECTED: EXIT.damaged,
   INTERNAL: EXIT.failure,
 };

@@ -45,9 +45,14 @@ export function usageError(message: string): Error {
   return new Errors.CLIError(message, { exit: EXIT.usage });
 }
 
+/** A secret from a file, without the newline that editors put behind it. */
+export function readSecretFile(path: string): string {
+  return readArgumentFile(path).trimEnd();
+}
+
 /** A password from a file, from MOLTEN_PASSWORD, or asked for; never from an argument. */
 export async function readPassword(file: string | undefined): Promise<string> {
-  if (file !== undefined) return readArgumentFile(file).trimEnd();
+  if (file !== undefined) return readSecretFile(file);
   const variable = environment()['MOLTEN_PASSWORD'];
   if (variable !== undefined) return variable;
   if (!process.stdin.isTTY) {

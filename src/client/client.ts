@@ -10,6 +10,8 @@ import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
+import { OperationService } from '../../gen/molten/v1/operations_pb.ts';
+import { SnapshotService } from '../../gen/molten/v1/snapshots_pb.ts';
 import { SystemService } from '../../gen/molten/v1/system_pb.ts';
 import {
   WatchService,
@@ -36,6 +38,8 @@ export interface MoltenClient {
   readonly auth: Client<typeof AuthService>;
   readonly collections: Client<typeof CollectionService>;
   readonly documents: Client<typeof DocumentService>;
+  readonly operations: Client<typeof OperationService>;
+  readonly snapshots: Client<typeof SnapshotService>;
   readonly system: Client<typeof SystemService>;
   /** Follows changes, each once and in order, over as many connections as it takes. */
   watch(
@@ -53,6 +57,8 @@ export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
     auth: translated(createClient(AuthService, transport)),
     collections: translated(createClient(CollectionService, transport)),
     documents: translated(createClient(DocumentService, transport)),
+    operations: translated(createClient(OperationService, transport)),
+    snapshots: translated(createClient(SnapshotService, transport)),
     system: translated(createClient(SystemService, transport)),
     watch(request, watchOptions) {
       const service = createClient(WatchService, transport);

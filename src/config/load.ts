@@ -81,10 +81,17 @@ function settings(read: OptionReader): Settings {
       ageMs: read.whole('retain-history') * MS_PER_SECOND,
       bytesMax: read.whole('retain-history-size'),
     },
+    archive: readArchive(read),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
   };
+}
+
+function readArchive(read: OptionReader): ServerConfig['archive'] {
+  const directory = read.text('archive-dir');
+  const intervalMs = read.whole('archive-interval') * MS_PER_SECOND;
+  return directory === undefined ? undefined : { directory: resolve(directory), intervalMs };
 }
 
 function readSnapshots(read: OptionReader): ServerConfig['snapshots'] {

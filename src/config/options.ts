@@ -83,6 +83,15 @@ export const OPTIONS: readonly Option[] = [
     help: 'At most this much for bodies that only the past needs; the oldest go first. 0: no bound.',
   },
   {
+    ...{ name: 'archive-dir', type: { kind: 'path' } },
+    help: 'A directory that every change is copied to, in sealed segments, so that recovery reaches further back than the store. Best on another disk.',
+  },
+  {
+    ...{ name: 'archive-interval', fallback: '60' },
+    type: { kind: 'whole', min: 1, max: 86_400, unit: 'seconds' },
+    help: 'How often that is done, and so how much a lost disk can cost.',
+  },
+  {
     ...{ name: 'snapshot-schedule', type: { kind: 'text' } },
     help: 'When snapshots are taken: a cron expression in UTC, such as "0 3 * * *". Absent: only on request.',
   },

@@ -25,6 +25,8 @@ export interface ServerConfig {
   readonly cacheBytes: number;
   /** How much of the past is kept; 0 is without a bound. */
   readonly retention: { readonly ageMs: number; readonly bytesMax: number };
+  /** Where the log is archived; undefined: nowhere. */
+  readonly archive: { readonly directory: string; readonly intervalMs: number } | undefined;
   readonly snapshots: {
     /** A cron expression; undefined: only on request. */
     readonly schedule: string | undefined;

@@ -10,11 +10,11 @@ const PRIVATE_MODE = 0o600;
  * Writes a whole file so that after a crash there is either the old one or the new one: a temporary
  * file, fsync, rename, fsync of the directory. Mode 0600.
  */
-export async function writeFileDurably(path: string, text: string): Promise<void> {
+export async function writeFileDurably(path: string, content: string | Buffer): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = await open(temporary, 'w', PRIVATE_MODE);
   try {
-    await file.writeFile(text);
+    await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();

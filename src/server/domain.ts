@@ -10,6 +10,7 @@ import { createDocuments, type Documents } from '../domain/documents/documents.t
 import { DOCUMENT_LIMITS } from '../domain/documents/parts.ts';
 import { createNode, type Node } from '../domain/node/node.ts';
 import { startRetention } from '../domain/node/retention.ts';
+import { openArchive } from '../domain/snapshots/archive.ts';
 import { createOperations, type Operations } from '../domain/snapshots/operations.ts';
 import { createRestores, type Restores } from '../domain/snapshots/restores.ts';
 import { startSchedule } from '../domain/snapshots/schedule.ts';
@@ -61,6 +62,7 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
   const documentsAndCollections = openDocuments(config, { ...ground, ids, pageTokenKey });
   const keeping = await openSnapshotRooms(config, { ...ground, ids });
   startHousekeeping(config, ground);
+  await startArchive(config, ground);
   const node = createNode({
     ...{ engine, release: RELEASE, startedAtMs: clock.now(), writeMode: config.writeMode },
     isEncrypted: config.encryptionKey !== undefined,
@@ -127,6 +129,22 @@ async function openSnapshotRooms(
     });
   }
   return { operations, snapshots, restores: createRestores({ engine, operations }) };
+}
+
+async function startArchive(
+  { archive: rules }: ServerConfig,
+  { engine, logger, rooms }: Ground,
+): Promise<void> {
+  if (rules === undefined) return;
+  const archive = await openArchive({
+    ...{ engine, ...rules },
+    onFailure: (error) => {
+      logger.error('the log could not be archived; it is tried again', { error: String(error) });
+    },
+  });
+  rooms.defer(async () => {
+    await archive[Symbol.asyncDispose]();
+  });
 }
 
 function startHousekeeping(

@@ -159,6 +159,8 @@ export interface LogEntry {
   readonly version: Version;
   /** The JSON text after a put; empty otherwise. */
   readonly body: string;
+  /** What a collection was created or configured with. */
+  readonly settings?: CollectionSettings | undefined;
   /** The sequence this entry replaced; 0 when there was none. */
   readonly previousSequence: Sequence;
   readonly createdSequence: Sequence;

@@ -12,7 +12,7 @@ export interface CommandResult {
 export interface Molten {
   (...args: readonly string[]): Promise<CommandResult>;
   /** Runs with `--json` and returns what it says. */
-  json(...args: readonly string[]): Promise<never>;
+  json<T = never>(...args: readonly string[]): Promise<T>;
 }
 
 /** The path of the command. */
@@ -44,11 +44,11 @@ export function createMolten(
       });
     });
   return Object.assign(run, {
-    async json(...args: readonly string[]): Promise<never> {
+    async json<T>(...args: readonly string[]): Promise<T> {
       const { code, stdout, stderr } = await run(...args, '--json');
       if (code !== 0)
         throw new Error(`molten ${args.join(' ')} ended with ${String(code)}: ${stderr}`);
-      return JSON.parse(stdout) as never;
+      return JSON.parse(stdout) as T;
     },
   });
 }

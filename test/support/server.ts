@@ -48,6 +48,7 @@ export function testConfig(dbPath: string): ServerConfig {
     rateLimit: { requests: 0, windowMs: 60_000 },
     ...{ logLevel: 'silent', strict: false, cacheBytes: 1024 * 1024, sweepIntervalMs: 60_000 },
     retention: { ageMs: 0, bytesMax: 0 },
+    archive: undefined,
     snapshots: { schedule: undefined, keep: 0, hook: undefined },
     shutdownGraceMs: 500,
   };

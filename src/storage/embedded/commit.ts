@@ -161,7 +161,10 @@ function changeCollection(
     collection.rules = operation.settings.rules;
     collection.documentsMax = operation.settings.documentsMax ?? null;
     const body = textOf(operation);
-    log.append({ kind: ENTRY_KIND.configureCollection, collection: existing.id, body });
+    collection.settingsSequence = log.append({
+      ...{ kind: ENTRY_KIND.configureCollection, collection: existing.id, body },
+      previous: existing.settingsSequence,
+    });
     return;
   }
   const cause = operation.cause === undefined ? 0 : CAUSE[operation.cause];

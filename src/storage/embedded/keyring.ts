@@ -54,6 +54,23 @@ export function hasKeyring(directory: string): boolean {
 /** Makes a keyring with a new random data key and returns that key as 64 hex digits. */
 export async function createKeyring(directory: string, password: string): Promise<string> {
   const dataKey = randomBytes(KEY_BYTES);
+  await writeKeyring(directory, password, dataKey);
+  return dataKey.toString('hex');
+}
+
+/**
+ * Wraps the data key of a directory by another password; no page of the store changes. After a crash the
+ * store opens with one of the two. ENGINE_UNAVAILABLE when the old password is wrong.
+ */
+export async function changePassword(
+  directory: string,
+  passwords: { readonly from: string; readonly to: string },
+): Promise<void> {
+  const dataKey = await openKeyring(directory, passwords.from);
+  await writeKeyring(directory, passwords.to, Buffer.from(dataKey, 'hex'));
+}
+
+async function writeKeyring(directory: string, password: string, dataKey: Buffer): Promise<void> {
   const salt = randomBytes(SALT_BYTES).toString('base64');
   const derivation: Derivation = { name: 'argon2id', salt, ...DERIVATION };
   const nonce = randomBytes(NONCE_BYTES);
@@ -72,9 +89,8 @@ export async function createKeyring(directory: string, password: string): Promis
     },
   };
   const text = `${JSON.stringify(keyring, undefined, 2)}\n`;
-  await writeFileDurably(join(directory, COPY_NAME), text);
   await writeFileDurably(join(directory, FILE_NAME), text);
-  return dataKey.toString('hex');
+  await writeFileDurably(join(directory, COPY_NAME), text);
 }
 
 /**

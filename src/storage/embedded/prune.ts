@@ -43,10 +43,15 @@ export function pruneSlice(sql: Sql, log: LogWriter): boolean {
   return true;
 }
 
+/** What may still be the newest of a document, or of the settings of a collection. */
+const KEPT: readonly number[] = [
+  ...[ENTRY_KIND.put, ENTRY_KIND.createCollection, ENTRY_KIND.configureCollection],
+];
+
 function passEntry(sql: Sql, log: LogWriter, row: PassedRow): void {
   const { seq, kind, collection, key, previous } = row;
   if (previous !== 0) removeEntry(sql, log, previous);
-  if (kind === ENTRY_KIND.put) return;
+  if (KEPT.includes(kind)) return;
   if (kind === ENTRY_KIND.delete) sql(REMOVE_HEAD).run(collection, key, seq);
   removeEntry(sql, log, seq);
 }

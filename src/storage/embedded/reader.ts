@@ -28,7 +28,7 @@ import {
 } from '../types.ts';
 import { createStatements, type Connection, type Sql } from './database.ts';
 import { readEnd } from './log-writer.ts';
-import { assertKept } from './floor.ts';
+import { assertKept, readFloor } from './floor.ts';
 import { readLog, type LogRequest } from './log-reader.ts';
 import { collectionOf, type CollectionRow } from './rows.ts';
 import { openView, type View, type ViewOptions } from './view.ts';
@@ -134,9 +134,12 @@ class SnapshotReader implements Reader {
     const sql = this.#sql;
     const find = (sequence: number): EntryTime | undefined =>
       sql(AT_OR_BELOW).get(sequence) as EntryTime | undefined;
-    return this.#inSnapshot(() =>
-      toSequence(lastAtOrBefore(timestampMs, find, readEnd(sql).sequence)),
-    );
+    return this.#inSnapshot(() => {
+      const found = lastAtOrBefore(timestampMs, find, readEnd(sql).sequence);
+      // Of the floor itself the entry may be gone.
+      const floor = readFloor(sql);
+      return toSequence(floor.timestampMs <= timestampMs ? Math.max(found, floor.sequence) : found);
+    });
   }
 
   expired(limit: number, nowMs: number): readonly Expired[] {

@@ -2,6 +2,7 @@ import {
   toSequence,
   toVersion,
   type CollectionRecord,
+  type CollectionSettings,
   type IndexField,
   type IndexRecord,
   type LogEntry,
@@ -57,6 +58,7 @@ export interface CollectionRow {
   readonly bytes: number;
   readonly created_at: number;
   readonly last_put_at: number;
+  readonly settings_seq: number;
 }
 
 /** A row of `idx`. */
@@ -145,7 +147,18 @@ export function entryOf(row: ReplacingRow): LogEntry {
     expiresAtMs: row.expires_at ?? undefined,
     cause: CAUSES[row.cause],
     ...(row.p_body === undefined ? {} : { previous: previousOf(row) }),
+    ...(isAboutSettings(row) ? { settings: settingsOf(row) } : {}),
   };
+}
+
+function isAboutSettings({ kind }: ReplacingRow): boolean {
+  return kind === ENTRY_KIND.createCollection || kind === ENTRY_KIND.configureCollection;
+}
+
+/** What the writer wrote beside the entry. */
+function settingsOf({ body }: ReplacingRow): CollectionSettings {
+  const { rules = '{}', documentsMax } = JSON.parse(body ?? '{}') as Partial<CollectionSettings>;
+  return { rules, documentsMax };
 }
 
 function previousOf(row: ReplacingRow): StoredDocument | undefined {

@@ -19,10 +19,18 @@ export const ENTRY_KIND = {
 /** Causes of removals as stored; 0 is «somebody asked». The numbers are part of the format. */
 export const CAUSE = { expired: 1, evicted: 2 } as const;
 
+/** The secondary indexes; made anew where they are rebuilt from nothing. */
+export const ENTRY_TABLE = `CREATE TABLE entry (
+    idx INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (idx, value, key)
+  ) WITHOUT ROWID;`;
+
 /**
  * The log is the store: `ver` holds every body once, `head` finds the current one.
  *
- * - `collection`: one row per incarnation. Dropping or clearing retires the row (`retired` is the
+ * - `collection`: one row per incarnation; `settings_seq` is the entry that gave it its settings. Dropping or clearing retires the row (`retired` is the
  *   sequence that did it) instead of touching its documents; a clear makes a new row with the old uid.
  * - `head`: one row per key ever written, deletes included (`live` 0), so that reads of the past find
  *   the chain of `previous` sequences. `created_seq` and `expires_at` repeat what `ver` says, for the two
@@ -44,7 +52,8 @@ const TABLES = `
     created_at INTEGER NOT NULL,
     last_put_at INTEGER NOT NULL,
     born INTEGER NOT NULL,
-    retired INTEGER
+    retired INTEGER,
+    settings_seq INTEGER NOT NULL DEFAULT 0
   );
   CREATE UNIQUE INDEX collection_live ON collection (name) WHERE retired IS NULL;
   CREATE INDEX collection_history ON collection (name, born);
@@ -87,12 +96,7 @@ const TABLES = `
     created_at INTEGER NOT NULL,
     UNIQUE (collection, name)
   );
-  CREATE TABLE entry (
-    idx INTEGER NOT NULL,
-    value BLOB NOT NULL,
-    key TEXT NOT NULL,
-    PRIMARY KEY (idx, value, key)
-  ) WITHOUT ROWID;
+  ${ENTRY_TABLE}
   CREATE TABLE retired_idx (id INTEGER PRIMARY KEY);
   CREATE TABLE request (
     principal TEXT NOT NULL,
@@ -124,7 +128,16 @@ export function prepareSchema(database: Connection): string {
       { metadata: { format: String(format), supported: STORE_FORMAT.toString() } },
     );
   }
+  addColumn(database, { table: 'collection', column: 'settings_seq INTEGER NOT NULL DEFAULT 0' });
   return String(readMeta(database, 'epoch'));
+}
+
+/** Files from before a column had it not; what they lack is its default. */
+function addColumn(database: Connection, added: { table: string; column: string }): void {
+  const { table, column } = added;
+  const columns = database.pragma(`table_info(${table})`) as { readonly name: string }[];
+  if (columns.some(({ name }) => column.startsWith(`${name} `))) return;
+  database.exec(`ALTER TABLE ${table} ADD COLUMN ${column}`);
 }
 
 function createSchema(database: Connection): void {

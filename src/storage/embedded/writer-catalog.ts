@@ -25,6 +25,8 @@ export interface LiveCollection {
   bytes: number;
   readonly createdAtMs: number;
   lastPutAtMs: number;
+  /** The log entry that gave it its settings. */
+  settingsSequence: number;
   indexes: readonly LiveIndex[];
 }
 
@@ -69,13 +71,13 @@ export interface WriterCatalog {
   reload(): void;
 }
 
-const SELECT_COLLECTIONS = `SELECT id, name, uid, revision, documents_max, rules, documents, bytes, created_at, last_put_at
+const SELECT_COLLECTIONS = `SELECT id, name, uid, revision, documents_max, rules, documents, bytes, created_at, last_put_at, settings_seq
   FROM collection WHERE retired IS NULL`;
 const INSERT_COLLECTION = `INSERT INTO collection
-  (name, uid, revision, documents_max, rules, documents, bytes, created_at, last_put_at, born)
-  VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?)`;
+  (name, uid, revision, documents_max, rules, documents, bytes, created_at, last_put_at, settings_seq, born)
+  VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)`;
 const SAVE_COLLECTION = `UPDATE collection
-  SET revision = ?, documents_max = ?, rules = ?, documents = ?, bytes = ?, last_put_at = ? WHERE id = ?`;
+  SET revision = ?, documents_max = ?, rules = ?, documents = ?, bytes = ?, last_put_at = ?, settings_seq = ? WHERE id = ?`;
 const INSERT_INDEX = `INSERT INTO idx
   (collection, name, fields, is_unique, state, documents_done, built_to, failure, created_at)
   VALUES (?, ?, ?, ?, ?, 0, NULL, '', ?)`;
@@ -117,7 +119,7 @@ class StoredCatalog implements WriterCatalog {
     const row = {
       ...{ name, uid: randomUUID(), revision: 1, rules: settings.rules },
       documents_max: settings.documentsMax ?? null,
-      ...{ created_at: at.ms, last_put_at: at.ms },
+      ...{ created_at: at.ms, last_put_at: at.ms, settings_seq: at.sequence },
     };
     return this.#insert(row, at.sequence);
   }
@@ -224,9 +226,11 @@ class StoredCatalog implements WriterCatalog {
 
   #insert(row: Omit<CollectionRow, 'id' | 'documents' | 'bytes'>, born: number): LiveCollection {
     this.#touch(row.name);
-    const { name, uid, revision, documents_max, rules, created_at, last_put_at } = row;
+    const { name, uid, revision, documents_max, rules, created_at, last_put_at, settings_seq } =
+      row;
     const { lastInsertRowid } = this.#sql(INSERT_COLLECTION).run(
-      ...[name, uid, revision, documents_max, rules, created_at, last_put_at, born],
+      ...[name, uid, revision, documents_max, rules],
+      ...[created_at, last_put_at, settings_seq, born],
     );
     const id = Number(lastInsertRowid);
     const collection = liveCollection({ ...row, id, documents: 0, bytes: 0 }, []);
@@ -277,6 +281,7 @@ function liveCollection(row: CollectionRow, indexes: readonly IndexRow[]): LiveC
     ...{ documentsMax: row.documents_max, rules: row.rules },
     ...{ documents: row.documents, bytes: row.bytes },
     ...{ createdAtMs: row.created_at, lastPutAtMs: row.last_put_at },
+    settingsSequence: row.settings_seq,
     indexes: indexes.map(liveIndex),
   };
 }
@@ -293,6 +298,7 @@ function rowOf(collection: LiveCollection): CollectionRow {
     documents_max: collection.documentsMax,
     created_at: collection.createdAtMs,
     last_put_at: collection.lastPutAtMs,
+    settings_seq: collection.settingsSequence,
   };
 }
 
@@ -306,7 +312,10 @@ function changeOf(name: string, collection: LiveCollection | undefined): Collect
 
 function saveCollection(sql: Sql, collection: LiveCollection): void {
   const { revision, documentsMax, rules, documents, bytes, lastPutAtMs, id } = collection;
-  sql(SAVE_COLLECTION).run(revision, documentsMax, rules, documents, bytes, lastPutAtMs, id);
+  sql(SAVE_COLLECTION).run(
+    ...[revision, documentsMax, rules, documents, bytes, lastPutAtMs],
+    ...[collection.settingsSequence, id],
+  );
 }
 
 function tooManyIndexes(collection: string): DomainError {

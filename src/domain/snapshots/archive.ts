@@ -1,0 +1,214 @@
+/**
+ * The archive: every entry of the log, copied into sealed segments in a directory of its own while the
+ * server runs, so that recovery reaches further back than the store keeps its history. The log is not
+ * shortened before it is archived.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import { syncDirectory, writeFileDurably } from '../../platform/files.ts';
+import { every } from '../../platform/timers.ts';
+import { openSegment, readSegmentHeader, sealSegment, type Segment } from '../../storage/codec.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+import { toSequence, type LogEntry, type Sequence } from '../../storage/types.ts';
+
+/** Copies the log into segments. */
+export interface Archive extends AsyncDisposable {
+  /** Everything up to here is archived. */
+  readonly archivedTo: Sequence;
+  /** Archives what is durable now. */
+  run(): Promise<void>;
+}
+
+/** What an archive is made of. */
+export interface ArchiveParts {
+  readonly engine: StorageEngine;
+  readonly directory: string;
+  /** Milliseconds between two looks at the log. */
+  readonly intervalMs: number;
+  /** Told of what failed; the next look tries again. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+const ENTRIES_PER_SEGMENT = 10_000;
+const SEQUENCE_DIGITS = 16;
+const SEGMENT = /^(\d{16})-(\d{16})\.seg$/;
+
+/**
+ * Opens an archive and goes on where its last segment ends. CORRUPTION_DETECTED when that one is damaged,
+ * or knows more than the store does; nothing is written behind it then.
+ */
+export async function openArchive(parts: ArchiveParts): Promise<Archive> {
+  const { epoch, oldest, sequence } = await parts.engine.head();
+  const directory = join(parts.directory, epoch);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const last = segmentsOf(directory).at(-1);
+  const key = parts.engine.derivedKey('archive');
+  const end = last === undefined ? undefined : readSegment(directory, last, key);
+  const start = end === undefined ? oldest : end.header.last;
+  if (start > sequence) throw rolledBack(directory, start, sequence);
+  return new DirectoryArchive(parts, { directory, epoch, key, start, previous: end?.sha256 ?? '' });
+}
+
+/** Of one timeline the archive is never ahead of the store: somebody put an older file in its place. */
+function rolledBack(directory: string, archived: Sequence, newest: Sequence): DomainError {
+  return new DomainError(
+    'CORRUPTION_DETECTED',
+    `the archive in '${directory}' reaches sequence ${String(archived)}, the store only ${String(newest)}: the store is an older copy; recover it with the archive, or archive elsewhere`,
+    { metadata: { directory, archived: String(archived), newest: String(newest) } },
+  );
+}
+
+interface Chain {
+  readonly directory: string;
+  readonly epoch: string;
+  readonly key: Uint8Array | undefined;
+  readonly start: Sequence;
+  readonly previous: string;
+}
+
+class DirectoryArchive implements Archive {
+  readonly #parts: ArchiveParts;
+  readonly #chain: Chain;
+  readonly #stopTimer: () => void;
+  readonly #unpin: () => void;
+  #previous: string;
+  #running: Promise<void> | undefined;
+  archivedTo: Sequence;
+
+  constructor(parts: ArchiveParts, chain: Chain) {
+    this.#parts = parts;
+    this.#chain = chain;
+    this.#previous = chain.previous;
+    this.archivedTo = chain.start;
+    this.#unpin = parts.engine.pin(() => this.archivedTo);
+    this.#stopTimer = every(parts.intervalMs, () => {
+      this.run().catch((error: unknown) => {
+        parts.onFailure(error);
+      });
+    });
+  }
+
+  run(): Promise<void> {
+    this.#running ??= this.#runAll().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopTimer();
+    await this.run();
+    this.#unpin();
+  }
+
+  async #runAll(): Promise<void> {
+    const { engine } = this.#parts;
+    const upTo = engine.health().durableSequence;
+    while (this.archivedTo < upTo) {
+      const position = { epoch: this.#chain.epoch, sequence: this.archivedTo };
+      const entries = await engine.readLog(position, { limit: ENTRIES_PER_SEGMENT, upTo });
+      const last = entries.at(-1);
+      if (last === undefined) return;
+      await this.#write(entries);
+      this.archivedTo = last.sequence;
+    }
+  }
+
+  async #write(entries: readonly LogEntry[]): Promise<void> {
+    const { directory, epoch, key } = this.#chain;
+    const bytes = sealSegment(entries, { epoch, key, previous: this.#previous });
+    const name = nameOf(entries);
+    const partial = join(directory, `.${name}.partial`);
+    await writeFileDurably(partial, bytes);
+    await rename(partial, join(directory, name));
+    await syncDirectory(directory);
+    this.#previous = openSegment(bytes, name, key).sha256;
+  }
+}
+
+function nameOf(entries: readonly LogEntry[]): string {
+  const [first, last] = [entries[0], entries.at(-1)].map((entry) =>
+    String(entry?.sequence ?? 0n).padStart(SEQUENCE_DIGITS, '0'),
+  );
+  return `${first ?? ''}-${last ?? ''}.seg`;
+}
+
+/** The names of the segments of one timeline, ascending. */
+function segmentsOf(directory: string): readonly string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter((name) => SEGMENT.test(name))
+    .sort();
+}
+
+function readSegment(directory: string, name: string, key: Uint8Array | undefined): Segment {
+  return openSegment(readFileSync(join(directory, name)), name, key);
+}
+
+/**
+ * The entries of an archive of one timeline, ascending. CORRUPTION_DETECTED for a damaged segment, a
+ * missing one, or one that does not belong behind the one before it.
+ */
+export function* readArchive(
+  archive: string,
+  epoch: string,
+  key: Uint8Array | undefined,
+): Iterable<LogEntry> {
+  const directory = join(archive, epoch);
+  let before: Segment | undefined;
+  for (const name of segmentsOf(directory)) {
+    const segment = readSegment(directory, name, key);
+    if (before !== undefined) checkChain(name, before, segment);
+    before = segment;
+    yield* segment.entries;
+  }
+}
+
+function checkChain(name: string, before: Segment, { header }: Segment): void {
+  const isNext = header.previous === before.sha256 && header.first === before.header.last + 1n;
+  if (isNext) return;
+  throw new DomainError(
+    'CORRUPTION_DETECTED',
+    `segment '${name}' does not follow the one that ends at ${String(before.header.last)}; one is missing or was replaced`,
+    { metadata: { file: name } },
+  );
+}
+
+/** What one timeline of an archive holds. */
+export interface ArchivedTimeline {
+  readonly epoch: string;
+  readonly segments: number;
+  readonly first: Sequence;
+  readonly last: Sequence;
+  readonly firstTimeMs: number;
+  readonly lastTimeMs: number;
+}
+
+/** Reads all of an archive; fails like `readArchive` for the first damage. */
+export function checkArchive(
+  archive: string,
+  key: Uint8Array | undefined,
+): readonly ArchivedTimeline[] {
+  return readdirSync(archive, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name: epoch }) => {
+      const names = segmentsOf(join(archive, epoch));
+      if (names.length === 0) return [];
+      for (const _ of readArchive(archive, epoch, key)) continue;
+      const [first, last] = [names[0], names.at(-1)].map((name = '') =>
+        readSegmentHeader(readFileSync(join(archive, epoch, name)), name),
+      );
+      return [
+        {
+          ...{ epoch, segments: names.length },
+          first: first?.first ?? toSequence(0),
+          last: last?.last ?? toSequence(0),
+          firstTimeMs: first?.firstTimeMs ?? 0,
+          lastTimeMs: last?.lastTimeMs ?? 0,
+        },
+      ];
+    });
+}

@@ -1,0 +1,136 @@
+/** Work on stores that no server has open: recovery, verification, keys. For the command line. */
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { checkArchive, readArchive } from '../domain/snapshots/archive.ts';
+import { readManifest, verifyFiles } from '../domain/snapshots/manifest.ts';
+import { DomainError } from '../errors/domain-error.ts';
+import { systemClock } from '../platform/clock.ts';
+import type { CheckedStore } from '../storage/embedded/recovery/check.ts';
+import {
+  archiveKeyOf,
+  checkDirectory,
+  recoverStore,
+  rotateDataKey,
+  type RecoveryReport,
+  type RecoveryTarget,
+} from '../storage/embedded/recovery/recover.ts';
+import { changePassword } from '../storage/embedded/keyring.ts';
+import { lockStore } from '../storage/embedded/lock.ts';
+import { compareStores, type StoreDifference } from '../storage/embedded/recovery/compare.ts';
+
+export { rotateDataKey };
+export type { RecoveryReport, RecoveryTarget } from '../storage/embedded/recovery/recover.ts';
+
+/** What is recovered, and where to. */
+export interface RecoverOptions {
+  /** The directory of a store or of a snapshot. */
+  readonly source: string;
+  readonly out: string;
+  readonly archive: string | undefined;
+  readonly password: string | undefined;
+  readonly target: RecoveryTarget;
+}
+
+/** Recovers into a new directory; see `recoverStore`. A snapshot is compared with its manifest first. */
+export async function recover(options: RecoverOptions): Promise<RecoveryReport> {
+  const { source, archive } = options;
+  if (existsSync(join(source, 'manifest.json'))) {
+    await verifyFiles(source, await readManifest(source));
+  }
+  return await recoverStore({
+    ...options,
+    archive: (key, epoch) => (archive === undefined ? [] : readArchive(archive, epoch, key)),
+  });
+}
+
+/** What was verified. */
+export type Verified =
+  | { readonly kind: 'store' | 'snapshot'; readonly store: CheckedStore }
+  | { readonly kind: 'archive'; readonly timelines: ReturnType<typeof checkArchive> };
+
+/**
+ * Reads all of a store, a snapshot or an archive. `store` is where the keyring of an encrypted archive
+ * is. CORRUPTION_DETECTED names the first file at fault; what is wrong inside of a store is listed.
+ */
+export async function verify(
+  directory: string,
+  {
+    password,
+    store,
+  }: { readonly password: string | undefined; readonly store: string | undefined },
+): Promise<Verified> {
+  if (existsSync(join(directory, 'manifest.json'))) {
+    await verifyFiles(directory, await readManifest(directory));
+    return { kind: 'snapshot', store: await checkDirectory(directory, password) };
+  }
+  if (existsSync(join(directory, 'moltendb.sqlite'))) {
+    return { kind: 'store', store: await checkDirectory(directory, password) };
+  }
+  const key = store === undefined ? undefined : await archiveKeyOf(store, password);
+  return { kind: 'archive', timelines: checkArchive(directory, key) };
+}
+
+/** What of a directory is no store: it stays where the server looks for it. */
+const BELONGINGS = ['development-secrets', 'snapshots'];
+
+/**
+ * Puts a recovered store in the place of another one, which is kept under a name with the time. Fails
+ * with ENGINE_UNAVAILABLE while a server has the old one open. Returns where the old one is now.
+ */
+export function activate(recovered: string, live: string): string | undefined {
+  if (!existsSync(join(recovered, 'moltendb.sqlite'))) throw noStore(recovered);
+  if (!existsSync(live)) {
+    renameSync(recovered, live);
+    return undefined;
+  }
+  const release = lockStore(live);
+  try {
+    const time = new Date(systemClock.now()).toISOString().replaceAll(/[-:.]/g, '');
+    const kept = `${resolve(live)}.before-${time}`;
+    renameSync(live, kept);
+    renameSync(recovered, live);
+    for (const name of BELONGINGS) {
+      if (existsSync(join(kept, name))) renameSync(join(kept, name), join(live, name));
+    }
+    return kept;
+  } finally {
+    release();
+  }
+}
+
+/**
+ * What a recovery would change, against the store as it is: recovers beside `out`, compares, and removes
+ * it again.
+ */
+export async function preview(
+  options: RecoverOptions,
+  live: string,
+): Promise<{ readonly report: RecoveryReport; readonly differences: readonly StoreDifference[] }> {
+  const out = `${options.out}.preview`;
+  const report = await recover({ ...options, out });
+  try {
+    return { report, differences: await compareStores(live, out, options.password) };
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+/** Wraps the data key of a store by another password. The server must be stopped. */
+export async function changeStorePassword(
+  directory: string,
+  passwords: { readonly from: string; readonly to: string },
+): Promise<void> {
+  const release = lockStore(directory);
+  try {
+    await changePassword(directory, passwords);
+  } finally {
+    release();
+  }
+}
+
+function noStore(directory: string): DomainError {
+  return new DomainError('ARGUMENT_INVALID', `there is no store in '${directory}'`, {
+    metadata: { directory },
+  });
+}

@@ -1,0 +1,182 @@
+/** From the accident to the recovered server, by the commands an operator has. */
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { createMolten, type Molten } from '../support/molten.ts';
+import { startServe, type ServeProcess } from '../support/serve.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const PASSWORD = 'a password long enough for tests';
+const SECRETS = {
+  MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
+  MOLTENDB_ROOT_PASSWORD: PASSWORD,
+  MOLTENDB_ENCRYPTION_KEY: 'the first encryption key',
+};
+
+interface Place {
+  readonly path: string;
+  readonly data: string;
+  readonly molten: Molten;
+}
+
+function placeIn(path: string): Place {
+  const { MOLTENDB_ENCRYPTION_KEY } = SECRETS;
+  const molten = createMolten(path, { MOLTEN_PASSWORD: PASSWORD, MOLTENDB_ENCRYPTION_KEY });
+  return { path, data: join(path, 'data'), molten };
+}
+
+async function serve({ data, path, molten }: Place, key?: string): Promise<ServeProcess> {
+  const archive = ['--archive-dir', join(path, 'archive'), '--archive-interval', '1'];
+  const variables = key === undefined ? SECRETS : { ...SECRETS, MOLTENDB_ENCRYPTION_KEY: key };
+  const server = await startServe({
+    ...{ args: ['--db-path', data, '--port', '0', ...archive], variables },
+  });
+  const { code, stderr } = await molten('login', server.url);
+  expect(code, stderr).toBe(0);
+  return server;
+}
+
+async function countOf(molten: Molten, collection: string): Promise<number> {
+  const { total } = await molten.json<{ readonly total: number }>(
+    ...['docs', 'query', collection, '--total', '--limit', '1'],
+  );
+  return total;
+}
+
+async function fill({ path, molten }: Place): Promise<void> {
+  const file = join(path, 'orders.json');
+  const orders = Array.from({ length: 200 }, (_, at) => ({ id: `o${String(at)}`, total: at }));
+  writeFileSync(file, JSON.stringify(orders));
+  const imported = await molten('docs', 'import', file, '-c', 'orders', '-k', 'id');
+  expect(imported.code, imported.stderr).toBe(0);
+}
+
+describe('an operator', () => {
+  it('undoes a mistake: looks, recovers, activates, and serves on', async () => {
+    using directory = createTemporaryDirectory();
+    const place = placeIn(directory.path);
+    const { molten, data, path } = place;
+    const first = await serve(place);
+    await fill(place);
+    const { sequence } = await molten.json<{ readonly sequence: string }>('status');
+    const mistake = [
+      'docs',
+      'delete',
+      'orders',
+      '--where',
+      '{"total":{"$gte":50}}',
+      '--limit',
+      '150',
+    ];
+    expect((await molten(...mistake)).code).toBe(0);
+    expect(await countOf(molten, 'orders')).toBe(50);
+    expect(await first.stop('SIGTERM')).toBe(0);
+
+    const out = join(path, 'recovered');
+    const to = ['--db-path', data, '--out', out, '--to-sequence', sequence];
+    const looked = await molten.json<{ readonly differences: object[] }>(
+      'recover',
+      ...to,
+      '--dry-run',
+    );
+    expect(looked.differences).toMatchObject([{ collection: 'orders', added: 150, removed: 0 }]);
+    expect(existsSync(out)).toBe(false);
+    const recovered = await molten('recover', ...to, '--activate');
+    expect(recovered.code, recovered.stderr).toBe(0);
+    expect(recovered.stdout).toContain('what was there is in');
+    expect(readdirSync(path).some((name) => name.startsWith('data.before-'))).toBe(true);
+
+    await using second = await serve(place);
+    expect(await countOf(molten, 'orders')).toBe(200);
+    expect(second.url).not.toBe('');
+  });
+
+  it('rebuilds a lost store from a downloaded snapshot and the archive', async () => {
+    using directory = createTemporaryDirectory();
+    const place = placeIn(directory.path);
+    const { molten, data, path } = place;
+    const first = await serve(place);
+    await fill(place);
+    const taken = await molten('snapshots', 'create');
+    expect(taken.code, taken.stderr).toBe(0);
+    const name = taken.stdout.trim();
+    mkdirSync(join(path, 'elsewhere'));
+    const copied = await molten('snapshots', 'download', name, '-o', join(path, 'elsewhere'));
+    expect(copied.code, copied.stderr).toBe(0);
+    await molten('docs', 'set', 'orders', 'late', '{"total": 1}');
+    expect(await first.stop('SIGTERM')).toBe(0);
+
+    const snapshot = join(path, 'elsewhere', name);
+    const verified = await molten('verify', snapshot);
+    expect([verified.code, verified.stdout]).toEqual([0, expect.stringContaining('is sound')]);
+    const archive = join(path, 'archive');
+    const checked = await molten('verify', archive, '--store', snapshot);
+    expect([checked.code, checked.stdout]).toEqual([0, expect.stringContaining('segments')]);
+    const fresh = join(path, 'fresh');
+    const recovered = await molten(
+      ...['recover', '--snapshot', snapshot, '--archive', archive, '--db-path', fresh],
+      ...['--out', join(path, 'out'), '--activate'],
+    );
+    expect(recovered.code, recovered.stderr).toBe(0);
+    await using second = await serve({ ...place, data: fresh });
+    expect(await countOf(molten, 'orders')).toBe(201);
+    expect(second.url).not.toBe('');
+    expect(existsSync(data)).toBe(true);
+  });
+
+  it('changes the encryption key, and the key behind it', async () => {
+    using directory = createTemporaryDirectory();
+    const place = placeIn(directory.path);
+    const { molten, data, path } = place;
+    const first = await serve(place);
+    await fill(place);
+    const open = await molten(
+      'keys',
+      'rotate',
+      '--db-path',
+      data,
+      '--out',
+      join(path, 'x'),
+      '--activate',
+    );
+    expect([open.code, open.stderr]).toEqual([8, expect.stringContaining('another process')]);
+    await first.stop('SIGTERM');
+    const file = join(path, 'new-key');
+    writeFileSync(file, 'the second encryption key\n');
+    const changed = await molten(
+      ...['keys', 'change-password', '--db-path', data, '--new-encryption-key-file', file],
+    );
+    expect(changed.code, changed.stderr).toBe(0);
+    const refused = await molten('verify', '--db-path', data);
+    expect([refused.code, refused.stderr]).toEqual([8, expect.stringContaining('encryption key')]);
+    const rotated = await molten(
+      ...['keys', 'rotate', '--db-path', data, '--out', join(path, 'rotated'), '--activate'],
+      ...['--encryption-key-file', file],
+    );
+    expect(rotated.code, rotated.stderr).toBe(0);
+    await using second = await serve(place, 'the second encryption key');
+    expect(await countOf(molten, 'orders')).toBe(200);
+    expect(second.url).not.toBe('');
+  });
+
+  it('brings a collection of a running server back under another name', async () => {
+    using directory = createTemporaryDirectory();
+    const place = placeIn(directory.path);
+    const { molten } = place;
+    await using server = await serve(place);
+    await fill(place);
+    const { sequence } = await molten.json<{ readonly sequence: string }>('status');
+    await molten('collections', 'drop', 'orders', '--yes');
+    const looked = await molten.json<{ readonly differences: object[] }>(
+      ...['restores', 'preview', '--to-sequence', sequence],
+    );
+    expect(looked.differences).toMatchObject([{ collection: 'orders', removed: 200 }]);
+    const to = ['--to-sequence', sequence];
+    const brought = await molten('restores', 'create', 'orders', 'orders-then', ...to);
+    expect(brought.code, brought.stderr).toBe(0);
+    expect(await countOf(molten, 'orders-then')).toBe(200);
+    expect(server.url).not.toBe('');
+  });
+});
