@@ -138,11 +138,14 @@ class TargetInterest implements Interest {
     const wasBefore = this.#wasMatched(entry);
     if (!isNow && !wasBefore) return undefined;
     const kind = kindOf(isNow, wasBefore, after !== undefined);
-    return {
+    const make = (): WatchedChange => ({
       ...bare(entry, kind),
       ...(isNow ? { document: this.show(after) } : {}),
       ...(withPrevious && entry.previous ? { previous: this.show(entry.previous) } : {}),
-    };
+    });
+    // All who see the whole document see the same change.
+    if (this.#parts.projector !== undefined) return make();
+    return shared(entry, `${kind} ${String(withPrevious)}`, make);
   }
 
   #wasMatched(entry: LogEntry): boolean {
@@ -186,6 +189,23 @@ function bare(entry: LogEntry, kind: ChangeKind): WatchedChange {
   const isCreation = entry.kind === 'put' && entry.previousSequence === 0n;
   const nothing = { document: undefined, previous: undefined };
   return { kind, collection, key, sequence, cause, isCreation, ...nothing };
+}
+
+const changes = new WeakMap<LogEntry, Map<string, WatchedChange>>();
+
+/** The change of an entry by its name, made once for all watchers. */
+function shared(entry: LogEntry, name: string, make: () => WatchedChange): WatchedChange {
+  let known = changes.get(entry);
+  if (known === undefined) {
+    known = new Map();
+    changes.set(entry, known);
+  }
+  let change = known.get(name);
+  if (change === undefined) {
+    change = make();
+    known.set(name, change);
+  }
+  return change;
 }
 
 /** One document of many watchers is made and parsed once. */

@@ -9,7 +9,8 @@ import {
   WatchEventKind,
   type WatchedChange as ChangeMessage,
   type WatchRequest as RequestMessage,
-  type WatchResponseSchema,
+  WatchResponseSchema,
+  type WatchResponse,
 } from '../../../gen/molten/v1/watch_pb.ts';
 import { toSequence, type StoredDocument } from '../../domain/documents/model.ts';
 import type {
@@ -47,7 +48,30 @@ function fromStart(start: RequestMessage['start']): WatchStart {
 }
 
 /** An event as callers see it. */
-export function toWatchResponse(
+export function toWatchResponse(event: WatchEvent, encoding: DocumentEncoding): WatchResponse {
+  const [change, second] = event.kind === 'commit' ? event.changes : [];
+  // Most commits change one document, and all who watch it are told the same.
+  if (change === undefined || second !== undefined) return makeResponse(event, encoding);
+  const known = single.get(change);
+  const isSame = known?.encoding === encoding && known.message.resumeToken === event.resumeToken;
+  if (isSame) return known.message;
+  const message = makeResponse(event, encoding);
+  single.set(change, { encoding, message });
+  return message;
+}
+
+interface Told {
+  readonly encoding: DocumentEncoding;
+  readonly message: WatchResponse;
+}
+
+const single = new WeakMap<WatchedChange, Told>();
+
+function makeResponse(event: WatchEvent, encoding: DocumentEncoding): WatchResponse {
+  return create(WatchResponseSchema, initOf(event, encoding));
+}
+
+function initOf(
   event: WatchEvent,
   encoding: DocumentEncoding,
 ): MessageInitShape<typeof WatchResponseSchema> {

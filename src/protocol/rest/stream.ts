@@ -20,7 +20,7 @@ interface StreamFormat {
 const LINES: StreamFormat = {
   type: 'application/x-ndjson',
   first: '',
-  message: (rpc, message) => `${JSON.stringify(toStreamJson(rpc, message))}\n`,
+  message: (rpc, message) => `${textOf(rpc, message)}\n`,
   problem: (problem) => `${JSON.stringify({ error: problem })}\n`,
 };
 
@@ -38,7 +38,7 @@ const EVENTS: StreamFormat = {
     const isWatch = isMessage(message, WatchResponseSchema);
     const id = isWatch && message.resumeToken !== '' ? `id: ${message.resumeToken}\n` : '';
     const event = isWatch ? `event: ${eventName(message)}\n` : '';
-    return `${id}${event}data: ${JSON.stringify(toStreamJson(rpc, message))}\n\n`;
+    return `${id}${event}data: ${textOf(rpc, message)}\n\n`;
   },
   problem: (problem) => `event: error\ndata: ${JSON.stringify(problem)}\n\n`,
 };
@@ -73,6 +73,18 @@ export async function sendStream(
   // A proxy that collects before it passes on would hold up every event.
   reply.header('x-accel-buffering', 'no');
   return await reply.type(format.type).send(Readable.from(pieces(), { highWaterMark: 1 }));
+}
+
+/** The text of one message that goes to many is made once. */
+const texts = new WeakMap<Message, string>();
+
+function textOf(rpc: DescMethod, message: Message): string {
+  let text = texts.get(message);
+  if (text === undefined) {
+    text = JSON.stringify(toStreamJson(rpc, message));
+    texts.set(message, text);
+  }
+  return text;
 }
 
 function toStreamJson(rpc: DescMethod, message: Message): unknown {
