@@ -19,7 +19,7 @@ export default class Recover extends OfflineCommand {
   static override readonly examples: string[] = [
     '<%= config.bin %> recover --to-time 2026-01-31T23:59:59Z --out ./recovered',
     '<%= config.bin %> recover --to-sequence 4711 --dry-run',
-    '<%= config.bin %> recover --snapshot ./data/snapshots/20260131T030000000Z-0000000000004711 --archive /backup/log --out ./recovered --activate',
+    '<%= config.bin %> recover --snapshot ./data/snapshots/20260131T030000000Z-0000000000004711 --archive ./log --out ./recovered --activate',
   ];
   static override readonly flags: Interfaces.FlagInput = {
     out: Flags.string({ description: 'The new directory.', default: './recovered' }),
