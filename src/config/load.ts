@@ -71,6 +71,8 @@ function settings(read: OptionReader): Settings {
     maxDocumentBytes: read.whole('max-document-size'),
     maxKeysPerRequest: read.whole('max-keys-per-request'),
     cacheBytes: read.whole('cache-size'),
+    cacheDocuments:
+      read.text('storage-mode') === 'standard' ? undefined : read.whole('hot-threshold'),
     rateLimit: {
       requests: read.whole('rate-limit-requests'),
       windowMs: read.whole('rate-limit-window') * MS_PER_SECOND,

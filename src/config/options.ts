@@ -65,12 +65,12 @@ export const OPTIONS: readonly Option[] = [
   {
     ...{ name: 'storage-mode', fallback: 'tiered' },
     type: { kind: 'choice', choices: ['standard', 'tiered'] },
-    help: 'Taken for compatibility. The store keeps everything on disk and what is used in memory, in either mode.',
+    help: 'What is kept in memory of documents read by key. tiered: the --hot-threshold used last. standard: as many as fit --cache-size. The rest is read from disk in either mode.',
   },
   {
     ...{ name: 'hot-threshold', fallback: '50000' },
     type: { kind: 'whole', min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'documents' },
-    help: 'Taken for compatibility, without effect; --cache-size bounds what is kept in memory.',
+    help: 'How many documents are kept in memory in the mode tiered, within --cache-size.',
   },
   {
     ...{ name: 'retain-history', fallback: '604800' },

@@ -23,6 +23,8 @@ export interface ServerConfig {
   readonly strict: boolean;
   /** Memory for documents read by key, in bytes. */
   readonly cacheBytes: number;
+  /** How many of them at most; undefined: as many as fit. */
+  readonly cacheDocuments: number | undefined;
   /** How much of the past is kept; 0 is without a bound. */
   readonly retention: { readonly ageMs: number; readonly bytesMax: number };
   /** Where the log is archived; undefined: nowhere. */

@@ -54,6 +54,7 @@ async function open(
   const engine = await openEmbeddedStore({
     ...{ directory: config.dbPath, clock },
     ...{ password: config.encryptionKey, cacheBytes: config.cacheBytes },
+    cacheDocuments: config.cacheDocuments,
   });
   rooms.defer(() => engine.close());
   let isStopping = false;

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/system.proto.
  */
 export const file_molten_v1_system: GenFile = /*@__PURE__*/
-  fileDesc("ChZtb2x0ZW4vdjEvc3lzdGVtLnByb3RvEgltb2x0ZW4udjEiEgoQR2V0SGVhbHRoUmVxdWVzdCI7ChFHZXRIZWFsdGhSZXNwb25zZRImCgVzdGF0ZRgBIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUiEgoQR2V0U3RhdHVzUmVxdWVzdCLAAgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VxdWVuY2UYBCABKAQSGAoQZHVyYWJsZV9zZXF1ZW5jZRgFIAEoBBIYChBjb2xsZWN0aW9uX2NvdW50GAYgASgEEhYKDmRvY3VtZW50X2NvdW50GAcgASgEEhQKDHN0b3JlZF9ieXRlcxgIIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgJIAEoBBIRCgllbmNyeXB0ZWQYCiABKAgSEgoKd3JpdGVfbW9kZRgLIAEoCRIPCgdydW50aW1lGAwgASgJKn8KDFNlcnZpbmdTdGF0ZRIdChlTRVJWSU5HX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTU0VSVklOR19TVEFURV9SRUFEWRABEhsKF1NFUlZJTkdfU1RBVEVfUkVBRF9PTkxZEAISGgoWU0VSVklOR19TVEFURV9TVE9QUElORxADMuABCg1TeXN0ZW1TZXJ2aWNlEmMKCUdldEhlYWx0aBIbLm1vbHRlbi52MS5HZXRIZWFsdGhSZXF1ZXN0GhwubW9sdGVuLnYxLkdldEhlYWx0aFJlc3BvbnNlIhuQAgGSlRkCEAGC0+STAgwSCi92MS9oZWFsdGgSagoJR2V0U3RhdHVzEhsubW9sdGVuLnYxLkdldFN0YXR1c1JlcXVlc3QaHC5tb2x0ZW4udjEuR2V0U3RhdHVzUmVzcG9uc2UiIpACAZKVGQkKBWFkbWluEAaC0+STAgwSCi92MS9zdGF0dXNiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChZtb2x0ZW4vdjEvc3lzdGVtLnByb3RvEgltb2x0ZW4udjEiEgoQR2V0SGVhbHRoUmVxdWVzdCI7ChFHZXRIZWFsdGhSZXNwb25zZRImCgVzdGF0ZRgBIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUiEgoQR2V0U3RhdHVzUmVxdWVzdCLAAgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VxdWVuY2UYBCABKAQSGAoQZHVyYWJsZV9zZXF1ZW5jZRgFIAEoBBIYChBjb2xsZWN0aW9uX2NvdW50GAYgASgEEhYKDmRvY3VtZW50X2NvdW50GAcgASgEEhQKDHN0b3JlZF9ieXRlcxgIIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgJIAEoBBIRCgllbmNyeXB0ZWQYCiABKAgSEgoKd3JpdGVfbW9kZRgLIAEoCRIPCgdydW50aW1lGAwgASgJIg4KDEZsdXNoUmVxdWVzdCIpCg1GbHVzaFJlc3BvbnNlEhgKEGR1cmFibGVfc2VxdWVuY2UYASABKAQqfwoMU2VydmluZ1N0YXRlEh0KGVNFUlZJTkdfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNTRVJWSU5HX1NUQVRFX1JFQURZEAESGwoXU0VSVklOR19TVEFURV9SRUFEX09OTFkQAhIaChZTRVJWSU5HX1NUQVRFX1NUT1BQSU5HEAMyuwIKDVN5c3RlbVNlcnZpY2USYwoJR2V0SGVhbHRoEhsubW9sdGVuLnYxLkdldEhlYWx0aFJlcXVlc3QaHC5tb2x0ZW4udjEuR2V0SGVhbHRoUmVzcG9uc2UiG5ACAZKVGQIQAYLT5JMCDBIKL3YxL2hlYWx0aBJqCglHZXRTdGF0dXMSGy5tb2x0ZW4udjEuR2V0U3RhdHVzUmVxdWVzdBocLm1vbHRlbi52MS5HZXRTdGF0dXNSZXNwb25zZSIikAIBkpUZCQoFYWRtaW4QBoLT5JMCDBIKL3YxL3N0YXR1cxJZCgVGbHVzaBIXLm1vbHRlbi52MS5GbHVzaFJlcXVlc3QaGC5tb2x0ZW4udjEuRmx1c2hSZXNwb25zZSIdkAICkpUZAhACgtPkkwIOOgEqIgkvdjEvZmx1c2hiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
 
 /**
  * Asks for the state.
@@ -168,6 +168,42 @@ export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE_
   messageDesc(file_molten_v1_system, 3);
 
 /**
+ * Asks for durability.
+ *
+ * @generated from message molten.v1.FlushRequest
+ */
+export type FlushRequest = Message<"molten.v1.FlushRequest"> & {
+};
+
+/**
+ * Describes the message molten.v1.FlushRequest.
+ * Use `create(FlushRequestSchema)` to create a new message.
+ */
+export const FlushRequestSchema: GenMessage<FlushRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_system, 4);
+
+/**
+ * Everything up to a sequence is durable.
+ *
+ * @generated from message molten.v1.FlushResponse
+ */
+export type FlushResponse = Message<"molten.v1.FlushResponse"> & {
+  /**
+   * That sequence.
+   *
+   * @generated from field: uint64 durable_sequence = 1;
+   */
+  durableSequence: bigint;
+};
+
+/**
+ * Describes the message molten.v1.FlushResponse.
+ * Use `create(FlushResponseSchema)` to create a new message.
+ */
+export const FlushResponseSchema: GenMessage<FlushResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_system, 5);
+
+/**
  * Whether the server can serve.
  *
  * @generated from enum molten.v1.ServingState
@@ -240,6 +276,16 @@ export const SystemService: GenService<{
     methodKind: "unary";
     input: typeof GetStatusRequestSchema;
     output: typeof GetStatusResponseSchema;
+  },
+  /**
+   * Makes every write that was acknowledged so far durable, those with the durability ASYNC included.
+   *
+   * @generated from rpc molten.v1.SystemService.Flush
+   */
+  flush: {
+    methodKind: "unary";
+    input: typeof FlushRequestSchema;
+    output: typeof FlushResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_molten_v1_system, 0);

@@ -27,6 +27,8 @@ export interface Node {
   /** Cheap; for load balancers. */
   state(): NodeState;
   status(): Promise<NodeStatus>;
+  /** Makes every acknowledged write durable; returns the sequence reached. */
+  flush(): Promise<Sequence>;
 }
 
 /** What a node knows of itself. */
@@ -51,6 +53,7 @@ export function createNode(parts: NodeParts): Node {
 
   return {
     state,
+    flush: () => engine.flush(),
     async status() {
       const health = engine.health();
       const collections = (await engine.collections()).filter(({ name }) => !name.startsWith('$'));

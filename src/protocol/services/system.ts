@@ -29,5 +29,8 @@ export function createSystemService(node: Node): ServiceImplementation<typeof Sy
         ...{ encrypted: status.isEncrypted, writeMode: status.writeMode, runtime: status.runtime },
       };
     },
+    async flush() {
+      return { durableSequence: await node.flush() };
+    },
   };
 }

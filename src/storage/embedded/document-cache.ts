@@ -14,14 +14,21 @@ export interface DocumentCache {
 /** What a cached document costs besides its body. */
 const DOCUMENT_BYTES = 512;
 
-/** Creates a cache that holds about `bytesMax` bytes; 0 caches nothing. */
-export function createDocumentCache(bytesMax: number): DocumentCache {
-  if (bytesMax === 0) {
+/** Bounds of a cache; 0 of either caches nothing. */
+export interface CacheBounds {
+  readonly bytesMax: number;
+  /** Undefined: as many as fit. */
+  readonly documentsMax: number | undefined;
+}
+
+/** Creates an empty cache that holds the documents used last. */
+export function createDocumentCache({ bytesMax, documentsMax }: CacheBounds): DocumentCache {
+  if (bytesMax === 0 || documentsMax === 0) {
     const nothing = (): undefined => undefined;
     return { get: nothing, set: nothing, delete: nothing, clear: nothing };
   }
   const cache = new LRUCache<string, StoredDocument>({
-    maxSize: bytesMax,
+    ...{ maxSize: bytesMax, ...(documentsMax === undefined ? {} : { max: documentsMax }) },
     maxEntrySize: Math.ceil(bytesMax / 8),
     // A character takes up to two bytes.
     sizeCalculation: ({ body, key }) => DOCUMENT_BYTES + 2 * (body.length + key.length),

@@ -31,6 +31,8 @@ export interface EmbeddedStoreOptions {
   readonly flushIntervalMs?: number;
   /** Memory for documents read by key, in bytes. Default 64 MiB; 0 caches nothing. */
   readonly cacheBytes?: number;
+  /** How many of them at most. Default: as many as fit. */
+  readonly cacheDocuments?: number | undefined;
   /** Reader threads. Default 2, at least 1. */
   readonly readers?: number;
 }
@@ -63,7 +65,10 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     const connection = openConnection({ ...access, access: 'read' });
     const state = readState(connection);
     const commits = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    const cache = createDocumentCache(options.cacheBytes ?? CACHE_BYTES);
+    const cache = createDocumentCache({
+      bytesMax: options.cacheBytes ?? CACHE_BYTES,
+      documentsMax: options.cacheDocuments,
+    });
     const flushIntervalMs = options.flushIntervalMs ?? FLUSH_INTERVAL_MS;
     const writer = startWriterThread({
       settings: { ...access, commits, flushIntervalMs },

@@ -80,6 +80,17 @@ describe('documents over REST', () => {
     }
   });
 
+  it('are durable after a flush, whatever they were written with', async () => {
+    const write = { body: { fields: {} }, durability: 'DURABILITY_ASYNC' };
+    const { body } = await server.asRoot('PUT', `${place}/soon`, write);
+    expect(body.commit.durability).toBe('DURABILITY_ASYNC');
+    const flushed = await server.asRoot('POST', '/v1/flush', {});
+    expect(BigInt(flushed.body.durableSequence)).toBeGreaterThanOrEqual(
+      BigInt(body.commit.sequence),
+    );
+    expect((await server.request('POST', '/v1/flush', { body: {} })).status).toBe(401);
+  });
+
   it('are found, counted, paged and explained', async () => {
     const writes = Array.from({ length: 5 }, (_, at) => ({
       key: `k${String(at)}`,
