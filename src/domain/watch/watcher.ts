@@ -38,6 +38,8 @@ export interface WatcherParts {
 
 /** One running watch. */
 export interface Watcher {
+  /** The log is needed after this sequence. */
+  readonly needsAfter: Sequence;
   /** The events, once. Ends by itself after a drop, with a DomainError for every other reason. */
   events(): AsyncGenerator<WatchEvent, void>;
   /** Looks at what only time changes: credentials, bookmarks, callers that do not read. */
@@ -74,6 +76,13 @@ class FollowingWatcher implements Watcher {
     this.#toldAtMs = parts.clock.monotonic();
     const { collections } = parts.interest;
     this.#remaining = collections && new Set(collections);
+  }
+
+  get needsAfter(): Sequence {
+    // One that waits has seen everything there is.
+    const published = this.#parts.published();
+    const hasSeenAll = this.#parts.follower.isWaiting && published > this.#position;
+    return hasSeenAll ? published : this.#position;
   }
 
   async *events(): AsyncGenerator<WatchEvent, void> {

@@ -63,12 +63,14 @@ class FeedWatches implements Watches {
   readonly #feed: Feed;
   readonly #running = new Map<Watcher, string>();
   readonly #stopTicking: () => void;
+  readonly #unpin: () => void;
   #isStopped = false;
 
   constructor(parts: WatchesParts, epoch: string) {
     this.#parts = parts;
     this.#epoch = epoch;
     this.#feed = createFeed(parts.engine, epoch);
+    this.#unpin = parts.engine.pin(() => this.#lowest());
     this.#stopTicking = every(TICK_MS, () => {
       for (const watcher of this.#running.keys()) watcher.tick();
     });
@@ -116,7 +118,17 @@ class FeedWatches implements Watches {
   async [Symbol.asyncDispose](): Promise<void> {
     this.stop();
     this.#stopTicking();
+    this.#unpin();
     await this.#feed[Symbol.asyncDispose]();
+  }
+
+  /** What the slowest watch still needs of the log. */
+  #lowest(): Sequence | undefined {
+    let lowest: Sequence | undefined;
+    for (const { needsAfter } of this.#running.keys()) {
+      if (lowest === undefined || needsAfter < lowest) lowest = needsAfter;
+    }
+    return lowest;
   }
 
   async #startOf(
