@@ -4,10 +4,12 @@
  */
 import { writeSync } from 'node:fs';
 
+import { DomainError } from '../../src/errors/domain-error.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { openEmbeddedStore } from '../../src/storage/embedded/open.ts';
 
 const [directory = '', password] = process.argv.slice(2);
+const WRITERS = 64;
 const engine = await openEmbeddedStore({ directory, clock: systemClock, password });
 const start = (await engine.head()).sequence;
 
@@ -23,4 +25,14 @@ async function write(client: number): Promise<void> {
   }
 }
 
-await Promise.all(Array.from({ length: 8 }, (_, client) => write(client)));
+/** A refusal is told by its reason, on a line of its own, and ends a writer. */
+async function run(client: number): Promise<void> {
+  try {
+    await write(client);
+  } catch (error) {
+    const reason = error instanceof DomainError ? error.reason : String(error);
+    writeSync(1, `refused ${reason}\n`);
+  }
+}
+
+await Promise.all(Array.from({ length: WRITERS }, (_, client) => run(client)));

@@ -154,7 +154,13 @@ export async function builtIndex(engine: StorageEngine, name: string): Promise<I
 /** The whole log. */
 export async function logOf(engine: StorageEngine): Promise<readonly LogEntry[]> {
   const { epoch } = await engine.head();
-  return await engine.readLog({ epoch, sequence: toSequence(0) }, { limit: 100_000 });
+  const entries: LogEntry[] = [];
+  for (;;) {
+    const sequence = entries.at(-1)?.sequence ?? toSequence(0);
+    const more = await engine.readLog({ epoch, sequence }, { limit: 100_000 });
+    if (more.length === 0) return entries;
+    for (const entry of more) entries.push(entry);
+  }
 }
 
 /** The reason an operation fails with; undefined when it does not fail. */

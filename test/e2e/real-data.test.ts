@@ -83,10 +83,9 @@ const QUERY = {
 
 describe('a question to 170,000 cities and 250 countries', () => {
   it('has as many documents as the files', async () => {
-    const list = (await molten.json('collections', 'list')) as {
-      name: string;
-      documentCount: string;
-    }[];
+    const list = await molten.json<{ name: string; documentCount: string }[]>(
+      ...['collections', 'list'],
+    );
     const counts = Object.fromEntries(
       list.map(({ name, documentCount }) => [name, Number(documentCount)]),
     );
@@ -95,11 +94,11 @@ describe('a question to 170,000 cities and 250 countries', () => {
   });
 
   it('is answered by the command line', async () => {
-    const { documents } = (await molten.json(
+    const { documents } = await molten.json<{ documents: (Found & { _key: string })[] }>(
       ...['docs', 'query', 'cities', '--where', JSON.stringify(QUERY.where)],
       ...['--sort', 'name:desc', '--fields', 'name,lat', '--joins', JSON.stringify(QUERY.joins)],
       ...['--limit', '1000'],
-    )) as { documents: (Found & { _key: string })[] };
+    );
     expect(documents.map((document) => plain(document._key, document))).toEqual(expectedAnswer());
   });
 
