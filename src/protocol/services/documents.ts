@@ -247,6 +247,7 @@ function createBatchWrites(options: DocumentServiceOptions): BatchWrites {
     },
     async deleteMatchingDocuments(request, context) {
       const { collection, where, limit } = request;
+      if (where === undefined) throw whereMissing();
       const how = writeContext(options, DeleteMatchingDocumentsRequestSchema, { request, context });
       const order = request.order === DeleteOrder.NEWEST_FIRST ? 'desc' : 'asc';
       const result = await writes.deleteMatching(how, { collection, where, limit, order });
@@ -358,4 +359,12 @@ function notFound(collection: string, key: string): DomainError {
     `document '${key}' does not exist in collection '${collection}'`,
     { metadata: { collection, key } },
   );
+}
+
+function whereMissing(): DomainError {
+  const problem = 'is missing; give a filter, {} for every document';
+  return new DomainError('ARGUMENT_INVALID', `where ${problem}`, {
+    metadata: { field: 'where' },
+    violations: [{ field: 'where', description: problem }],
+  });
 }

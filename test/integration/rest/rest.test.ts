@@ -80,6 +80,15 @@ describe('documents over REST', () => {
     }
   });
 
+  it('are not all deleted by a filter that was left out', async () => {
+    const path = '/v1/collections/whole/documents';
+    await server.asRoot('POST', path, { body: { fields: {} } });
+    const refused = await server.asRoot('POST', `${path}:deleteMatching`, {});
+    expect([refused.status, refused.body.detail]).toEqual([400, expect.stringContaining('where')]);
+    const { body } = await server.asRoot('POST', `${path}:deleteMatching`, { where: {} });
+    expect(body.deletedCount).toBe('1');
+  });
+
   it('are durable after a flush, whatever they were written with', async () => {
     const write = { body: { fields: {} }, durability: 'DURABILITY_ASYNC' };
     const { body } = await server.asRoot('PUT', `${place}/soon`, write);
