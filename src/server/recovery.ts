@@ -19,6 +19,7 @@ import { changePassword } from '../storage/embedded/keyring.ts';
 import { lockStore } from '../storage/embedded/lock.ts';
 import { compareStores, type StoreDifference } from '../storage/embedded/recovery/compare.ts';
 
+export { importLog } from '../storage/embedded/recovery/import-log.ts';
 export { rotateDataKey };
 export type { RecoveryReport, RecoveryTarget } from '../storage/embedded/recovery/recover.ts';
 

@@ -10,6 +10,20 @@ import { openEmbeddedStore } from '../../src/storage/embedded/open.ts';
 
 const [directory = '', password] = process.argv.slice(2);
 const WRITERS = 64;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/** One line, whole; waits while the reader is slower than all the writers. */
+function say(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
+}
 const engine = await openEmbeddedStore({ directory, clock: systemClock, password });
 const start = (await engine.head()).sequence;
 
@@ -21,7 +35,7 @@ async function write(client: number): Promise<void> {
       transaction.put({ collection: 'things', key, body: JSON.stringify({ client, at }) });
       transaction.put({ collection: 'twins', key, body: JSON.stringify({ client, at }) });
     });
-    writeSync(1, `${key} ${sequence.toString()}\n`);
+    say(`${key} ${sequence.toString()}\n`);
   }
 }
 
@@ -31,7 +45,7 @@ async function run(client: number): Promise<void> {
     await write(client);
   } catch (error) {
     const reason = error instanceof DomainError ? error.reason : String(error);
-    writeSync(1, `refused ${reason}\n`);
+    say(`refused ${reason}\n`);
   }
 }
 
