@@ -4,6 +4,7 @@ import {
   activate,
   preview,
   recover,
+  recoverPart,
   type RecoverOptions,
   type RecoveryReport,
   type RecoveryTarget,
@@ -30,6 +31,20 @@ export default class Recover extends OfflineCommand {
     'to-sequence': Flags.string({ description: 'The sequence.', aliases: ['to-seq'] }),
     snapshot: Flags.string({ description: 'Start from this snapshot instead of the store.' }),
     archive: Flags.string({ description: 'Go on with the segments in this directory.' }),
+    collection: Flags.string({
+      description: 'Only this collection, into --as, beside everything as it is now.',
+      dependsOn: ['as'],
+    }),
+    key: Flags.string({
+      char: 'k',
+      description: 'Only this document of --collection. May be given several times.',
+      multiple: true,
+      dependsOn: ['collection'],
+    }),
+    as: Flags.string({
+      description: 'The collection that --collection is written to.',
+      dependsOn: ['collection'],
+    }),
     'dry-run': Flags.boolean({ description: 'Only show how the store would differ from now.' }),
     activate: Flags.boolean({
       description: 'Then put it in the place of the store, which is kept under another name.',
@@ -56,8 +71,7 @@ export default class Recover extends OfflineCommand {
       }
       return { ...toJson(report), differences };
     }
-    const report = await recover(options);
-    this.#tell(report, 'has');
+    const report = await this.#recover(options, flags);
     if (flags['activate'] !== true) {
       this.log(`recovered into ${options.out}; molten activate ${options.out} makes it live`);
       return toJson(report);
@@ -65,6 +79,25 @@ export default class Recover extends OfflineCommand {
     const kept = activate(options.out, live);
     this.log(`${live} is recovered${kept === undefined ? '' : `; what was there is in ${kept}`}`);
     return { ...toJson(report), kept };
+  }
+
+  async #recover(
+    options: RecoverOptions,
+    flags: Readonly<Record<string, unknown>>,
+  ): Promise<RecoveryReport> {
+    const { collection, as: target, key: keys = [] } = flags;
+    if (typeof collection !== 'string' || typeof target !== 'string') {
+      const report = await recover(options);
+      this.#tell(report, 'has');
+      return report;
+    }
+    const part = { collection, target, keys: keys as readonly string[] };
+    const { report, documents } = await recoverPart(options, part, String(flags['db-path']));
+    const { sequence } = report;
+    this.log(
+      `${String(documents)} documents of '${collection}' at sequence ${String(sequence)} are in '${target}'`,
+    );
+    return report;
   }
 
   #tell(

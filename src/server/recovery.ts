@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { checkArchive, readArchive } from '../domain/snapshots/archive.ts';
 import { readManifest, verifyFiles } from '../domain/snapshots/manifest.ts';
 import { DomainError } from '../errors/domain-error.ts';
+import { copyDocuments } from '../domain/snapshots/restores.ts';
 import { systemClock } from '../platform/clock.ts';
 import type { CheckedStore } from '../storage/embedded/recovery/check.ts';
 import {
@@ -16,6 +17,7 @@ import {
   type RecoveryTarget,
 } from '../storage/embedded/recovery/recover.ts';
 import { changePassword } from '../storage/embedded/keyring.ts';
+import { openEmbeddedStore } from '../storage/embedded/open.ts';
 import { lockStore } from '../storage/embedded/lock.ts';
 import { compareStores, type StoreDifference } from '../storage/embedded/recovery/compare.ts';
 
@@ -70,6 +72,47 @@ export async function verify(
   }
   const key = store === undefined ? undefined : await archiveKeyOf(store, password);
   return { kind: 'archive', timelines: checkArchive(directory, key) };
+}
+
+/** Documents of the past to bring back beside what is there now. */
+export interface PartialRecovery {
+  readonly collection: string;
+  /** Empty: all. */
+  readonly keys: readonly string[];
+  /** The collection to write to; must have no documents. */
+  readonly target: string;
+}
+
+/**
+ * Recovers one collection, or some documents of it: a copy of the whole store as it is, with what was
+ * written again under another name.
+ */
+export async function recoverPart(
+  options: RecoverOptions,
+  part: PartialRecovery,
+  live: string,
+): Promise<{ readonly report: RecoveryReport; readonly documents: number }> {
+  const { password } = options;
+  const past = `${options.out}.past`;
+  const report = await recover({ ...options, out: past });
+  try {
+    await recover({ ...options, source: live, archive: undefined, target: { kind: 'end' } });
+    return { report, documents: await copyPart(past, options.out, { ...part, password }) };
+  } finally {
+    rmSync(past, { recursive: true, force: true });
+  }
+}
+
+async function copyPart(
+  from: string,
+  to: string,
+  part: PartialRecovery & { readonly password: string | undefined },
+): Promise<number> {
+  const { collection, keys, target, password } = part;
+  const shared = { clock: systemClock, password };
+  await using past = await openEmbeddedStore({ directory: from, ...shared });
+  await using now = await openEmbeddedStore({ directory: to, ...shared });
+  return await copyDocuments(past, now, { collection, keys, target });
 }
 
 /** What of a directory is no store: it stays where the server looks for it. */

@@ -93,6 +93,27 @@ describe('an operator', () => {
     expect(second.url).not.toBe('');
   });
 
+  it('brings one document back beside everything as it is now', async () => {
+    using directory = createTemporaryDirectory();
+    const place = placeIn(directory.path);
+    const { molten, data, path } = place;
+    const first = await serve(place);
+    await fill(place);
+    const { sequence } = await molten.json<{ readonly sequence: string }>('status');
+    await molten('docs', 'delete', 'orders', 'o7', 'o8');
+    await first.stop('SIGTERM');
+    const recovered = await molten(
+      ...['recover', '--db-path', data, '--out', join(path, 'out'), '--to-sequence', sequence],
+      ...['--collection', 'orders', '--key', 'o7', '--as', 'orders-back', '--activate'],
+    );
+    expect(recovered.code, recovered.stderr).toBe(0);
+    await using second = await serve(place);
+    expect([await countOf(molten, 'orders'), await countOf(molten, 'orders-back')]).toEqual([
+      198, 1,
+    ]);
+    expect(second.url).not.toBe('');
+  });
+
   it('rebuilds a lost store from a downloaded snapshot and the archive', async () => {
     using directory = createTemporaryDirectory();
     const place = placeIn(directory.path);

@@ -128,13 +128,12 @@ class StoreRestores implements Restores {
   ): Promise<number> {
     let done = 0;
     report({ phase: 'writing' });
-    for await (const page of this.#pages(collection, { keys, atSequence: sequence, signal })) {
-      await this.#engine.transact({ durability: 'sync', signal }, (transaction) => {
-        for (const { key, body, expiresAtMs } of page) {
-          transaction.put({ collection: target, key, body, expiresAtMs });
-        }
-      });
-      done += page.length;
+    for await (const page of readPages(this.#engine, collection, {
+      keys,
+      atSequence: sequence,
+      signal,
+    })) {
+      done += await writePage(this.#engine, target, { page, signal });
       report({ done });
     }
     return done;
@@ -164,31 +163,7 @@ class StoreRestores implements Restores {
     collection: string,
     at: { readonly atSequence: Sequence; readonly signal: AbortSignal },
   ): AsyncIterator<StoredDocument> {
-    for await (const page of this.#pages(collection, { ...at, keys: [] })) yield* page;
-  }
-
-  async *#pages(
-    collection: string,
-    options: {
-      readonly keys: readonly string[];
-      readonly atSequence: Sequence;
-      readonly signal: AbortSignal;
-    },
-  ): AsyncIterable<readonly StoredDocument[]> {
-    const { keys, atSequence, signal } = options;
-    const query = {
-      ...{ collection, access: ALL_KEYS, keyPrefix: '', filter: MATCH_ALL, joins: [] },
-      keys: keys.length === 0 ? undefined : keys,
-      order: { by: 'key', direction: 'asc' },
-      ...{ projection: undefined, offset: 0, limit: PAGE, total: false },
-      limits: DOCUMENT_LIMITS.query,
-    } as const;
-    for (let after: string | undefined; ;) {
-      const page = await this.#engine.query({ ...query, after }, { atSequence, signal });
-      yield page.documents;
-      if (page.next === undefined) return;
-      after = page.next;
-    }
+    for await (const page of readPages(this.#engine, collection, { ...at, keys: [] })) yield* page;
   }
 
   async #names(atSequence: Sequence): Promise<ReadonlySet<string>> {
@@ -214,6 +189,73 @@ class StoreRestores implements Restores {
   #pin(sequence: Sequence): Disposable {
     const unpin = this.#engine.pin(() => sequence);
     return { [Symbol.dispose]: unpin };
+  }
+}
+
+/**
+ * Writes documents of one store into another, under another name. COLLECTION_NOT_FOUND when the one has no
+ * such collection, COLLECTION_EXISTS when the other has documents there.
+ */
+export async function copyDocuments(
+  from: StorageEngine,
+  to: StorageEngine,
+  part: { readonly collection: string; readonly keys: readonly string[]; readonly target: string },
+): Promise<number> {
+  const { collection, keys, target } = part;
+  checkCollectionName(collection);
+  checkCollectionName(target, 'target');
+  const source = await from.findCollection(collection);
+  if (source === undefined) throw notFoundThen(collection, (await from.head()).sequence);
+  if (((await to.findCollection(target))?.documents ?? 0) > 0) throw taken(target);
+  await to.transact({ durability: 'sync' }, (transaction) => {
+    transaction.createCollection(target, source.settings);
+  });
+  let written = 0;
+  for await (const page of readPages(from, collection, { keys })) {
+    written += await writePage(to, target, { page, signal: undefined });
+  }
+  return written;
+}
+
+async function writePage(
+  engine: StorageEngine,
+  collection: string,
+  {
+    page,
+    signal,
+  }: { readonly page: readonly StoredDocument[]; readonly signal: AbortSignal | undefined },
+): Promise<number> {
+  await engine.transact({ durability: 'sync', signal }, (transaction) => {
+    for (const { key, body, expiresAtMs } of page) {
+      transaction.put({ collection, key, body, expiresAtMs });
+    }
+  });
+  return page.length;
+}
+
+interface PageOptions {
+  readonly keys: readonly string[];
+  readonly atSequence?: Sequence;
+  readonly signal?: AbortSignal;
+}
+
+async function* readPages(
+  engine: StorageEngine,
+  collection: string,
+  { keys, atSequence, signal }: PageOptions,
+): AsyncIterable<readonly StoredDocument[]> {
+  const query = {
+    ...{ collection, access: ALL_KEYS, keyPrefix: '', filter: MATCH_ALL, joins: [] },
+    keys: keys.length === 0 ? undefined : keys,
+    order: { by: 'key', direction: 'asc' },
+    ...{ projection: undefined, offset: 0, limit: PAGE, total: false },
+    limits: DOCUMENT_LIMITS.query,
+  } as const;
+  for (let after: string | undefined; ;) {
+    const page = await engine.query({ ...query, after }, { atSequence, signal });
+    yield page.documents;
+    if (page.next === undefined) return;
+    after = page.next;
   }
 }
 
