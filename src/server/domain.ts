@@ -67,6 +67,7 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
     ...{ engine, release: RELEASE, startedAtMs: clock.now(), writeMode: config.writeMode },
     isEncrypted: config.encryptionKey !== undefined,
     isStopping: ground.isStopping,
+    operations: keeping.operations,
   });
   return { access, node, watches, pageTokenKey, ...documentsAndCollections, ...keeping };
 }

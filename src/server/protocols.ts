@@ -64,7 +64,7 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
     bindService(SnapshotService, createSnapshotService({ snapshots, operations, restores })),
     bindService(OperationService, createOperationService(operations)),
     bindService(AuthService, createAuthService(domain.access.auth)),
-    bindService(SystemService, createSystemService(domain.node)),
+    bindService(SystemService, createSystemService(domain.node, operations)),
   ];
 }
 

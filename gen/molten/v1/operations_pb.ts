@@ -35,7 +35,7 @@ export type Operation = Message<"molten.v1.Operation"> & {
   id: string;
 
   /**
-   * What kind of work: `snapshot`, `verify` or `restore`.
+   * What kind of work: `snapshot`, `verify`, `restore` or `rotateDataKey`.
    *
    * @generated from field: string kind = 2;
    */

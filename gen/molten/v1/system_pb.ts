@@ -9,6 +9,8 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Operation } from "./operations_pb.ts";
+import { file_molten_v1_operations } from "./operations_pb.ts";
 import { file_molten_v1_options } from "./options_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -16,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/system.proto.
  */
 export const file_molten_v1_system: GenFile = /*@__PURE__*/
-  fileDesc("ChZtb2x0ZW4vdjEvc3lzdGVtLnByb3RvEgltb2x0ZW4udjEiEgoQR2V0SGVhbHRoUmVxdWVzdCI7ChFHZXRIZWFsdGhSZXNwb25zZRImCgVzdGF0ZRgBIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUiEgoQR2V0U3RhdHVzUmVxdWVzdCLAAgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VxdWVuY2UYBCABKAQSGAoQZHVyYWJsZV9zZXF1ZW5jZRgFIAEoBBIYChBjb2xsZWN0aW9uX2NvdW50GAYgASgEEhYKDmRvY3VtZW50X2NvdW50GAcgASgEEhQKDHN0b3JlZF9ieXRlcxgIIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgJIAEoBBIRCgllbmNyeXB0ZWQYCiABKAgSEgoKd3JpdGVfbW9kZRgLIAEoCRIPCgdydW50aW1lGAwgASgJIg4KDEZsdXNoUmVxdWVzdCIpCg1GbHVzaFJlc3BvbnNlEhgKEGR1cmFibGVfc2VxdWVuY2UYASABKAQqfwoMU2VydmluZ1N0YXRlEh0KGVNFUlZJTkdfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNTRVJWSU5HX1NUQVRFX1JFQURZEAESGwoXU0VSVklOR19TVEFURV9SRUFEX09OTFkQAhIaChZTRVJWSU5HX1NUQVRFX1NUT1BQSU5HEAMyuwIKDVN5c3RlbVNlcnZpY2USYwoJR2V0SGVhbHRoEhsubW9sdGVuLnYxLkdldEhlYWx0aFJlcXVlc3QaHC5tb2x0ZW4udjEuR2V0SGVhbHRoUmVzcG9uc2UiG5ACAZKVGQIQAYLT5JMCDBIKL3YxL2hlYWx0aBJqCglHZXRTdGF0dXMSGy5tb2x0ZW4udjEuR2V0U3RhdHVzUmVxdWVzdBocLm1vbHRlbi52MS5HZXRTdGF0dXNSZXNwb25zZSIikAIBkpUZCQoFYWRtaW4QBoLT5JMCDBIKL3YxL3N0YXR1cxJZCgVGbHVzaBIXLm1vbHRlbi52MS5GbHVzaFJlcXVlc3QaGC5tb2x0ZW4udjEuRmx1c2hSZXNwb25zZSIdkAICkpUZAhACgtPkkwIOOgEqIgkvdjEvZmx1c2hiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChZtb2x0ZW4vdjEvc3lzdGVtLnByb3RvEgltb2x0ZW4udjEiEgoQR2V0SGVhbHRoUmVxdWVzdCI7ChFHZXRIZWFsdGhSZXNwb25zZRImCgVzdGF0ZRgBIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUiEgoQR2V0U3RhdHVzUmVxdWVzdCLAAgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VxdWVuY2UYBCABKAQSGAoQZHVyYWJsZV9zZXF1ZW5jZRgFIAEoBBIYChBjb2xsZWN0aW9uX2NvdW50GAYgASgEEhYKDmRvY3VtZW50X2NvdW50GAcgASgEEhQKDHN0b3JlZF9ieXRlcxgIIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgJIAEoBBIRCgllbmNyeXB0ZWQYCiABKAgSEgoKd3JpdGVfbW9kZRgLIAEoCRIPCgdydW50aW1lGAwgASgJIg4KDEZsdXNoUmVxdWVzdCIpCg1GbHVzaFJlc3BvbnNlEhgKEGR1cmFibGVfc2VxdWVuY2UYASABKAQiFgoUUm90YXRlRGF0YUtleVJlcXVlc3QiQAoVUm90YXRlRGF0YUtleVJlc3BvbnNlEicKCW9wZXJhdGlvbhgBIAEoCzIULm1vbHRlbi52MS5PcGVyYXRpb24qfwoMU2VydmluZ1N0YXRlEh0KGVNFUlZJTkdfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNTRVJWSU5HX1NUQVRFX1JFQURZEAESGwoXU0VSVklOR19TVEFURV9SRUFEX09OTFkQAhIaChZTRVJWSU5HX1NUQVRFX1NUT1BQSU5HEAMyuwMKDVN5c3RlbVNlcnZpY2USYwoJR2V0SGVhbHRoEhsubW9sdGVuLnYxLkdldEhlYWx0aFJlcXVlc3QaHC5tb2x0ZW4udjEuR2V0SGVhbHRoUmVzcG9uc2UiG5ACAZKVGQIQAYLT5JMCDBIKL3YxL2hlYWx0aBJqCglHZXRTdGF0dXMSGy5tb2x0ZW4udjEuR2V0U3RhdHVzUmVxdWVzdBocLm1vbHRlbi52MS5HZXRTdGF0dXNSZXNwb25zZSIikAIBkpUZCQoFYWRtaW4QBoLT5JMCDBIKL3YxL3N0YXR1cxJZCgVGbHVzaBIXLm1vbHRlbi52MS5GbHVzaFJlcXVlc3QaGC5tb2x0ZW4udjEuRmx1c2hSZXNwb25zZSIdkAICkpUZAhACgtPkkwIOOgEqIgkvdjEvZmx1c2gSfgoNUm90YXRlRGF0YUtleRIfLm1vbHRlbi52MS5Sb3RhdGVEYXRhS2V5UmVxdWVzdBogLm1vbHRlbi52MS5Sb3RhdGVEYXRhS2V5UmVzcG9uc2UiKpKVGQkKBWFkbWluEAaC0+STAhc6ASoiEi92MS9kYXRhS2V5OnJvdGF0ZWIGcHJvdG8z", [file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_operations, file_molten_v1_options]);
 
 /**
  * Asks for the state.
@@ -204,6 +206,42 @@ export const FlushResponseSchema: GenMessage<FlushResponse> = /*@__PURE__*/
   messageDesc(file_molten_v1_system, 5);
 
 /**
+ * Asks for another data key.
+ *
+ * @generated from message molten.v1.RotateDataKeyRequest
+ */
+export type RotateDataKeyRequest = Message<"molten.v1.RotateDataKeyRequest"> & {
+};
+
+/**
+ * Describes the message molten.v1.RotateDataKeyRequest.
+ * Use `create(RotateDataKeyRequestSchema)` to create a new message.
+ */
+export const RotateDataKeyRequestSchema: GenMessage<RotateDataKeyRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_system, 6);
+
+/**
+ * The store is being encrypted anew.
+ *
+ * @generated from message molten.v1.RotateDataKeyResponse
+ */
+export type RotateDataKeyResponse = Message<"molten.v1.RotateDataKeyResponse"> & {
+  /**
+   * The operation.
+   *
+   * @generated from field: molten.v1.Operation operation = 1;
+   */
+  operation?: Operation | undefined;
+};
+
+/**
+ * Describes the message molten.v1.RotateDataKeyResponse.
+ * Use `create(RotateDataKeyResponseSchema)` to create a new message.
+ */
+export const RotateDataKeyResponseSchema: GenMessage<RotateDataKeyResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_system, 7);
+
+/**
  * Whether the server can serve.
  *
  * @generated from enum molten.v1.ServingState
@@ -286,6 +324,18 @@ export const SystemService: GenService<{
     methodKind: "unary";
     input: typeof FlushRequestSchema;
     output: typeof FlushResponseSchema;
+  },
+  /**
+   * Starts to encrypt the store anew under another random key, while the server runs. Calls wait
+   * meanwhile, about ten seconds per gigabyte. The password stays; snapshots from before keep their key.
+   * Fails with ARGUMENT_INVALID for a store that is not encrypted.
+   *
+   * @generated from rpc molten.v1.SystemService.RotateDataKey
+   */
+  rotateDataKey: {
+    methodKind: "unary";
+    input: typeof RotateDataKeyRequestSchema;
+    output: typeof RotateDataKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_molten_v1_system, 0);

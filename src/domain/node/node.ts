@@ -1,5 +1,7 @@
+import { DomainError } from '../../errors/domain-error.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { Durability, Sequence } from '../../storage/types.ts';
+import type { Operations } from '../snapshots/operations.ts';
 
 /** Whether a server can serve. */
 export type NodeState = 'ready' | 'readOnly' | 'stopping';
@@ -29,6 +31,8 @@ export interface Node {
   status(): Promise<NodeStatus>;
   /** Makes every acknowledged write durable; returns the sequence reached. */
   flush(): Promise<Sequence>;
+  /** Starts to encrypt the store anew; the id of the operation. ARGUMENT_INVALID for a cleartext store. */
+  rotateDataKey(): string;
 }
 
 /** What a node knows of itself. */
@@ -39,6 +43,7 @@ export interface NodeParts {
   readonly isEncrypted: boolean;
   readonly writeMode: Durability;
   readonly isStopping: () => boolean;
+  readonly operations: Operations;
 }
 
 /** Creates the node of a server. */
@@ -54,6 +59,16 @@ export function createNode(parts: NodeParts): Node {
   return {
     state,
     flush: () => engine.flush(),
+    rotateDataKey() {
+      if (!isEncrypted) throw notEncrypted();
+      const { id, result } = parts.operations.start('rotateDataKey', '', async ({ report }) => {
+        report({ phase: 'writing every page again' });
+        await engine.rotateDataKey();
+      });
+      // How it ends is told by the operation.
+      result.catch(() => undefined);
+      return id;
+    },
     async status() {
       const health = engine.health();
       const collections = (await engine.collections()).filter(({ name }) => !name.startsWith('$'));
@@ -68,4 +83,11 @@ export function createNode(parts: NodeParts): Node {
       };
     },
   };
+}
+
+function notEncrypted(): DomainError {
+  return new DomainError(
+    'ARGUMENT_INVALID',
+    'the store is not encrypted; stop the server and use `molten keys rotate` to encrypt it',
+  );
 }

@@ -8,7 +8,7 @@ import type { IdSource } from '../../platform/ids.ts';
 import { breathe, delay } from '../../platform/timers.ts';
 
 /** What kind of work. */
-export type OperationKind = 'snapshot' | 'verify' | 'restore';
+export type OperationKind = 'snapshot' | 'verify' | 'restore' | 'rotateDataKey';
 
 /** How far it is. */
 export interface OperationProgress {

@@ -1,6 +1,8 @@
 import { ServingState, type SystemService } from '../../../gen/molten/v1/system_pb.ts';
 import type { Node } from '../../domain/node/node.ts';
+import type { Operations } from '../../domain/snapshots/operations.ts';
 import type { ServiceImplementation } from '../call.ts';
+import { toOperation } from '../mapping/snapshot.ts';
 import { toTimestamp } from '../mapping/time.ts';
 
 const STATES = {
@@ -10,7 +12,10 @@ const STATES = {
 } as const;
 
 /** Creates the SystemService over the domain. */
-export function createSystemService(node: Node): ServiceImplementation<typeof SystemService> {
+export function createSystemService(
+  node: Node,
+  operations: Pick<Operations, 'get'>,
+): ServiceImplementation<typeof SystemService> {
   return {
     async getHealth() {
       return { state: STATES[node.state()] };
@@ -28,6 +33,9 @@ export function createSystemService(node: Node): ServiceImplementation<typeof Sy
         residentBytes: BigInt(status.residentBytes),
         ...{ encrypted: status.isEncrypted, writeMode: status.writeMode, runtime: status.runtime },
       };
+    },
+    async rotateDataKey() {
+      return { operation: toOperation(operations.get(node.rotateDataKey())) };
     },
     async flush() {
       return { durableSequence: await node.flush() };

@@ -12,8 +12,10 @@ import { statSync } from 'node:fs';
 import { DomainError } from '../../errors/domain-error.ts';
 import { invariant } from '../../errors/invariant.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { delay } from '../../platform/timers.ts';
 import type {
   Committed,
+  DocumentReader,
   EngineHealth,
   LogHead,
   LogReadOptions,
@@ -42,17 +44,16 @@ import {
   type StoredDocument,
 } from '../types.ts';
 import { copyStore } from './copy.ts';
-import { createStatements, type Connection } from './database.ts';
 import type { DocumentCache } from './document-cache.ts';
 import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } from './protocol.ts';
-import { deriveKey } from './keyring.ts';
+import { deriveKey, openKeyring, randomKey, writeKeyring } from './keyring.ts';
 import type { LogRequest } from './log-reader.ts';
-import { createReader, wrongEpoch, type Reader } from './reader.ts';
-import type { ReaderPool } from './reader-pool.ts';
+import { wrongEpoch } from './reader.ts';
+import { closeReading, openReading, type Reading } from './reading.ts';
 import { toError } from './refusal.ts';
 import { indexOf } from './rows.ts';
+import { settleKeys } from './store-keys.ts';
 import type { StoreState } from './store-state.ts';
-import { createTransactor, type Transactor } from './transactor.ts';
 import type { WriterThread } from './writer-thread.ts';
 
 /** The opened parts of a store. */
@@ -60,17 +61,24 @@ export interface EngineParts {
   readonly access: StoreAccess;
   readonly epoch: string;
   readonly clock: Clock;
-  readonly connection: Connection;
   readonly writer: WriterThread;
-  readonly pool: ReaderPool;
-  /** Reads the log, so that nobody who follows it waits for queries. */
-  readonly logPool: ReaderPool;
+  /** Threads for queries. */
+  readonly readers: number;
+  /** Absent: a cleartext store. */
+  readonly encryption: Encryption | undefined;
   readonly cache: DocumentCache;
   readonly state: StoreState;
   /** Counts commits begun; shared with the writer. */
   readonly commits: Int32Array;
   /** Releases what belongs to the directory, after everything else is closed. */
   readonly release: () => void;
+}
+
+/** What an encrypted store is opened and rotated with. */
+export interface Encryption {
+  readonly directory: string;
+  readonly password: string;
+  readonly rootKey: string;
 }
 
 /** Keys read on the main thread at once; more go to a reader thread. */
@@ -84,31 +92,29 @@ export function createEngine(parts: EngineParts): StorageEngine {
   return new EmbeddedEngine(parts);
 }
 
+/** How often a pause looks whether all is quiet. */
+const DRAIN_STEP_MS = 5;
+
 class EmbeddedEngine implements StorageEngine {
   readonly #parts: EngineParts;
-  readonly #reader: Reader;
-  readonly #transactor: Transactor;
+  #reading: Reading;
+  /** Calls under way that use the connections, and what new ones wait for while those are changed. */
+  #active = 0;
+  #gate: Promise<void> | undefined;
   readonly #pins = new Set<() => Sequence | undefined>();
   #closing: Promise<void> | undefined;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.#reader = createReader(parts.connection);
-    this.#transactor = createTransactor({
-      ...{ reader: this, writer: parts.writer, state: parts.state },
-      sql: createStatements(parts.connection),
-    });
+    this.#reading = this.#openReading(parts.access);
   }
 
-  async get(
+  get(
     collection: string,
     keys: readonly string[],
     options: ReadOptions = {},
   ): Promise<readonly (StoredDocument | undefined)[]> {
-    this.#assertOpen();
-    const isHere = options.atSequence === undefined && keys.length <= MAIN_KEYS_MAX;
-    if (isHere) return this.#getHere(collection, keys);
-    return await this.#read<'get'>({ kind: 'get', collection, keys }, options);
+    return this.#use(() => this.#get(collection, keys, options));
   }
 
   query(query: Query, options?: ReadOptions): Promise<QueryPage> {
@@ -127,8 +133,7 @@ class EmbeddedEngine implements StorageEngine {
     options: TransactOptions,
     body: (transaction: Transaction) => T | Promise<T>,
   ): Promise<Committed<T>> {
-    this.#assertOpen();
-    return await this.#transactor.transact(options, body);
+    return await this.#use(() => this.#reading.transactor.transact(options, body));
   }
 
   async flush(): Promise<Sequence> {
@@ -182,10 +187,13 @@ class EmbeddedEngine implements StorageEngine {
     };
     // The newest few entries, which everybody who follows the log asks for, are read right here.
     const isNear = this.#parts.state.lastSequence - request.after <= MAIN_ENTRIES_MAX;
-    const here = isNear ? this.#reader.readLog(request, MAIN_CHARS_MAX) : undefined;
-    if (here !== undefined) return here;
-    const { logPool, clock } = this.#parts;
-    return await logPool.run<'log'>({ kind: 'log', request }, { nowMs: clock.now(), signal });
+    return await this.#use(async () => {
+      const { reader, logPool } = this.#reading;
+      const here = isNear ? reader.readLog(request, MAIN_CHARS_MAX) : undefined;
+      if (here !== undefined) return here;
+      const nowMs = this.#parts.clock.now();
+      return await logPool.run<'log'>({ kind: 'log', request }, { nowMs, signal });
+    });
   }
 
   sequenceAt(timestampMs: number): Promise<Sequence> {
@@ -220,11 +228,32 @@ class EmbeddedEngine implements StorageEngine {
 
   async copy(directory: string, signal?: AbortSignal): Promise<StoreCopy> {
     this.#assertOpen();
-    return await copyStore(this.#parts.access, directory, signal);
+    return await this.#use(() => copyStore(this.#reading.access, directory, signal));
   }
 
   derivedKey(purpose: string): Uint8Array | undefined {
-    return deriveKey(this.#parts.access.dataKey, purpose);
+    return deriveKey(this.#parts.encryption?.rootKey, purpose);
+  }
+
+  async rotateDataKey(): Promise<void> {
+    this.#assertOpen();
+    const { encryption, writer } = this.#parts;
+    if (encryption === undefined) throw notEncrypted();
+    const { directory, password } = encryption;
+    const keys = await openKeyring(directory, password);
+    const nextKey = randomKey();
+    // Both are known before a page is written: after a crash the file tells which of them it has.
+    await writeKeyring(directory, password, { ...keys, nextKey });
+    const open = await this.#pause();
+    try {
+      await closeReading(this.#reading);
+      const result = await writer.run({ kind: 'rekey', dataKey: nextKey });
+      if (result.kind === 'refused') throw toError(result.refusal);
+    } finally {
+      const { dataKey } = await settleKeys(directory, password);
+      this.#reading = this.#openReading({ ...this.#reading.access, dataKey });
+      open();
+    }
   }
 
   health(): EngineHealth {
@@ -251,20 +280,69 @@ class EmbeddedEngine implements StorageEngine {
   }
 
   async #close(): Promise<void> {
-    const { writer, pool, logPool, connection, release } = this.#parts;
-    await writer.close();
-    await pool.close();
-    await logPool.close();
-    connection.close();
-    release();
+    await this.#gate;
+    await this.#parts.writer.close();
+    await closeReading(this.#reading);
+    this.#parts.release();
   }
 
-  async #read<K extends ReadTask['kind']>(
+  #openReading(access: StoreAccess): Reading {
+    const { writer, state, readers } = this.#parts;
+    // Reads of a transaction are part of it: they never wait for the gate that waits for them.
+    const own: DocumentReader = {
+      get: (collection, keys, options = {}) => this.#get(collection, keys, options),
+      query: (query, options) => this.#run<'query'>({ kind: 'query', query }, options),
+    };
+    return openReading(access, { writer, state, readers, own });
+  }
+
+  /** Lets what is under way end and holds back what comes; returns what lets it go on. */
+  async #pause(): Promise<() => void> {
+    while (this.#gate !== undefined) await this.#gate;
+    let open = (): void => undefined;
+    this.#gate = new Promise((resolve) => {
+      open = () => {
+        this.#gate = undefined;
+        resolve();
+      };
+    });
+    while (this.#active > 0) await delay(DRAIN_STEP_MS);
+    return open;
+  }
+
+  async #use<T>(work: () => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    while (this.#gate !== undefined) await this.#gate;
+    this.#active += 1;
+    try {
+      return await work();
+    } finally {
+      this.#active -= 1;
+    }
+  }
+
+  async #get(
+    collection: string,
+    keys: readonly string[],
+    options: ReadOptions,
+  ): Promise<readonly (StoredDocument | undefined)[]> {
+    const isHere = options.atSequence === undefined && keys.length <= MAIN_KEYS_MAX;
+    if (isHere) return this.#getHere(collection, keys);
+    return await this.#run<'get'>({ kind: 'get', collection, keys }, options);
+  }
+
+  #read<K extends ReadTask['kind']>(
+    task: Extract<ReadTask, { kind: K }>,
+    options: ReadOptions = {},
+  ): Promise<ReadResults[K]> {
+    return this.#use(() => this.#run<K>(task, options));
+  }
+
+  async #run<K extends ReadTask['kind']>(
     task: Extract<ReadTask, { kind: K }>,
     { atSequence, signal }: ReadOptions = {},
   ): Promise<ReadResults[K]> {
-    this.#assertOpen();
-    return await this.#parts.pool.run<K>(task, {
+    return await this.#reading.pool.run<K>(task, {
       nowMs: this.#parts.clock.now(),
       atSequence: atSequence === undefined ? undefined : Number(atSequence),
       signal,
@@ -286,7 +364,7 @@ class EmbeddedEngine implements StorageEngine {
       const cached = cache.get(collection, keys[0] ?? '');
       if (cached !== undefined && !isExpired(cached, nowMs)) return [cached];
     }
-    const found = this.#reader.get(collection, keys, { atSequence: undefined, nowMs });
+    const found = this.#reading.reader.get(collection, keys, { atSequence: undefined, nowMs });
     // What was read belongs to the cache only when no commit came in between.
     if (isFresh && this.#isCacheFresh())
       for (const document of found) if (document) cache.set(document);
@@ -302,6 +380,13 @@ class EmbeddedEngine implements StorageEngine {
     if (this.#closing === undefined) return;
     throw new DomainError('ENGINE_UNAVAILABLE', 'the store is closed');
   }
+}
+
+function notEncrypted(): DomainError {
+  return new DomainError(
+    'ARGUMENT_INVALID',
+    'the store is not encrypted; stop the server and use `molten keys rotate` to encrypt it',
+  );
 }
 
 function isExpired(document: StoredDocument, nowMs: number): boolean {

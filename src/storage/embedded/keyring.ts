@@ -40,10 +40,31 @@ interface Derivation {
   readonly lanes: number;
 }
 
+interface Wrapped {
+  readonly nonce: string;
+  readonly key: string;
+  readonly tag: string;
+}
+
 interface Keyring {
   readonly format: number;
   readonly derivation: Derivation;
-  readonly wrapped: { readonly nonce: string; readonly key: string; readonly tag: string };
+  /** The key of the pages. */
+  readonly wrapped: Wrapped;
+  /** The key that others are derived from; absent while it is that of the pages. */
+  readonly root?: Wrapped;
+  /** The key that the pages are being written again with. */
+  readonly next?: Wrapped;
+}
+
+/** The keys of a store, each as 64 hex digits. */
+export interface StoreKeys {
+  /** Encrypts the pages. */
+  readonly dataKey: string;
+  /** What keys of archives are derived from; stays when the data key is changed. */
+  readonly rootKey: string;
+  /** While the data key is changed: the pages may be encrypted with this one already. */
+  readonly nextKey?: string | undefined;
 }
 
 /** Reports whether a store directory belongs to an encrypted store. */
@@ -51,54 +72,75 @@ export function hasKeyring(directory: string): boolean {
   return existsSync(join(directory, FILE_NAME)) || existsSync(join(directory, COPY_NAME));
 }
 
-/** Makes a keyring with a new random data key and returns that key as 64 hex digits. */
-export async function createKeyring(directory: string, password: string): Promise<string> {
-  const dataKey = randomBytes(KEY_BYTES);
-  await writeKeyring(directory, password, dataKey);
-  return dataKey.toString('hex');
+/** A new random key. */
+export function randomKey(): string {
+  return randomBytes(KEY_BYTES).toString('hex');
+}
+
+/** Makes a keyring with a new random data key. */
+export async function createKeyring(directory: string, password: string): Promise<StoreKeys> {
+  const dataKey = randomKey();
+  const keys = { dataKey, rootKey: dataKey };
+  await writeKeyring(directory, password, keys);
+  return keys;
 }
 
 /**
- * Wraps the data key of a directory by another password; no page of the store changes. After a crash the
+ * Wraps the keys of a directory by another password; no page of the store changes. After a crash the
  * store opens with one of the two. ENGINE_UNAVAILABLE when the old password is wrong.
  */
 export async function changePassword(
   directory: string,
   passwords: { readonly from: string; readonly to: string },
 ): Promise<void> {
-  const dataKey = await openKeyring(directory, passwords.from);
-  await writeKeyring(directory, passwords.to, Buffer.from(dataKey, 'hex'));
+  await writeKeyring(directory, passwords.to, await openKeyring(directory, passwords.from));
 }
 
-async function writeKeyring(directory: string, password: string, dataKey: Buffer): Promise<void> {
+/** Writes a keyring, the file and its copy, so that after a crash there is the old one or the new one. */
+export async function writeKeyring(
+  directory: string,
+  password: string,
+  { dataKey, rootKey, nextKey }: StoreKeys,
+): Promise<void> {
   const salt = randomBytes(SALT_BYTES).toString('base64');
   const derivation: Derivation = { name: 'argon2id', salt, ...DERIVATION };
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv(CIPHER, await derive(password, derivation), nonce, {
-    authTagLength: TAG_BYTES,
-  });
-  cipher.setAAD(authenticated(derivation), { plaintextLength: KEY_BYTES });
-  const key = Buffer.concat([cipher.update(dataKey), cipher.final()]);
+  const wrappingKey = await derive(password, derivation);
   const keyring: Keyring = {
-    format: FORMAT,
-    derivation,
-    wrapped: {
-      nonce: nonce.toString('base64'),
-      key: key.toString('base64'),
-      tag: cipher.getAuthTag().toString('base64'),
-    },
+    ...{ format: FORMAT, derivation, wrapped: wrap(dataKey, wrappingKey, derivation) },
+    ...(rootKey === dataKey ? {} : { root: wrap(rootKey, wrappingKey, derivation) }),
+    ...(nextKey === undefined ? {} : { next: wrap(nextKey, wrappingKey, derivation) }),
   };
   const text = `${JSON.stringify(keyring, undefined, 2)}\n`;
   await writeFileDurably(join(directory, FILE_NAME), text);
   await writeFileDurably(join(directory, COPY_NAME), text);
 }
 
+function wrap(key: string, wrappingKey: Buffer, derivation: Derivation): Wrapped {
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv(CIPHER, wrappingKey, nonce, { authTagLength: TAG_BYTES });
+  cipher.setAAD(authenticated(derivation), { plaintextLength: KEY_BYTES });
+  const wrapped = Buffer.concat([cipher.update(Buffer.from(key, 'hex')), cipher.final()]);
+  return {
+    nonce: nonce.toString('base64'),
+    key: wrapped.toString('base64'),
+    tag: cipher.getAuthTag().toString('base64'),
+  };
+}
+
+function unwrap(wrapped: Wrapped, wrappingKey: Buffer, derivation: Derivation): string {
+  const nonce = Buffer.from(wrapped.nonce, 'base64');
+  const decipher = createDecipheriv(CIPHER, wrappingKey, nonce, { authTagLength: TAG_BYTES });
+  decipher.setAAD(authenticated(derivation), { plaintextLength: KEY_BYTES });
+  decipher.setAuthTag(Buffer.from(wrapped.tag, 'base64'));
+  return Buffer.concat([decipher.update(wrapped.key, 'base64'), decipher.final()]).toString('hex');
+}
+
 /**
- * Unwraps the data key, from the copy when the first file is damaged.
+ * Unwraps the keys, from the copy when the first file is damaged.
  *
  * ENGINE_UNAVAILABLE when the password is wrong; CORRUPTION_DETECTED when neither file is a keyring.
  */
-export async function openKeyring(directory: string, password: string): Promise<string> {
+export async function openKeyring(directory: string, password: string): Promise<StoreKeys> {
   const keyring =
     readKeyring(join(directory, FILE_NAME)) ?? readKeyring(join(directory, COPY_NAME));
   if (keyring === undefined) {
@@ -108,16 +150,15 @@ export async function openKeyring(directory: string, password: string): Promise<
       { metadata: { directory } },
     );
   }
-  const { derivation, wrapped } = keyring;
-  const nonce = Buffer.from(wrapped.nonce, 'base64');
-  const decipher = createDecipheriv(CIPHER, await derive(password, derivation), nonce, {
-    authTagLength: TAG_BYTES,
-  });
-  decipher.setAAD(authenticated(derivation), { plaintextLength: KEY_BYTES });
+  const { derivation, wrapped, root, next } = keyring;
+  const wrappingKey = await derive(password, derivation);
   try {
-    decipher.setAuthTag(Buffer.from(wrapped.tag, 'base64'));
-    const key = Buffer.concat([decipher.update(wrapped.key, 'base64'), decipher.final()]);
-    return key.toString('hex');
+    const dataKey = unwrap(wrapped, wrappingKey, derivation);
+    return {
+      dataKey,
+      rootKey: root === undefined ? dataKey : unwrap(root, wrappingKey, derivation),
+      nextKey: next && unwrap(next, wrappingKey, derivation),
+    };
   } catch {
     throw new DomainError(
       'ENGINE_UNAVAILABLE',
@@ -127,10 +168,10 @@ export async function openKeyring(directory: string, password: string): Promise<
   }
 }
 
-/** A key for one purpose from a data key, by HKDF with SHA-256 (RFC 5869); undefined without one. */
-export function deriveKey(dataKey: string | undefined, purpose: string): Uint8Array | undefined {
-  if (dataKey === undefined) return undefined;
-  const key = Buffer.from(dataKey, 'hex');
+/** A key for one purpose from the root key, by HKDF with SHA-256 (RFC 5869); undefined without one. */
+export function deriveKey(rootKey: string | undefined, purpose: string): Uint8Array | undefined {
+  if (rootKey === undefined) return undefined;
+  const key = Buffer.from(rootKey, 'hex');
   return new Uint8Array(hkdfSync('sha256', key, '', `moltendb ${purpose}`, KEY_BYTES));
 }
 
@@ -162,18 +203,33 @@ function readKeyring(path: string): Keyring | undefined {
 
 function isKeyring(value: unknown): value is Keyring {
   if (!isRecord(value) || value['format'] !== FORMAT) return false;
-  const { derivation, wrapped } = value;
-  if (!isRecord(derivation) || !isRecord(wrapped)) return false;
-  const { name, memoryKibibytes, passes, lanes } = derivation;
+  const { derivation, wrapped, root, next } = value;
+  return (
+    isDerivation(derivation) &&
+    isWrapped(wrapped) &&
+    (root === undefined || isWrapped(root)) &&
+    (next === undefined || isWrapped(next))
+  );
+}
+
+function isDerivation(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { name, memoryKibibytes, passes, lanes } = value;
   return (
     name === 'argon2id' &&
     isBetween(memoryKibibytes, 1, MEMORY_KIBIBYTES_MAX) &&
     isBetween(passes, 1, PASSES_MAX) &&
     isBetween(lanes, 1, PASSES_MAX) &&
-    isBytes(derivation['salt'], SALT_BYTES) &&
-    isBytes(wrapped['nonce'], NONCE_BYTES) &&
-    isBytes(wrapped['key'], KEY_BYTES) &&
-    isBytes(wrapped['tag'], TAG_BYTES)
+    isBytes(value['salt'], SALT_BYTES)
+  );
+}
+
+function isWrapped(value: unknown): boolean {
+  return (
+    isRecord(value) &&
+    isBytes(value['nonce'], NONCE_BYTES) &&
+    isBytes(value['key'], KEY_BYTES) &&
+    isBytes(value['tag'], TAG_BYTES)
   );
 }
 

@@ -9,14 +9,14 @@ import { createStatements, openConnection, type Connection } from './database.ts
 import { createDocumentCache } from './document-cache.ts';
 import { createEngine } from './engine.ts';
 import { readFloor, readHistoryBytes } from './floor.ts';
-import { createKeyring, hasKeyring, openKeyring } from './keyring.ts';
+import { createKeyring, hasKeyring, type StoreKeys } from './keyring.ts';
 import { lockStore } from './lock.ts';
 import { readEnd } from './log-writer.ts';
 import type { StoreAccess } from './protocol.ts';
-import { createReaderPool } from './reader-pool.ts';
 import type { CollectionRow, IndexRow } from './rows.ts';
 import { prepareSchema } from './schema.ts';
 import { STORE_FILE } from './store-file.ts';
+import { settleKeys } from './store-keys.ts';
 import { createStoreState, type StoreState } from './store-state.ts';
 import { startWriterThread } from './writer-thread.ts';
 
@@ -59,11 +59,10 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   try {
     // Once more under the lock: another process may have made the store meanwhile.
     refuseMismatch({ directory, file, isEncrypted: options.password !== undefined });
-    const dataKey = await dataKeyOf(directory, options.password);
-    const access: StoreAccess = { file, dataKey, cacheBytes: PAGE_CACHE_BYTES };
+    const keys = await keysOf(directory, options.password);
+    const access: StoreAccess = { file, dataKey: keys?.dataKey, cacheBytes: PAGE_CACHE_BYTES };
     const epoch = await prepareFile(access);
-    const connection = openConnection({ ...access, access: 'read' });
-    const state = readState(connection);
+    const state = readState(access);
     const commits = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     const cache = createDocumentCache({
       bytesMax: options.cacheBytes ?? CACHE_BYTES,
@@ -82,11 +81,10 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
         state.fail('the writer thread has stopped; restart the server');
       },
     });
-    const pool = createReaderPool(access, options.readers ?? READERS);
     return createEngine({
-      ...{ access, epoch, clock, connection, writer, pool, cache, state, release },
-      logPool: createReaderPool(access, 1),
-      commits: new Int32Array(commits),
+      ...{ access, epoch, clock, writer, cache, state, release },
+      ...{ readers: options.readers ?? READERS, commits: new Int32Array(commits) },
+      encryption: keys && { directory, password: options.password ?? '', rootKey: keys.rootKey },
     });
   } catch (error) {
     release();
@@ -113,13 +111,13 @@ function refuseMismatch(found: { directory: string; file: string; isEncrypted: b
   }
 }
 
-async function dataKeyOf(
+async function keysOf(
   directory: string,
   password: string | undefined,
-): Promise<string | undefined> {
+): Promise<StoreKeys | undefined> {
   if (password === undefined) return undefined;
   return hasKeyring(directory)
-    ? await openKeyring(directory, password)
+    ? await settleKeys(directory, password)
     : await createKeyring(directory, password);
 }
 
@@ -134,7 +132,16 @@ async function prepareFile(access: StoreAccess): Promise<string> {
   }
 }
 
-function readState(connection: Connection): StoreState {
+function readState(access: StoreAccess): StoreState {
+  const connection = openConnection({ ...access, access: 'read' });
+  try {
+    return readStateOf(connection);
+  } finally {
+    connection.close();
+  }
+}
+
+function readStateOf(connection: Connection): StoreState {
   const sql = createStatements(connection);
   const { sequence, timestampMs } = readEnd(sql);
   return createStoreState({

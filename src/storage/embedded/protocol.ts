@@ -142,6 +142,8 @@ export type WriterTask =
   | { readonly kind: 'dropIndex'; readonly collection: string; readonly name: string }
   /** Raises the floor; what lies below it is removed bit by bit. */
   | { readonly kind: 'compact'; readonly floor: number }
+  /** Writes every page again under another data key; nobody else may have the file open. */
+  | { readonly kind: 'rekey'; readonly dataKey: string }
   | { readonly kind: 'flush' }
   | { readonly kind: 'close' };
 

@@ -120,6 +120,10 @@ class FileWriter implements Writer {
         return this.#dropIndex(task, nowMs);
       case 'compact':
         return this.#compact(task.floor, nowMs);
+      case 'rekey':
+        this.#database.pragma(`rekey = 'raw:${task.dataKey}'`);
+        this.#database.pragma('wal_checkpoint(TRUNCATE)');
+        return { kind: 'done' };
       case 'flush':
       case 'close':
         this.flush();

@@ -85,6 +85,7 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
   const system = bindService(SystemService, {
     getHealth: () => Promise.resolve({ state: ServingState.READY }),
     flush: () => Promise.reject(failureOf('bug')),
+    rotateDataKey: () => Promise.reject(failureOf('bug')),
     getStatus: (_request, { origin }) =>
       Promise.resolve({ sequence: 9_007_199_254_740_993n, release: origin.protocol }),
   });

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 
 import { systemClock } from '../../../src/platform/clock.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
-import { put, read, reasonOf } from '../../contract/support.ts';
+import { keysOf, put, read, reasonOf } from '../../contract/support.ts';
+import { openKeyring, randomKey, writeKeyring } from '../../../src/storage/embedded/keyring.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const SECRET = 'a body nobody may read';
@@ -151,3 +152,73 @@ describe('a copy', () => {
     expect(existsSync(target)).toBe(false);
   });
 });
+
+describe('another data key', () => {
+  it('is taken while the store is read and written, and kept over a restart', async () => {
+    using directory = createTemporaryDirectory();
+    const options = { directory: directory.path, clock: systemClock, password: PASSWORD };
+    const file = join(directory.path, 'moltendb.sqlite');
+    {
+      await using engine = await openEmbeddedStore(options);
+      for (let at = 0; at < 200; at++) await put(engine, `k${at.toString()}`, { text: SECRET });
+      const archiveKey = engine.derivedKey('archive');
+      const before = keyringText(directory.path);
+      const stop = new AbortController();
+      const busy = Promise.all(
+        [0, 1, 2, 3].map(async (client) => {
+          let count = 0;
+          for (; !stop.signal.aborted; count++) {
+            await put(engine, `new-${client.toString()}-${count.toString()}`, {});
+            await read(engine, 'k1');
+            await keysOf(engine, { keyPrefix: 'k1' });
+          }
+          return count;
+        }),
+      );
+      await engine.rotateDataKey();
+      await engine.rotateDataKey();
+      stop.abort();
+      const counts = await busy;
+      for (const [client, count] of counts.entries()) {
+        const last = `new-${client.toString()}-${(count - 1).toString()}`;
+        expect(await read(engine, last)).toBeDefined();
+      }
+      expect(keyringText(directory.path)).not.toBe(before);
+      expect(keyringText(directory.path)).not.toContain('next');
+      expect(engine.derivedKey('archive')).toEqual(archiveKey);
+    }
+    expect(readFileSync(file, 'latin1')).not.toContain(SECRET);
+    await using engine = await openEmbeddedStore(options);
+    expect((await keysOf(engine, { keyPrefix: 'k' })).length).toBe(200);
+  });
+
+  it('is found out after a crash at any moment of the change', async () => {
+    for (const isWritten of [false, true]) {
+      using directory = createTemporaryDirectory();
+      const options = { directory: directory.path, clock: systemClock, password: PASSWORD };
+      await fill(directory.path, PASSWORD);
+      const old = await openKeyring(directory.path, PASSWORD);
+      const engine = await openEmbeddedStore(options);
+      if (isWritten) await engine.rotateDataKey();
+      await engine.close();
+      const now = await openKeyring(directory.path, PASSWORD);
+      // As the change leaves it before the keyring is settled.
+      const nextKey = isWritten ? now.dataKey : randomKey();
+      await writeKeyring(directory.path, PASSWORD, { ...now, dataKey: old.dataKey, nextKey });
+      expect(await reopen(directory.path, PASSWORD)).toContain(SECRET);
+      const settled = await openKeyring(directory.path, PASSWORD);
+      expect(settled.nextKey).toBeUndefined();
+      expect(settled.dataKey === old.dataKey).toBe(!isWritten);
+    }
+  });
+
+  it('is refused for a store without one', async () => {
+    using directory = createTemporaryDirectory();
+    await using engine = await openEmbeddedStore({ directory: directory.path, clock: systemClock });
+    expect(await reasonOf(engine.rotateDataKey())).toBe('ARGUMENT_INVALID');
+  });
+});
+
+function keyringText(directory: string): string {
+  return readFileSync(join(directory, 'keyring.json'), 'utf8');
+}

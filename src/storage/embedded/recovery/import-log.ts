@@ -50,8 +50,9 @@ export async function importLog(request: {
   if (existsSync(out)) throw invalid(`'${out}' exists; an import only writes into a new directory`);
   mkdirSync(out, { recursive: true, mode: 0o700 });
   try {
-    const dataKey = password === undefined ? undefined : await createKeyring(out, password);
-    return await importInto(file, { file: join(out, STORE_FILE), dataKey });
+    const keys = password === undefined ? undefined : await createKeyring(out, password);
+    const store = { file: join(out, STORE_FILE), dataKey: keys?.dataKey };
+    return await importInto(file, store);
   } catch (error) {
     rmSync(out, { recursive: true, force: true });
     throw error;

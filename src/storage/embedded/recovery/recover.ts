@@ -8,10 +8,18 @@ import { join } from 'node:path';
 import { DomainError } from '../../../errors/domain-error.ts';
 import type { LogEntry } from '../../types.ts';
 import { createStatements, openConnection, type Connection, type Sql } from '../database.ts';
-import { createKeyring, deriveKey, hasKeyring, KEYRING_FILES, openKeyring } from '../keyring.ts';
+import {
+  deriveKey,
+  hasKeyring,
+  KEYRING_FILES,
+  randomKey,
+  writeKeyring,
+  type StoreKeys,
+} from '../keyring.ts';
 import { readFloor } from '../floor.ts';
 import { readEnd } from '../log-writer.ts';
 import { STORE_FILE } from '../store-file.ts';
+import { openKeys } from '../store-keys.ts';
 import { checkStore, type CheckedStore } from './check.ts';
 import { createReplayer } from './replay.ts';
 import { beginTimeline, rewind } from './rewind.ts';
@@ -63,10 +71,10 @@ export async function recoverStore(request: RecoveryRequest): Promise<RecoveryRe
   const { out, source } = request;
   if (existsSync(out)) throw exists(out);
   if (!existsSync(join(source, STORE_FILE))) throw noStore(source);
-  const dataKey = await keyOf(source, request.password);
+  const keys = await keysOf(source, request.password);
   mkdirSync(out, { recursive: true, mode: 0o700 });
   try {
-    return recoverInto(request, dataKey);
+    return recoverInto(request, keys);
   } catch (error) {
     rmSync(out, { recursive: true, force: true });
     throw error;
@@ -78,8 +86,15 @@ export async function keyOf(
   directory: string,
   password: string | undefined,
 ): Promise<string | undefined> {
+  return (await keysOf(directory, password))?.dataKey;
+}
+
+async function keysOf(
+  directory: string,
+  password: string | undefined,
+): Promise<StoreKeys | undefined> {
   if (!hasKeyring(directory)) return undefined;
-  if (password !== undefined) return await openKeyring(directory, password);
+  if (password !== undefined) return await openKeys(directory, password);
   throw new DomainError(
     'ENGINE_UNAVAILABLE',
     `the store in '${directory}' is encrypted; give its encryption key`,
@@ -97,8 +112,9 @@ export function openFile(
   return openConnection({ file, dataKey, access, cacheBytes: PAGE_CACHE_BYTES });
 }
 
-function recoverInto(request: RecoveryRequest, dataKey: string | undefined): RecoveryReport {
+function recoverInto(request: RecoveryRequest, keys: StoreKeys | undefined): RecoveryReport {
   const { source, out } = request;
+  const dataKey = keys?.dataKey;
   copySource(source, out, dataKey);
   const database = openFile(out, dataKey, 'write');
   try {
@@ -106,7 +122,7 @@ function recoverInto(request: RecoveryRequest, dataKey: string | undefined): Rec
     const sql = createStatements(database);
     const sourceSequence = readEnd(sql).sequence;
     sql('BEGIN IMMEDIATE').run();
-    const replayedEntries = replay(sql, request, deriveKey(dataKey, 'archive'));
+    const replayedEntries = replay(sql, request, deriveKey(keys?.rootKey, 'archive'));
     const { removedEntries, notes } = goTo(sql, request.target);
     sql('COMMIT').run();
     database.pragma('wal_checkpoint(TRUNCATE)');
@@ -243,12 +259,14 @@ export async function rotateDataKey(request: {
   const { source, out, password } = request;
   if (existsSync(out)) throw exists(out);
   if (!existsSync(join(source, STORE_FILE))) throw noStore(source);
-  const oldKey = await keyOf(source, password);
+  const old = await keysOf(source, password);
   mkdirSync(out, { recursive: true, mode: 0o700 });
   try {
-    const newKey = await createKeyring(out, password);
-    vacuumInto({ source, out, dataKey: oldKey });
-    return rekey(out, oldKey, newKey);
+    const dataKey = randomKey();
+    // What archives are read with stays.
+    await writeKeyring(out, password, { dataKey, rootKey: old?.rootKey ?? dataKey });
+    vacuumInto({ source, out, dataKey: old?.dataKey });
+    return rekey(out, old?.dataKey, dataKey);
   } catch (error) {
     rmSync(out, { recursive: true, force: true });
     throw error;
@@ -297,7 +315,7 @@ export async function archiveKeyOf(
   directory: string,
   password: string | undefined,
 ): Promise<Uint8Array | undefined> {
-  return deriveKey(await keyOf(directory, password), 'archive');
+  return deriveKey((await keysOf(directory, password))?.rootKey, 'archive');
 }
 
 function exists(out: string): DomainError {
