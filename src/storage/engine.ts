@@ -166,6 +166,8 @@ export interface LogHead extends Position {
 /** How a stretch of the log is read. */
 export interface LogReadOptions {
   readonly limit: number;
+  /** Characters of bodies after which no further commit is read. Absent: 4 Mi. */
+  readonly charsMax?: number | undefined;
   /** Commits that end beyond this sequence are left out. Absent: none is. */
   readonly upTo?: Sequence | undefined;
   /** Also read what each entry replaced. */

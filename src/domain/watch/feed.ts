@@ -1,19 +1,22 @@
 /**
  * The feed: reads the log once for all who follow it. Followers pull. One that has seen everything waits
  * and is handed what is new; one that lags reads from a bounded ring of recent entries, and behind that
- * from the log itself, off the path of writes. Nothing is queued per follower, so that a slow one costs
- * no memory and never holds up a writer or another follower.
+ * from the log itself, off the path of writes, a bounded number of them at a time. Nothing is queued per
+ * follower, so that a slow one costs no memory and never holds up a writer or another follower.
  *
  * Only what is on stable storage is published: nothing that was told is ever taken back.
  */
 import { delay } from '../../platform/timers.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
+import type { LogReadOptions, StorageEngine } from '../../storage/engine.ts';
 import type { LogEntry, Sequence } from '../../storage/types.ts';
+import { createCatchUpSlots, type SlotRequest } from './catch-up-slots.ts';
 
 /** Entries of whole commits, and how far the log was looked through. */
 export interface FeedPage {
   readonly entries: readonly LogEntry[];
   readonly upTo: Sequence;
+  /** Call when the entries are no longer held. */
+  readonly release: () => void;
 }
 
 /** Reads the feed at its own pace. One call of `next` at a time. */
@@ -34,6 +37,8 @@ export interface FollowOptions {
   /** Undefined: entries of all collections. */
   readonly collections: ReadonlySet<string> | undefined;
   readonly needsPrevious: boolean;
+  /** Whose memory it is that is held while it lags. */
+  readonly subject: string;
 }
 
 /** Publishes the log. */
@@ -48,6 +53,9 @@ const RING_ENTRIES_MAX = 4096;
 const RING_CHARS_MAX = 8 * 1024 * 1024;
 /** Entries read from the log at once. */
 const SLICE_ENTRIES = 1000;
+/** Read at once by one that lags: its caller may never take them. */
+const CATCH_UP_ENTRIES = 200;
+const CATCH_UP_CHARS = 512 * 1024;
 const RETRY_MS = 100;
 
 /** Creates the feed of a store. It reads nothing while nobody follows. */
@@ -59,6 +67,7 @@ class LogFeed implements Feed {
   readonly #engine: StorageEngine;
   readonly #epoch: string;
   readonly #followers = new Set<LogFollower>();
+  readonly #slots = createCatchUpSlots();
   readonly #unsubscribe: () => void;
   readonly #stopping = new AbortController();
   #ring: LogEntry[] = [];
@@ -88,7 +97,9 @@ class LogFeed implements Feed {
     }
     const follower = new LogFollower(options, {
       published: () => this.published,
-      behind: (after) => this.#behind(after, options),
+      acquire: () => this.#slots.acquire(options.subject),
+      fromRing: (after) => this.#fromRing(after, options),
+      fromLog: (after, release) => this.#fromLog(after, options, release),
       leave: () => {
         this.#leave(follower);
       },
@@ -175,39 +186,70 @@ class LogFeed implements Feed {
     this.#ring.splice(0, dropped);
   }
 
-  async #behind(after: Sequence, options: FollowOptions): Promise<FeedPage> {
-    const upTo = this.published;
+  /** What the ring has behind a sequence; undefined when it does not reach back that far. */
+  #fromRing(after: Sequence, options: FollowOptions): FeedPage | undefined {
     const hasAll = after >= this.#ringStart && (this.#hasPrevious || !options.needsPrevious);
-    const found = hasAll
-      ? this.#ring.slice(Number(after - this.#ringStart))
-      : await this.#read(after, { upTo, withPrevious: options.needsPrevious });
-    const last = found.at(-1)?.sequence ?? upTo;
-    const { collections } = options;
-    const entries =
-      collections === undefined ? found : found.filter((one) => collections.has(one.collection));
-    return { entries, upTo: last };
+    if (!hasAll) return undefined;
+    const found = this.#ring.slice(Number(after - this.#ringStart));
+    return pageOf(found, { options, upTo: this.published, release: NOTHING });
+  }
+
+  async #fromLog(after: Sequence, options: FollowOptions, release: () => void): Promise<FeedPage> {
+    const upTo = this.published;
+    try {
+      const { needsPrevious: withPrevious } = options;
+      const bounds = { limit: CATCH_UP_ENTRIES, charsMax: CATCH_UP_CHARS };
+      const found = await this.#read(after, { ...bounds, upTo, withPrevious });
+      return pageOf(found, { options, upTo, release });
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
 
   #read(
     sequence: Sequence,
-    options: { readonly upTo: Sequence | undefined; readonly withPrevious: boolean },
+    options: Omit<LogReadOptions, 'signal' | 'limit'> & { readonly limit?: number },
   ): Promise<readonly LogEntry[]> {
     const { signal } = this.#stopping;
     const upTo = options.upTo ?? this.#engine.health().durableSequence;
     const position = { epoch: this.#epoch, sequence };
-    return this.#engine.readLog(position, { ...options, upTo, signal, limit: SLICE_ENTRIES });
+    return this.#engine.readLog(position, { limit: SLICE_ENTRIES, ...options, upTo, signal });
   }
+}
+
+const NOTHING = (): void => undefined;
+
+function pageOf(
+  found: readonly LogEntry[],
+  {
+    options: { collections },
+    upTo,
+    release,
+  }: {
+    readonly options: FollowOptions;
+    readonly upTo: Sequence;
+    readonly release: () => void;
+  },
+): FeedPage {
+  const entries =
+    collections === undefined ? found : found.filter((one) => collections.has(one.collection));
+  return { entries, upTo: found.at(-1)?.sequence ?? upTo, release };
 }
 
 interface FollowerHost {
   readonly published: () => Sequence;
-  readonly behind: (after: Sequence) => Promise<FeedPage>;
+  readonly acquire: () => SlotRequest;
+  readonly fromRing: (after: Sequence) => FeedPage | undefined;
+  readonly fromLog: (after: Sequence, release: () => void) => Promise<FeedPage>;
   readonly leave: () => void;
 }
 
 class LogFollower implements Follower {
   readonly #options: FollowOptions;
   readonly #host: FollowerHost;
+  /** The turn to read the log that it waits for. */
+  #request: SlotRequest | undefined;
   #waiter: { readonly after: Sequence; readonly resolve: (page: FeedPage) => void } | undefined;
 
   constructor(options: FollowOptions, host: FollowerHost) {
@@ -220,10 +262,20 @@ class LogFollower implements Follower {
   }
 
   next(after: Sequence): Promise<FeedPage> {
-    if (after < this.#host.published()) return this.#host.behind(after);
+    if (after < this.#host.published()) return this.#behind(after);
     return new Promise((resolve) => {
       this.#waiter = { after, resolve };
     });
+  }
+
+  async #behind(after: Sequence): Promise<FeedPage> {
+    const fromRing = this.#host.fromRing(after);
+    if (fromRing !== undefined) return fromRing;
+    this.#request = this.#host.acquire();
+    const release = await this.#request.granted;
+    this.#request = undefined;
+    if (release === undefined) return { entries: [], upTo: after, release: NOTHING };
+    return await this.#host.fromLog(after, release);
   }
 
   /** Hands over what is new; stays waiting when nothing of it is of interest. */
@@ -240,6 +292,7 @@ class LogFollower implements Follower {
   }
 
   wake(): void {
+    this.#request?.cancel();
     this.#settle([]);
   }
 
@@ -253,7 +306,8 @@ class LogFollower implements Follower {
     if (waiter === undefined) return;
     this.#waiter = undefined;
     const published = this.#host.published();
-    waiter.resolve({ entries, upTo: waiter.after > published ? waiter.after : published });
+    const upTo = waiter.after > published ? waiter.after : published;
+    waiter.resolve({ entries, upTo, release: NOTHING });
   }
 
   #pick(

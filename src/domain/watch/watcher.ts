@@ -3,7 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { LogEntry, Sequence } from '../../storage/types.ts';
 import type { CredentialLapse } from '../access/access.ts';
-import type { Follower } from './feed.ts';
+import type { FeedPage, Follower } from './feed.ts';
 import { readInitialState } from './initial-state.ts';
 import type { Interest } from './interest.ts';
 import type { WatchedChange, WatchEndReason, WatchEvent } from './model.ts';
@@ -52,9 +52,19 @@ export interface Watcher {
 /** Characters of bodies in one event of a commit, when fragments are asked for. */
 export const FRAGMENT_CHARS: number = 1024 * 1024;
 
+/** How long what was read is held for a caller that does not take it, in milliseconds. */
+const HOLD_MS = 1000;
+
 /** Creates a watcher; it does nothing until its events are asked for. */
 export function createWatcher(parts: WatcherParts): Watcher {
   return new FollowingWatcher(parts);
+}
+
+interface HeldPage {
+  /** Read and not told yet, the next one last. */
+  readonly commits: (readonly LogEntry[])[];
+  readonly upTo: Sequence;
+  readonly release: () => void;
 }
 
 class FollowingWatcher implements Watcher {
@@ -69,6 +79,7 @@ class FollowingWatcher implements Watcher {
   #handedAtMs: number | undefined;
   #toldAtMs: number;
   #oldest = '';
+  #page: HeldPage | undefined;
 
   constructor(parts: WatcherParts) {
     this.#parts = parts;
@@ -130,6 +141,8 @@ class FollowingWatcher implements Watcher {
   }
 
   #checkStall(takenMs: number): void {
+    // Nobody keeps for a caller what the log keeps anyway.
+    if (takenMs >= HOLD_MS) this.#letGo();
     const isBehind = this.#parts.published() > this.#position;
     if (isBehind && takenMs >= this.#parts.times.stallMs) this.end('tooSlow');
   }
@@ -179,17 +192,40 @@ class FollowingWatcher implements Watcher {
   }
 
   async *#step(): AsyncGenerator<WatchEvent, void> {
-    const page = await this.#parts.follower.next(this.#position);
-    if (this.#ended !== undefined) return;
-    for (const commit of commitsOf(page.entries)) {
-      yield* this.#commit(commit);
-      // It may have ended, and another part of the page may no longer be told.
-      if (this.#isEnded()) return;
+    // Held in fields alone, so that it can be let go while this waits for its caller.
+    this.#hold(await this.#parts.follower.next(this.#position));
+    try {
+      for (let commit = this.#take(); commit !== undefined; commit = this.#take()) {
+        yield* this.#commit(commit);
+      }
+      this.#finishPage();
+    } finally {
+      this.#letGo();
     }
-    if (page.upTo > this.#position) this.#position = page.upTo;
-    if (this.#isBookmarkDue(this.#parts.clock.monotonic())) {
-      yield* this.#tell({ kind: 'bookmark', ...this.#point() });
-    }
+    if (this.#isEnded() || !this.#isBookmarkDue(this.#parts.clock.monotonic())) return;
+    yield* this.#tell({ kind: 'bookmark', ...this.#point() });
+  }
+
+  #hold({ entries, upTo, release }: FeedPage): void {
+    this.#page = { commits: [...commitsOf(entries)].reverse(), upTo, release };
+  }
+
+  /** The next commit of the page; undefined when none is left, or nothing more may be told. */
+  #take(): readonly LogEntry[] | undefined {
+    return this.#isEnded() ? undefined : this.#page?.commits.pop();
+  }
+
+  /** Only a page that was told to its end counts as looked through. */
+  #finishPage(): void {
+    if (this.#page === undefined || this.#isEnded()) return;
+    const { upTo } = this.#page;
+    if (upTo > this.#position) this.#position = upTo;
+  }
+
+  /** Forgets what was read and not told; it is read again. */
+  #letGo(): void {
+    this.#page?.release();
+    this.#page = undefined;
   }
 
   async *#commit(commit: readonly LogEntry[]): AsyncGenerator<WatchEvent, void> {
@@ -216,8 +252,11 @@ class FollowingWatcher implements Watcher {
 
   #noteDrops(changes: readonly WatchedChange[]): void {
     if (this.#remaining === undefined) return;
+    const { collections } = this.#parts.interest;
     for (const { kind, collection } of changes) {
       if (kind === 'dropped') this.#remaining.delete(collection);
+      // One that was made anew is followed like the others.
+      else if (collections?.has(collection) === true) this.#remaining.add(collection);
     }
     if (this.#remaining.size === 0) this.end('collectionDropped');
   }

@@ -87,7 +87,7 @@ class FeedWatches implements Watches {
     const start = await this.#startOf(request.start);
     this.#admit(principal);
     const { collections, needsPrevious } = interest;
-    const follower = this.#feed.follow({ collections, needsPrevious });
+    const follower = this.#feed.follow({ collections, needsPrevious, subject: principal.subject });
     const watcher = createWatcher({
       ...{ engine, clock, epoch: this.#epoch, interest, follower, start },
       times: { ...WATCH_TIMES, ...times },

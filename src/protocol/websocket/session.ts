@@ -52,6 +52,9 @@ interface Subscription {
   acknowledged(resumeToken: string): void;
 }
 
+/** How a call ends from outside. */
+type Lifetime = Pick<CallOrigin, 'signal' | 'disconnect'>;
+
 /** Creates the session of a connection just opened. */
 export function createSession(dispatcher: Dispatcher, channel: Channel): Session {
   return new DispatchingSession(dispatcher, channel);
@@ -95,7 +98,6 @@ class DispatchingSession implements Session {
 
   closed(): void {
     this.#closing.abort();
-    for (const { abort } of this.#subscriptions.values()) abort.abort();
   }
 
   async #authenticate(frame: ClientFrame): Promise<void> {
@@ -163,15 +165,21 @@ class DispatchingSession implements Session {
     { abort, window }: { readonly abort: AbortController; readonly window: Window },
   ): Promise<void> {
     try {
-      const messages = await this.#watch(request, abort.signal);
+      const signal = AbortSignal.any([abort.signal, this.#closing.signal]);
+      const tooSlow = (): void => {
+        abort.abort();
+        void this.#tellProblem(id, notAcknowledged());
+      };
+      const messages = await this.#watch(request, { signal, disconnect: tooSlow });
       for await (const message of messages) {
         await this.#channel.send({ event: eventName(message), id, ...withoutKind(message) });
-        await window.passed(message.resumeToken, abort.signal);
+        await window.passed(message.resumeToken, signal);
       }
     } catch (error) {
       if (!abort.signal.aborted) await this.#tellProblem(id, error);
     } finally {
-      this.#subscriptions.delete(id);
+      // Its id may belong to another one by now.
+      if (this.#subscriptions.get(id)?.abort === abort) this.#subscriptions.delete(id);
     }
   }
 
@@ -184,7 +192,7 @@ class DispatchingSession implements Session {
 
   async #openFeed(): Promise<AsyncIterator<WatchResponse> | undefined> {
     try {
-      const messages = await this.#watch({ targets: [{}] }, this.#closing.signal);
+      const messages = await this.#watch({ targets: [{}] }, this.#whole());
       const iterator = messages[Symbol.asyncIterator]();
       await iterator.next();
       return iterator;
@@ -211,28 +219,36 @@ class DispatchingSession implements Session {
 
   async #watch(
     json: Readonly<Record<string, unknown>>,
-    signal: AbortSignal,
+    lifetime: Lifetime,
   ): Promise<AsyncIterable<WatchResponse>> {
     const request = parseWatchRequest(json);
-    const origin = this.#origin(this.#token ?? '', signal);
+    const origin = this.#origin(this.#token ?? '', lifetime);
     const result = await this.#dispatcher.dispatch(WatchService.method.watch, request, origin);
     // What a watch answers with is a stream of its responses.
     return result as AsyncIterable<Message> as AsyncIterable<WatchResponse>;
   }
 
   async #whoAmI(token: string): Promise<void> {
-    const origin = this.#origin(token, this.#closing.signal);
+    const origin = this.#origin(token, this.#whole());
     await this.#dispatcher.dispatch(AuthService.method.whoAmI, create(WhoAmIRequestSchema), origin);
   }
 
-  #origin(token: string, signal: AbortSignal): CallOrigin {
+  /** As long as the connection. */
+  #whole(): Lifetime {
+    return {
+      signal: this.#closing.signal,
+      disconnect: () => {
+        this.#channel.terminate();
+      },
+    };
+  }
+
+  #origin(token: string, { signal, disconnect }: Lifetime): CallOrigin {
     const { requestId, address } = this.#channel;
     return {
       ...{ protocol: 'websocket', requestId, address, signal, timeoutMs: undefined },
       header: (name) => (name === 'authorization' ? `Bearer ${token}` : undefined),
-      disconnect: () => {
-        this.#channel.terminate();
-      },
+      disconnect,
     };
   }
 
@@ -277,6 +293,13 @@ function failure(error: string, detail: string): { error: string; detail: string
 
 function invalid(message: string): DomainError {
   return new DomainError('ARGUMENT_INVALID', message, { metadata: { field: 'id' } });
+}
+
+function notAcknowledged(): DomainError {
+  return new DomainError(
+    'WATCHER_TOO_SLOW',
+    'messages were not acknowledged for too long; subscribe again with the last token',
+  );
 }
 
 function withoutKind(message: WatchResponse): object {

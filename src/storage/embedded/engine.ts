@@ -180,9 +180,9 @@ class EmbeddedEngine implements StorageEngine {
   async readLog(after: Position, options: LogReadOptions): Promise<readonly LogEntry[]> {
     this.#assertOpen();
     if (after.epoch !== this.#parts.epoch) throw wrongEpoch(after.epoch);
-    const { limit, upTo, withPrevious = false, signal } = options;
+    const { limit, charsMax, upTo, withPrevious = false, signal } = options;
     const request: LogRequest = {
-      ...{ after: Number(after.sequence), limit, withPrevious },
+      ...{ after: Number(after.sequence), limit, charsMax, withPrevious },
       upTo: upTo === undefined ? undefined : Number(upTo),
     };
     // The newest few entries, which everybody who follows the log asks for, are read right here.

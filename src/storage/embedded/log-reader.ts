@@ -6,6 +6,7 @@ import { entryOf, type EntryRow, type ReplacingRow } from './rows.ts';
 export interface LogRequest {
   readonly after: number;
   readonly limit: number;
+  readonly charsMax: number | undefined;
   readonly upTo: number | undefined;
   readonly withPrevious: boolean;
 }
@@ -28,7 +29,7 @@ const READ_REPLACING = `SELECT ${COLUMNS}, ${REPLACED}
 /** Reads whole commits; undefined when their bodies have more than `giveUpChars` characters. */
 export function readLog(
   sql: Sql,
-  { after, limit, upTo = Infinity, withPrevious }: LogRequest,
+  { after, limit, charsMax = SLICE_CHARS, upTo = Infinity, withPrevious }: LogRequest,
   giveUpChars?: number,
 ): readonly LogEntry[] | undefined {
   const entries: LogEntry[] = [];
@@ -39,7 +40,7 @@ export function readLog(
   for (const row of rows as Iterable<ReplacingRow>) {
     if (entries.at(-1)?.commit !== BigInt(row.first)) {
       whole = entries.length;
-      if (whole >= limit || (whole > 0 && chars >= SLICE_CHARS)) return entries;
+      if (whole >= limit || (whole > 0 && chars >= charsMax)) return entries;
     }
     if (row.seq > upTo) return entries.slice(0, whole);
     chars += sizeOf(row);

@@ -134,6 +134,40 @@ describe('subscriptions', () => {
     expect(socket.frames.some(({ changes }) => changes?.[0].key === 'k4')).toBe(false);
   });
 
+  it('end alone when they are not acknowledged', async () => {
+    const watchTimes = { stallMs: 200, graceMs: 100 };
+    await using server = await startTestServer({}, { watchTimes });
+    await using socket = await open(server);
+    socket.send({ action: 'SUBSCRIBE', id: 'slow', collection: 'c', maxUnacknowledged: 1 });
+    await socket.find(({ event, id }) => event === 'started' && id === 'slow');
+    await put(server, 'a', 1);
+    const ended = await socket.find(({ event, id }) => event === 'error' && id === 'slow');
+    expect(ended['error'].reason).toBe('WATCHER_TOO_SLOW');
+    await put(server, 'b', 1);
+    await socket.find(({ event, key }) => event === 'change' && key === 'b');
+  });
+
+  it('leave nothing behind when an id is used again and again', async () => {
+    await using server = await startTestServer();
+    for (let n = 0; n < 30; n++) await put(server, `k${String(n)}`, n);
+    const socket = await open(server, undefined, { feed: false });
+    for (let n = 0; n < 50; n++) {
+      socket.send({ action: 'SUBSCRIBE', id: 's', collection: 'c', initialState: true });
+      socket.send({ action: 'UNSUBSCRIBE', id: 's' });
+    }
+    socket.send({ action: 'SUBSCRIBE', id: 's', collection: 'c' });
+    await put(server, 'late', 1);
+    await socket.find(({ changes }) => changes?.[0].key === 'late');
+    socket.send({ action: 'UNSUBSCRIBE', id: 's' });
+    await socket.find(({ event, id }) => event === 'unsubscribed' && id === 's');
+    const before = socket.frames.length;
+    await put(server, 'later', 1);
+    await put(server, 'latest', 1);
+    const told = socket.frames.slice(before).filter(({ event }) => event === 'commit');
+    expect(told).toEqual([]);
+    await socket[Symbol.asyncDispose]();
+  });
+
   it('fail alone, saying why, and leave the connection as it is', async () => {
     await using server = await startTestServer();
     await using socket = await open(server);
