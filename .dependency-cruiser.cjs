@@ -133,6 +133,8 @@ module.exports = {
       to: {
         dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
         dependencyTypesNot: ['type-only'],
+        // The application's own, and for development here.
+        pathNot: '^node_modules/react/',
       },
     },
     {

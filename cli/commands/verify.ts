@@ -25,13 +25,15 @@ export default class Verify extends OfflineCommand {
     const store = (flags['store'] as string | undefined) ?? String(flags['db-path']);
     const found = await verify(directory, { password: this.password(flags), store });
     if (found.kind === 'archive') {
-      for (const { epoch, segments, first, last } of found.timelines) {
+      for (const { epoch, segments, first, last, missing } of found.timelines) {
+        if (missing > 0n) this.logToStderr(`${epoch}: ${String(missing)} sequences are missing`);
         this.log(
           `${epoch}: ${String(segments)} segments, sequences ${String(first)} to ${String(last)}`,
         );
       }
       return found.timelines.map((one) => ({
         ...{ ...one, first: String(one.first), last: String(one.last) },
+        missing: String(one.missing),
       }));
     }
     const { problems, sequence, floor, collections } = found.store;

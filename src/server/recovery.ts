@@ -1,6 +1,6 @@
 /** Work on stores that no server has open: recovery, verification, keys. For the command line. */
-import { existsSync, renameSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 
 import { checkArchive, readArchive } from '../domain/snapshots/archive.ts';
 import { readManifest, verifyFiles } from '../domain/snapshots/manifest.ts';
@@ -10,6 +10,7 @@ import { systemClock } from '../platform/clock.ts';
 import type { CheckedStore } from '../storage/embedded/recovery/check.ts';
 import {
   archiveKeyOf,
+  PARTIAL_SUFFIX,
   checkDirectory,
   recoverStore,
   rotateDataKey,
@@ -43,7 +44,11 @@ export async function recover(options: RecoverOptions): Promise<RecoveryReport> 
   }
   return await recoverStore({
     ...options,
-    archive: (key, epoch) => (archive === undefined ? [] : readArchive(archive, epoch, key)),
+    archive: (key, epoch) => {
+      if (archive === undefined) return [];
+      if (!existsSync(join(archive, epoch))) throw noTimeline(archive, epoch);
+      return readArchive(archive, epoch, key);
+    },
   });
 }
 
@@ -71,7 +76,11 @@ export async function verify(
     return { kind: 'store', store: await checkDirectory(directory, password) };
   }
   const key = store === undefined ? undefined : await archiveKeyOf(store, password);
-  return { kind: 'archive', timelines: checkArchive(directory, key) };
+  const timelines = existsSync(directory) ? checkArchive(directory, key) : [];
+  if (timelines.length === 0) {
+    throw invalid(`'${directory}' is neither a store nor a snapshot nor an archive`);
+  }
+  return { kind: 'archive', timelines };
 }
 
 /** Documents of the past to bring back beside what is there now. */
@@ -123,7 +132,7 @@ const BELONGINGS = ['development-secrets', 'snapshots'];
  * with ENGINE_UNAVAILABLE while a server has the old one open. Returns where the old one is now.
  */
 export function activate(recovered: string, live: string): string | undefined {
-  if (!existsSync(join(recovered, 'moltendb.sqlite'))) throw noStore(recovered);
+  checkPlaces(recovered, live);
   if (!existsSync(live)) {
     renameSync(recovered, live);
     return undefined;
@@ -133,14 +142,43 @@ export function activate(recovered: string, live: string): string | undefined {
     const time = new Date(systemClock.now()).toISOString().replaceAll(/[-:.]/g, '');
     const kept = `${resolve(live)}.before-${time}`;
     renameSync(live, kept);
-    renameSync(recovered, live);
+    try {
+      renameSync(recovered, live);
+    } catch (error) {
+      renameSync(kept, live);
+      throw error;
+    }
     for (const name of BELONGINGS) {
-      if (existsSync(join(kept, name))) renameSync(join(kept, name), join(live, name));
+      const isFree = existsSync(join(kept, name)) && !existsSync(join(live, name));
+      if (isFree) renameSync(join(kept, name), join(live, name));
     }
     return kept;
   } finally {
     release();
   }
+}
+
+/** Everything that would make a rename fail, or take the store away, is found before there is one. */
+function checkPlaces(recovered: string, live: string): void {
+  if (!existsSync(join(recovered, 'moltendb.sqlite'))) throw noStore(recovered);
+  const [from, to] = [resolve(recovered), resolve(live)];
+  if (from.endsWith(PARTIAL_SUFFIX)) {
+    throw invalid(`'${recovered}' is not complete; recover again`);
+  }
+  if (from === to || from.startsWith(`${to}/`) || to.startsWith(`${from}/`)) {
+    throw invalid(
+      `'${recovered}' and '${live}' lie inside each other; recover to a directory beside it`,
+    );
+  }
+  if (statSync(from).dev !== statSync(dirname(to)).dev) {
+    throw invalid(
+      `'${recovered}' is on another disk than '${live}'; recover to a directory beside it`,
+    );
+  }
+}
+
+function invalid(problem: string): DomainError {
+  return new DomainError('ARGUMENT_INVALID', problem);
 }
 
 /**
@@ -171,6 +209,12 @@ export async function changeStorePassword(
   } finally {
     release();
   }
+}
+
+function noTimeline(archive: string, epoch: string): DomainError {
+  return invalid(
+    `the archive in '${archive}' has nothing of the timeline ${epoch} that the source belongs to`,
+  );
 }
 
 function noStore(directory: string): DomainError {

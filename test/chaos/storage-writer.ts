@@ -39,13 +39,15 @@ async function write(client: number): Promise<void> {
   }
 }
 
-/** A refusal is told by its reason, on a line of its own, and ends a writer. */
+/** A refusal is told by its reason, on a line of its own; a second one ends a writer. */
 async function run(client: number): Promise<void> {
-  try {
-    await write(client);
-  } catch (error) {
-    const reason = error instanceof DomainError ? error.reason : String(error);
-    say(`refused ${reason}\n`);
+  for (let refusals = 0; refusals < 2; refusals++) {
+    try {
+      await write(client);
+    } catch (error) {
+      const reason = error instanceof DomainError ? error.reason : String(error);
+      say(`refused ${reason}\n`);
+    }
   }
 }
 

@@ -82,7 +82,7 @@ async function writeUntilFull(directory: string, kilobytes: number): Promise<rea
   const lines: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
     lines.push(line);
-    if (lines.filter((one) => one.startsWith('refused')).length >= 10) child.kill('SIGKILL');
+    if (lines.filter((one) => one.startsWith('refused')).length >= 100) child.kill('SIGKILL');
   }
   return lines;
 }

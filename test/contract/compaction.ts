@@ -54,6 +54,18 @@ export function describeCompaction(subject: ContractSubject): void {
       expect(version).toBe(11n);
     });
 
+    it('ends between commits', async () => {
+      await using store = await openStore(subject);
+      const { engine } = store;
+      const { sequence } = await put(engine, 'a', { n: 1 });
+      await engine.transact({ durability: 'sync' }, (transaction) => {
+        for (const key of ['a', 'b', 'c'])
+          transaction.put({ collection: 'things', key, body: '{}' });
+      });
+      const { sequence: last } = await engine.head();
+      expect(await engine.compact(last)).toBe(sequence);
+    });
+
     it('frees what was replaced, deleted, cleared and dropped', async () => {
       await using store = await openStore(subject);
       const { engine } = store;

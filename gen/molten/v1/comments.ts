@@ -467,7 +467,7 @@ export const COMMENTS: Readonly<Record<string, string>> = {
   "molten.v1.PreviewRestoreRequest.collections": "Only these collections, at most 100. Empty: all.",
   "molten.v1.PreviewRestoreRequest.point": "The point of the past.",
   "molten.v1.PreviewRestoreResponse": "What a restore would change.",
-  "molten.v1.PreviewRestoreResponse.commit_time": "The commit time of that sequence.",
+  "molten.v1.PreviewRestoreResponse.commit_time": "The commit time of that sequence. Absent at the oldest one that is kept, and at 0.",
   "molten.v1.PreviewRestoreResponse.current_sequence": "The newest sequence when this was computed.",
   "molten.v1.PreviewRestoreResponse.differences": "Collections that differ, by name.",
   "molten.v1.PreviewRestoreResponse.sequence": "The sequence of the point.",

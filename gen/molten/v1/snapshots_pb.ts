@@ -688,7 +688,7 @@ export type PreviewRestoreResponse = Message<"molten.v1.PreviewRestoreResponse">
   sequence: bigint;
 
   /**
-   * The commit time of that sequence.
+   * The commit time of that sequence. Absent at the oldest one that is kept, and at 0.
    *
    * @generated from field: google.protobuf.Timestamp commit_time = 2;
    */

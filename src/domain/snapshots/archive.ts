@@ -49,6 +49,10 @@ export async function openArchive(parts: ArchiveParts): Promise<Archive> {
   const end = last === undefined ? undefined : readSegment(directory, last, key);
   const start = end === undefined ? oldest : end.header.last;
   if (start > sequence) throw rolledBack(directory, start, sequence);
+  // Without an archive for a while, the log was shortened: another chain begins, and says so.
+  if (start < oldest) {
+    return new DirectoryArchive(parts, { directory, epoch, key, start: oldest, previous: '' });
+  }
   return new DirectoryArchive(parts, { directory, epoch, key, start, previous: end?.sha256 ?? '' });
 }
 
@@ -150,7 +154,8 @@ function readSegment(directory: string, name: string, key: Uint8Array | undefine
 
 /**
  * The entries of an archive of one timeline, ascending. CORRUPTION_DETECTED for a damaged segment, a
- * missing one, or one that does not belong behind the one before it.
+ * missing one, or one that does not belong behind the one before it. Where archiving was off for longer
+ * than the log reached back, a new chain begins, and sequences are missing in between.
  */
 export function* readArchive(
   archive: string,
@@ -169,7 +174,8 @@ export function* readArchive(
 
 function checkChain(name: string, before: Segment, { header }: Segment): void {
   const isNext = header.previous === before.sha256 && header.first === before.header.last + 1n;
-  if (isNext) return;
+  const isNewChain = header.previous === '' && header.first > before.header.last + 1n;
+  if (isNext || isNewChain) return;
   throw new DomainError(
     'CORRUPTION_DETECTED',
     `segment '${name}' does not follow the one that ends at ${String(before.header.last)}; one is missing or was replaced`,
@@ -181,6 +187,8 @@ function checkChain(name: string, before: Segment, { header }: Segment): void {
 export interface ArchivedTimeline {
   readonly epoch: string;
   readonly segments: number;
+  /** Sequences that are missing between chains. */
+  readonly missing: bigint;
   readonly first: Sequence;
   readonly last: Sequence;
   readonly firstTimeMs: number;
@@ -197,13 +205,13 @@ export function checkArchive(
     .flatMap(({ name: epoch }) => {
       const names = segmentsOf(join(archive, epoch));
       if (names.length === 0) return [];
-      for (const _ of readArchive(archive, epoch, key)) continue;
+      const missing = missingIn(readArchive(archive, epoch, key));
       const [first, last] = [names[0], names.at(-1)].map((name = '') =>
         readSegmentHeader(readFileSync(join(archive, epoch, name)), name),
       );
       return [
         {
-          ...{ epoch, segments: names.length },
+          ...{ epoch, segments: names.length, missing },
           first: first?.first ?? toSequence(0),
           last: last?.last ?? toSequence(0),
           firstTimeMs: first?.firstTimeMs ?? 0,
@@ -211,4 +219,14 @@ export function checkArchive(
         },
       ];
     });
+}
+
+function missingIn(entries: Iterable<LogEntry>): bigint {
+  let missing = 0n;
+  let last: bigint | undefined;
+  for (const { sequence } of entries) {
+    if (last !== undefined) missing += sequence - last - 1n;
+    last = sequence;
+  }
+  return missing;
 }

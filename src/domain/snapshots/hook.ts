@@ -15,19 +15,20 @@ const OUTPUT_BYTES_MAX = 1024 * 1024;
 
 /**
  * Runs a program with the directory of a snapshot as its only argument, without a shell, and waits for
- * its end or its timeout. Never rejects: how it ended is what it returns.
+ * its end, its timeout, or the end of the operation it belongs to. Never rejects: how it ended is what it
+ * returns.
  */
 export function runHook(
   { command, timeoutMs }: Hook,
   directory: string,
-  clock: Clock,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<HookOutcome> {
   const startMs = clock.monotonic();
   return new Promise((resolve) => {
     const options = {
       timeout: timeoutMs,
       killSignal: 'SIGKILL',
-      maxBuffer: OUTPUT_BYTES_MAX,
+      ...{ maxBuffer: OUTPUT_BYTES_MAX, signal },
     } as const;
     execFile(command, [directory], options, (error) => {
       const durationMs = Math.round(clock.monotonic() - startMs);

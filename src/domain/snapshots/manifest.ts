@@ -55,8 +55,10 @@ export async function readManifest(directory: string): Promise<Manifest> {
     const text = await readFile(path, 'utf8');
     // Its own seal proves that this release wrote it.
     const { seal, ...content } = JSON.parse(text) as SealedManifest;
-    const isSound = seal === sealOf(content) && text === textOf(content);
-    if (!isSound) throw new Error('its seal does not fit');
+    const isSealed = seal === sealOf(content) && text === textOf(content);
+    if (!isSealed) throw new Error('its seal does not fit');
+    // A seal proves that nothing changed by accident, not who made it.
+    checkContent(content);
     return { ...content, sequence: toSequence(BigInt(content.sequence)), hook: content.hook };
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
@@ -66,6 +68,52 @@ export async function readManifest(directory: string): Promise<Manifest> {
       { metadata: { file: path }, cause },
     );
   }
+}
+
+const FILE = /^[a-z][a-z0-9]*(?:[.-][a-z0-9]+){0,5}$/;
+const STORE_FILE = 'moltendb.sqlite';
+const SHA256 = /^[0-9a-f]{64}$/;
+/** The end of the year 9999, the last moment that RFC 3339 can write. */
+const TIME_MAX_MS = Date.UTC(10_000, 0) - 1;
+
+function checkContent(content: Content): void {
+  const format: unknown = content.format;
+  const { sequence, timestampMs, createdAtMs, collections, documents, files } = content;
+  const texts = [content.name, content.epoch, content.release];
+  const isSound =
+    format === 1 &&
+    /^\d{1,16}$/.test(sequence) &&
+    texts.every((one) => typeof one === 'string' && one.length <= 256) &&
+    [timestampMs, createdAtMs].every((one) => isCount(one) && one <= TIME_MAX_MS) &&
+    [collections, documents].every(isCount) &&
+    Array.isArray(files) &&
+    files.length <= 16 &&
+    files.every(isFile) &&
+    files.some(({ name }) => name === STORE_FILE) &&
+    isHook(content.hook);
+  if (!isSound) throw new Error('a value in it cannot be');
+}
+
+function isFile({ name, bytes, sha256 }: StoreFile): boolean {
+  return FILE.test(name) && isCount(bytes) && SHA256.test(sha256);
+}
+
+function isHook(hook: Partial<HookOutcome> | undefined): boolean {
+  if (hook === undefined) return true;
+  const { command, exitCode, timedOut, durationMs, problem } = hook;
+  const isExit =
+    exitCode === undefined || (Number.isInteger(exitCode) && Math.abs(exitCode) < 2 ** 31);
+  return (
+    isExit &&
+    typeof command === 'string' &&
+    typeof problem === 'string' &&
+    typeof timedOut === 'boolean' &&
+    isCount(durationMs)
+  );
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 type Content = Omit<Manifest, 'sequence'> & { readonly sequence: string };

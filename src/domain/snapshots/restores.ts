@@ -5,7 +5,13 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import { MATCH_ALL } from '../../storage/query/filter.ts';
-import { ALL_KEYS, toSequence, type Sequence, type StoredDocument } from '../../storage/types.ts';
+import {
+  ALL_KEYS,
+  toSequence,
+  type CollectionSettings,
+  type Sequence,
+  type StoredDocument,
+} from '../../storage/types.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
 import { DOCUMENT_LIMITS } from '../documents/parts.ts';
 import type { OperationContext, Operations, StartedOperation } from './operations.ts';
@@ -33,7 +39,8 @@ export interface CollectionDifference {
 /** What a restore would change. */
 export interface RestorePreview {
   readonly sequence: Sequence;
-  readonly timestampMs: number;
+  /** The commit time of the point; undefined when its entry is gone. */
+  readonly timestampMs: number | undefined;
   readonly currentSequence: Sequence;
   readonly differences: readonly CollectionDifference[];
 }
@@ -73,6 +80,8 @@ export function createRestores(parts: {
 class StoreRestores implements Restores {
   readonly #engine: StorageEngine;
   readonly #operations: Operations;
+  /** Collections that are being written to. */
+  readonly #targets = new Set<string>();
 
   constructor(engine: StorageEngine, operations: Operations) {
     this.#engine = engine;
@@ -112,14 +121,41 @@ class StoreRestores implements Restores {
     );
     if (source === undefined) throw notFoundThen(collection, sequence);
     if (((await this.#engine.findCollection(target))?.documents ?? 0) > 0) throw taken(target);
+    if (this.#targets.has(target)) throw taken(target);
+    this.#targets.add(target);
     const { settings } = source;
     return this.#operations.start('restore', collection, async (context) => {
       using _pin = this.#pin(sequence);
-      await this.#engine.transact({ durability: 'sync' }, (transaction) => {
-        transaction.createCollection(target, settings);
-      });
-      return await this.#copy({ ...request, sequence }, context);
+      try {
+        return await this.#write({ ...request, sequence, settings }, context);
+      } finally {
+        this.#targets.delete(target);
+      }
     });
+  }
+
+  /** All of it, or nothing: what was written is taken away when the rest cannot follow. */
+  async #write(
+    request: RestoreRequest & {
+      readonly sequence: Sequence;
+      readonly settings: CollectionSettings;
+    },
+    context: OperationContext,
+  ): Promise<number> {
+    const { target, settings } = request;
+    const existed = (await this.#engine.findCollection(target)) !== undefined;
+    await this.#engine.transact({ durability: 'sync' }, (transaction) => {
+      transaction.createCollection(target, settings);
+    });
+    try {
+      return await this.#copy(request, context);
+    } catch (error) {
+      await this.#engine.transact({ durability: 'sync' }, (transaction) => {
+        if (existed) transaction.clearCollection(target);
+        else transaction.dropCollection(target);
+      });
+      throw error;
+    }
   }
 
   async #copy(
@@ -173,7 +209,7 @@ class StoreRestores implements Restores {
 
   async #resolve(
     point: PastPoint,
-  ): Promise<{ readonly sequence: Sequence; readonly timestampMs: number }> {
+  ): Promise<{ readonly sequence: Sequence; readonly timestampMs: number | undefined }> {
     const sequence =
       point.kind === 'sequence' ? point.sequence : await this.#engine.sequenceAt(point.timestampMs);
     // Fails here, before anything else, when the point cannot be read.
@@ -183,7 +219,8 @@ class StoreRestores implements Restores {
     const entries = await this.#engine
       .readLog({ epoch, sequence: before }, { limit: 1 })
       .catch(() => []);
-    return { sequence, timestampMs: entries[0]?.timestampMs ?? 0 };
+    const [entry] = entries;
+    return { sequence, timestampMs: entry?.sequence === sequence ? entry.timestampMs : undefined };
   }
 
   #pin(sequence: Sequence): Disposable {

@@ -114,7 +114,10 @@ class DirectorySnapshots implements Snapshots {
     await this.#demand(name);
     // It disappears at once, and its space bit by bit.
     const going = join(this.#parts.directory, `.taking-${this.#parts.ids.uuid()}`);
-    await rename(this.#pathOf(name), going);
+    await rename(this.#pathOf(name), going).catch(() => {
+      // Somebody else was faster.
+      throw notFound(name);
+    });
     await syncDirectory(this.#parts.directory);
     await rm(going, { recursive: true });
   }
@@ -150,7 +153,8 @@ class DirectorySnapshots implements Snapshots {
     const handle = await open(join(directory, file), offset === 0 ? 'w' : 'r+', 0o600);
     try {
       const { size } = await handle.stat();
-      if (size !== offset) {
+      // A piece that came already may come again.
+      if (offset > size) {
         throw invalid(
           'offset',
           `is ${String(offset)}; ${String(size)} bytes of '${file}' are there`,
@@ -194,7 +198,9 @@ class DirectorySnapshots implements Snapshots {
       await writeManifest(partial, manifest);
       await this.#publish(partial, name);
       if (cause === 'schedule') await this.#prune();
-      return hook === undefined ? manifest : await this.#runHook(hook, manifest, report);
+      return hook === undefined
+        ? manifest
+        : await this.#runHook(hook, manifest, { signal, report });
     } catch (error) {
       await rm(partial, { recursive: true, force: true });
       throw error;
@@ -204,11 +210,11 @@ class DirectorySnapshots implements Snapshots {
   async #runHook(
     hook: Hook,
     manifest: Manifest,
-    report: OperationContext['report'],
+    { signal, report }: OperationContext,
   ): Promise<Manifest> {
     report({ phase: 'running the command after it' });
     const path = this.#pathOf(manifest.name);
-    const outcome = await runHook(hook, path, this.#parts.clock);
+    const outcome = await runHook(hook, path, { clock: this.#parts.clock, signal });
     const told = { ...manifest, hook: outcome };
     await writeManifest(path, told);
     return told;

@@ -105,7 +105,9 @@ function createRestoring({
       const preview = await restores.preview(fromPoint(point), collections, signal);
       return {
         sequence: preview.sequence,
-        commitTime: toTimestamp(preview.timestampMs),
+        ...(preview.timestampMs === undefined
+          ? {}
+          : { commitTime: toTimestamp(preview.timestampMs) }),
         currentSequence: preview.currentSequence,
         differences: preview.differences.map(toDifference),
       };

@@ -40,7 +40,7 @@ export function readLog(
   for (const row of rows as Iterable<ReplacingRow>) {
     if (entries.at(-1)?.commit !== BigInt(row.first)) {
       whole = entries.length;
-      if (whole >= limit || (whole > 0 && chars >= charsMax)) return entries;
+      if (isEnough(whole, chars, { limit, charsMax })) return entries;
     }
     if (row.seq > upTo) return entries.slice(0, whole);
     chars += sizeOf(row);
@@ -48,6 +48,14 @@ export function readLog(
     entries.push(entryOf(row));
   }
   return entries;
+}
+
+function isEnough(
+  entries: number,
+  chars: number,
+  { limit, charsMax }: { readonly limit: number; readonly charsMax: number },
+): boolean {
+  return entries >= limit || (entries > 0 && chars >= charsMax);
 }
 
 function sizeOf(row: EntryRow & Partial<ReplacingRow>): number {

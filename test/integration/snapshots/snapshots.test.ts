@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -134,6 +135,36 @@ describe('a snapshot', () => {
     expect(again.body.detail).toContain('is there already');
   });
 
+  it('from elsewhere leads nowhere else, and cannot break the list', async () => {
+    await using server = await startTestServer();
+    await put(server, 'a', 1);
+    const { name } = await take(server);
+    const text = readFileSync(join(server.dbPath, 'snapshots', name, 'manifest.json'), 'utf8');
+    const { seal: _seal, ...sound } = JSON.parse(text) as { seal: string; files: object[] };
+    const other = name.replace(/^\d{8}/, '20200101');
+    const file = { bytes: 0, sha256: createHash('sha256').digest('hex') };
+    const changes: readonly object[] = [
+      { files: [...sound.files, { ...file, name: '../../secret' }] },
+      { files: [{ ...file, name: 'keyring.json' }] },
+      { documents: 1.5 },
+      { createdAtMs: 1e300 },
+      { sequence: 'x' },
+      { hook: { exitCode: 1e10 } },
+    ];
+    for (const change of changes) {
+      const content = { ...sound, name: other, ...change };
+      const seal = createHash('sha256').update(JSON.stringify(content)).digest('hex');
+      const data = Buffer.from(`${JSON.stringify({ ...content, seal }, undefined, 2)}\n`);
+      const part = { file: 'manifest.json', offset: '0', data: data.toString('base64') };
+      const place = `/v1/snapshots/${other}`;
+      expect((await server.asRoot('POST', `${place}:uploadPart`, part)).status).toBe(200);
+      const finished = await server.asRoot('POST', `${place}:finishUpload`, {});
+      expect(finished.body.reason, JSON.stringify(change)).toBe('CORRUPTION_DETECTED');
+    }
+    const { body } = await server.asRoot('GET', '/v1/snapshots');
+    expect((body.snapshots as readonly SnapshotJson[]).map((one) => one.name)).toEqual([name]);
+  });
+
   it('is for administrators', async () => {
     await using server = await startTestServer();
     const token = await server.tokenWith(['read:*:*', 'write:*:*', 'schema:*:*']);
@@ -213,6 +244,21 @@ describe('the program after a snapshot', () => {
     const { hook } = await take(other);
     expect(hook).toMatchObject({ timedOut: false, problem: 'ENOENT' });
     expect(existsSync(join(other.dbPath, 'snapshots'))).toBe(true);
+  });
+
+  it('ends with its operation', async () => {
+    using directory = createTemporaryDirectory();
+    const script = join(directory.path, 'sleep.mjs');
+    writeFileSync(script, `#!${process.execPath}\nsetTimeout(() => {}, 60000);\n`);
+    chmodSync(script, 0o700);
+    const slow = rulesOf({ hook: { command: script, timeoutMs: 60_000 } });
+    await using server = await startTestServer(slow);
+    const { body } = await server.asRoot('POST', '/v1/snapshots', { wait: '1s' });
+    await server.asRoot('POST', `/v1/operations/${String(body.operation.id)}:cancel`, {});
+    const operation = await settle(server, body.operation.id);
+    expect(operation.state).toBe('OPERATION_STATE_SUCCEEDED');
+    const { body: listed } = await server.asRoot('GET', '/v1/snapshots');
+    expect(listed.snapshots[0].hook).not.toHaveProperty('exitCode');
   });
 });
 

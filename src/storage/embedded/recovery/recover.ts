@@ -2,12 +2,20 @@
  * Recovery of a store that is not open: a copy of a store or a snapshot, continued from an archive of the
  * log, taken back to a point, and read through. What is recovered from is only read.
  */
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 import { DomainError } from '../../../errors/domain-error.ts';
 import type { LogEntry } from '../../types.ts';
-import { createStatements, openConnection, type Connection, type Sql } from '../database.ts';
+import { syncDirectory } from '../../../platform/files.ts';
+import { listFiles } from '../copy.ts';
+import {
+  createStatements,
+  openConnection,
+  sqliteCode,
+  type Connection,
+  type Sql,
+} from '../database.ts';
 import {
   deriveKey,
   hasKeyring,
@@ -61,6 +69,9 @@ export interface RecoveryReport {
 
 const PAGE_CACHE_BYTES = 256 * 1024 * 1024;
 
+/** The end of the name of a directory that is not complete. */
+export const PARTIAL_SUFFIX = '.partial';
+
 /**
  * Recovers into a new directory and reads all of it. Nothing stays of a recovery that fails.
  *
@@ -69,16 +80,44 @@ const PAGE_CACHE_BYTES = 256 * 1024 * 1024;
  */
 export async function recoverStore(request: RecoveryRequest): Promise<RecoveryReport> {
   const { out, source } = request;
-  if (existsSync(out)) throw exists(out);
   if (!existsSync(join(source, STORE_FILE))) throw noStore(source);
   const keys = await keysOf(source, request.password);
-  mkdirSync(out, { recursive: true, mode: 0o700 });
+  return await buildDirectory(out, async (partial) =>
+    recoverInto({ ...request, out: partial }, keys),
+  );
+}
+
+/**
+ * Gives a directory its name only when what is built in it is complete; nothing stays of what fails. What
+ * a killed process left under the other name is removed by the next one.
+ */
+async function buildDirectory<T>(out: string, build: (partial: string) => Promise<T>): Promise<T> {
+  if (existsSync(out)) throw exists(out);
+  const partial = `${out}${PARTIAL_SUFFIX}`;
+  rmSync(partial, { recursive: true, force: true });
+  mkdirSync(partial, { recursive: true, mode: 0o700 });
   try {
-    return recoverInto(request, keys);
+    const result = await build(partial);
+    await listFiles(partial);
+    await syncDirectory(partial);
+    renameSync(partial, out);
+    await syncDirectory(dirname(out));
+    return result;
   } catch (error) {
-    rmSync(out, { recursive: true, force: true });
-    throw error;
+    rmSync(partial, { recursive: true, force: true });
+    throw toReadError(error, out);
   }
+}
+
+/** Damage that SQLite met is damage, and named so. */
+function toReadError(error: unknown, directory: string): unknown {
+  const code = sqliteCode(error) ?? '';
+  if (!/^SQLITE_(?:CORRUPT|NOTADB|IOERR)/.test(code)) return error;
+  return new DomainError(
+    'CORRUPTION_DETECTED',
+    `what is recovered from is damaged (${code}); use a snapshot, or an older one`,
+    { metadata: { directory }, cause: error },
+  );
 }
 
 /** The data key of a directory, or undefined when it is not encrypted. */
@@ -122,8 +161,10 @@ function recoverInto(request: RecoveryRequest, keys: StoreKeys | undefined): Rec
     const sql = createStatements(database);
     const sourceSequence = readEnd(sql).sequence;
     sql('BEGIN IMMEDIATE').run();
-    const replayedEntries = replay(sql, request, deriveKey(keys?.rootKey, 'archive'));
-    const { removedEntries, notes } = goTo(sql, request.target);
+    const { replayedEntries, isCut } = replay(sql, request, deriveKey(keys?.rootKey, 'archive'));
+    const { removedEntries, notes } = goTo(sql, request.target, isCut);
+    if (replayedEntries > 0) notes.push(INDEXES_NOTE);
+    notes.push(...indexNotes(sql));
     sql('COMMIT').run();
     database.pragma('wal_checkpoint(TRUNCATE)');
     const checked = checkStore(database);
@@ -163,19 +204,37 @@ function replay(
   sql: Sql,
   { target, archive }: RecoveryRequest,
   key: Uint8Array | undefined,
-): number {
+): { readonly replayedEntries: number; readonly isCut: boolean } {
   const epoch = String(sql(`SELECT value FROM meta WHERE name = 'epoch'`).pluck().get());
   const { sequence: start } = readEnd(sql);
   const replayer = createReplayer(sql);
-  let replayed = 0;
+  let replayedEntries = 0;
+  let isCut = false;
   for (const commit of commitsOf(archive(key, epoch), start)) {
     // A commit belongs to the state before it or to the one after it, never in part.
-    if (commit.some((entry) => isBehind(entry, target))) break;
+    isCut = commit.some((entry) => isBehind(entry, target));
+    if (isCut) break;
     for (const entry of commit) replayer.apply(entry);
-    replayed += commit.length;
+    replayedEntries += commit.length;
   }
   replayer.save();
-  return replayed;
+  return { replayedEntries, isCut };
+}
+
+/** Indexes are declared beside the log, not in it. */
+const INDEXES_NOTE = 'indexes that were declared after the snapshot are to be declared again';
+
+/** Which indexes there are, so that nobody has to guess. */
+function indexNotes(sql: Sql): readonly string[] {
+  const rows = sql(
+    'SELECT c.name AS collection, i.name, i.is_unique FROM idx i JOIN collection c ON c.id = i.collection',
+  ).all() as { readonly collection: string; readonly name: string; readonly is_unique: number }[];
+  const names = rows.map(
+    ({ collection, name, is_unique: unique }) =>
+      `${collection}.${name}${unique === 1 ? ' (unique)' : ''}`,
+  );
+  const list = names.length === 0 ? 'none' : names.join(', ');
+  return [`indexes, built anew when it is opened: ${list}`];
 }
 
 function* commitsOf(entries: Iterable<LogEntry>, after: number): Iterable<readonly LogEntry[]> {
@@ -205,10 +264,12 @@ function isBehind(entry: LogEntry, target: RecoveryTarget): boolean {
 function goTo(
   sql: Sql,
   target: RecoveryTarget,
-): { readonly removedEntries: number; readonly notes: readonly string[] } {
+  isCut: boolean,
+): { readonly removedEntries: number; readonly notes: string[] } {
   const { sequence: last } = readEnd(sql);
   const asked = sequenceOf(sql, target, last);
-  const sequence = wholeCommit(sql, asked);
+  // The archive was left where the commit begins that the point lies in.
+  const sequence = isCut ? Math.min(asked, last) : wholeCommit(sql, asked);
   const notes =
     sequence === asked
       ? []
@@ -257,20 +318,15 @@ export async function rotateDataKey(request: {
   readonly password: string;
 }): Promise<CheckedStore> {
   const { source, out, password } = request;
-  if (existsSync(out)) throw exists(out);
   if (!existsSync(join(source, STORE_FILE))) throw noStore(source);
   const old = await keysOf(source, password);
-  mkdirSync(out, { recursive: true, mode: 0o700 });
-  try {
+  return await buildDirectory(out, async (partial) => {
     const dataKey = randomKey();
     // What archives are read with stays.
-    await writeKeyring(out, password, { dataKey, rootKey: old?.rootKey ?? dataKey });
-    vacuumInto({ source, out, dataKey: old?.dataKey });
-    return rekey(out, old?.dataKey, dataKey);
-  } catch (error) {
-    rmSync(out, { recursive: true, force: true });
-    throw error;
-  }
+    await writeKeyring(partial, password, { dataKey, rootKey: old?.rootKey ?? dataKey });
+    vacuumInto({ source, out: partial, dataKey: old?.dataKey });
+    return rekey(partial, old?.dataKey, dataKey);
+  });
 }
 
 function rekey(out: string, oldKey: string | undefined, newKey: string): CheckedStore {

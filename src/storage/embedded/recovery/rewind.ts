@@ -57,7 +57,7 @@ export function rewind(sql: Sql, target: number): Rewound {
 function rewindCollections(sql: Sql, target: number): readonly string[] {
   const dropped = sql(
     `SELECT name FROM collection WHERE born <= ? AND retired > ?
-     AND uid NOT IN (SELECT uid FROM collection WHERE born > ?)`,
+     AND uid NOT IN (SELECT uid FROM collection WHERE born > ? AND retired IS NULL)`,
   )
     .pluck()
     .all(target, target, target);
