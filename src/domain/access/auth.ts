@@ -2,7 +2,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Principal } from './principal.ts';
 import { revoked, type Revocations } from './revocations.ts';
-import { parseScope, type Scope } from './scope.ts';
+import { parseScope } from './scope.ts';
 import type { IssuedToken, Tokens } from './tokens.ts';
 import type { Users } from './users.ts';
 
@@ -100,32 +100,12 @@ export function createAuth(parts: AuthParts): Auth {
 function checkScopes(principal: Principal, texts: readonly string[], rootUser: string): void {
   const isRoot = principal.scopes.isAdmin && principal.subject === rootUser;
   for (const scope of texts.map(parseScope)) {
-    if (scope.action === 'all' && !isRoot) {
+    if (scope.kind === 'grant' && scope.action === 'all' && !isRoot) {
       const fix = 'only the root user may give it away; ask for narrower scopes';
       throw beyond(scope.text, fix);
     }
-    if (!includes(principal.scopes, scope)) {
+    if (!principal.scopes.includes(scope)) {
       throw beyond(scope.text, 'your token does not hold it; ask for scopes that yours includes');
-    }
-  }
-}
-
-function includes({ isAdmin, texts }: Principal['scopes'], asked: Scope): boolean {
-  return isAdmin || texts.map(parseScope).some((held) => isWithin(asked, held));
-}
-
-function isWithin(asked: Scope, held: Scope): boolean {
-  if (asked.action !== held.action) return false;
-  if (held.collection !== undefined && asked.collection !== held.collection) return false;
-  switch (held.key.kind) {
-    case 'all':
-      return true;
-    case 'key':
-      return asked.key.kind === 'key' && asked.key.key === held.key.key;
-    case 'prefix': {
-      const { prefix } = held.key;
-      if (asked.key.kind === 'key') return asked.key.key.startsWith(prefix);
-      return asked.key.kind === 'prefix' && asked.key.prefix.startsWith(prefix);
     }
   }
 }

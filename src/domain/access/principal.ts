@@ -1,4 +1,4 @@
-import { createScopeSet, type ScopeSet } from './scope.ts';
+import { NO_SCOPES, type ScopeSet } from './scope-set.ts';
 
 /** Who calls, after authentication. */
 export interface Principal {
@@ -15,5 +15,5 @@ export interface Principal {
 /** A caller without a credential: may do what is public. */
 export const ANONYMOUS: Principal = {
   ...{ kind: 'anonymous', subject: '', tokenId: '', expiresAtMs: Infinity },
-  scopes: createScopeSet([]),
+  scopes: NO_SCOPES,
 };

@@ -1,19 +1,35 @@
 /**
- * Scopes: what a credential may do. One scope is `action:collection:key`; a set of them grants the union
- * and nothing else.
+ * Scopes: what a credential may do. One scope is `action:collection:key`; a set of them grants the union.
  *
- * - action: `read`, `write`, `delete`, `schema` or `admin`, and `*` only in `*:*:*`, the administrator;
- * - collection: a name, or `*` for all;
- * - key: a key, a prefix that ends in `*`, or `*` for all.
+ * - Actions on documents are `read`, `write`, `delete` and `schema`; `admin` is all four of them. Their
+ *   collection is a name or `*`, their key a key, a prefix that ends in `*`, or `*`.
+ * - Actions on the store (`snapshot`, `users`, `tokens`, …) are granted whole: `users:*:*`. No scope on a
+ *   collection, `admin:orders:*` included, ever implies one of them.
+ * - `*:*:*` is the administrator: every action on everything.
+ * - `hide:collection:field` takes away instead of granting: the field, and what is below it, does not
+ *   exist for the holder, whatever else grants it.
  */
 import { DomainError } from '../../errors/domain-error.ts';
-import { ALL_KEYS, type KeyAccess } from '../../storage/types.ts';
+
+/** What a scope allows to do with documents. */
+export const DOCUMENT_ACTIONS = ['read', 'write', 'delete', 'schema', 'admin'] as const;
+
+/** What a scope allows to do with the store as a whole. */
+export const STORE_ACTIONS = [
+  'snapshot',
+  'system',
+  'users',
+  'tokens',
+  'keys',
+  'audit',
+  'impersonate',
+] as const;
 
 /** What a scope allows to do. */
-export const ACTIONS = ['read', 'write', 'delete', 'schema', 'admin'] as const;
+export const ACTIONS: readonly Action[] = [...DOCUMENT_ACTIONS, ...STORE_ACTIONS];
 
 /** One of ACTIONS. */
-export type Action = (typeof ACTIONS)[number];
+export type Action = (typeof DOCUMENT_ACTIONS)[number] | (typeof STORE_ACTIONS)[number];
 
 /** Which keys one scope grants. */
 export type KeyPattern =
@@ -21,9 +37,10 @@ export type KeyPattern =
   | { readonly kind: 'key'; readonly key: string }
   | { readonly kind: 'prefix'; readonly prefix: string };
 
-/** One parsed scope. */
-export interface Scope {
-  /** As it was written. */
+/** A scope that grants. */
+export interface Grant {
+  readonly kind: 'grant';
+  /** In its shortest form. */
   readonly text: string;
   /** `all` is the administrator's. */
   readonly action: Action | 'all';
@@ -32,29 +49,28 @@ export interface Scope {
   readonly key: KeyPattern;
 }
 
-/** What a principal may do. */
-export interface ScopeSet {
-  readonly texts: readonly string[];
-  /** Holds `*:*:*`. */
-  readonly isAdmin: boolean;
-  /** The keys of a collection that an action may touch. */
-  keyAccess(action: Action, collection: string): KeyAccess;
-  covers(action: Action, collection: string, key: string): boolean;
-  /** Every key of the collection. */
-  coversCollection(action: Action, collection: string): boolean;
-  /** Every key of every collection. */
-  coversStore(action: Action): boolean;
-  /** The collections of which at least some keys are granted. */
-  collections(action: Action): 'all' | ReadonlySet<string>;
+/** A scope that takes a field away. */
+export interface Hiding {
+  readonly kind: 'hiding';
+  readonly text: string;
+  /** A collection name; undefined: every collection. */
+  readonly collection: string | undefined;
+  /** Names with dots between them. */
+  readonly field: string;
 }
+
+/** One parsed scope. */
+export type Scope = Grant | Hiding;
 
 /** The longest scope that is taken, in characters. */
 export const SCOPE_CHARS_MAX = 512;
+/** The scope of the administrator. */
+export const ADMINISTRATOR = '*:*:*';
 
 const COLLECTION = /^[A-Za-z0-9_-]{1,64}$/;
 const KEY = /^[A-Za-z0-9_.-]{1,256}$/;
 const PREFIX = /^[A-Za-z0-9_.-]{1,255}\*$/;
-const ADMINISTRATOR = '*:*:*';
+const FIELD = /^[^\s:*.]+(\.[^\s:*.]+){0,31}$/u;
 
 /** Parses one scope. ARGUMENT_INVALID, naming the part at fault, when it is none. */
 export function parseScope(text: string): Scope {
@@ -64,23 +80,43 @@ export function parseScope(text: string): Scope {
   const parts = text.split(':');
   const [action = '', collection = '', key = ''] = parts;
   if (parts.length !== 3) throw invalid(text, 'must have three parts, `action:collection:key`');
-  if (text === ADMINISTRATOR) {
-    return { text, action: 'all', collection: undefined, key: { kind: 'all' } };
+  if (text === ADMINISTRATOR)
+    return grant({ action: 'all', collection: '*', key: { kind: 'all' } });
+  if (action === 'hide') return parseHiding(text, collection, key);
+  return parseGrant(text, { action, collection, key });
+}
+
+function parseGrant(
+  text: string,
+  parts: { readonly action: string; readonly collection: string; readonly key: string },
+): Grant {
+  const action = ACTIONS.find((one) => one === parts.action);
+  if (action === undefined) {
+    const known = ACTIONS.join(', ');
+    throw invalid(text, `has an unknown action; use ${known}, hide, or \`${ADMINISTRATOR}\``);
   }
-  const known = ACTIONS.find((one) => one === action);
-  if (known === undefined) {
+  const isWhole = parts.collection === '*' && parts.key === '*';
+  if (isStoreAction(action) && !isWhole) {
+    throw invalid(text, `can only be granted whole; use \`${action}:*:*\``);
+  }
+  checkCollection(text, parts.collection);
+  return grant({ action, collection: parts.collection, key: parseKey(text, parts.key) });
+}
+
+function parseHiding(text: string, collection: string, field: string): Hiding {
+  checkCollection(text, collection);
+  if (!FIELD.test(field)) {
     throw invalid(
       text,
-      `has an unknown action; use ${ACTIONS.join(', ')}, or \`${ADMINISTRATOR}\``,
+      'has an invalid field; use names with dots between them, such as `pay.base`',
     );
   }
-  if (collection !== '*' && !COLLECTION.test(collection)) {
-    throw invalid(text, 'has an invalid collection; use a name (A-Z a-z 0-9 _ -, 1 to 64) or `*`');
-  }
-  return {
-    ...{ text, action: known, key: parseKey(text, key) },
-    collection: collection === '*' ? undefined : collection,
-  };
+  return { kind: 'hiding', text, collection: collection === '*' ? undefined : collection, field };
+}
+
+function checkCollection(text: string, collection: string): void {
+  if (collection === '*' || COLLECTION.test(collection)) return;
+  throw invalid(text, 'has an invalid collection; use a name (A-Z a-z 0-9 _ -, 1 to 64) or `*`');
 }
 
 function parseKey(text: string, key: string): KeyPattern {
@@ -93,84 +129,42 @@ function parseKey(text: string, key: string): KeyPattern {
   );
 }
 
+/** Reports whether an action is on the store as a whole. */
+export function isStoreAction(action: Action): boolean {
+  return STORE_ACTIONS.some((one) => one === action);
+}
+
+/** A grant from its parts; the collection may be `*`. */
+export function grant(parts: {
+  readonly action: Action | 'all';
+  readonly collection: string;
+  readonly key: KeyPattern;
+}): Grant {
+  const { action, collection, key } = parts;
+  const text = `${action === 'all' ? '*' : action}:${collection}:${keyText(key)}`;
+  return {
+    kind: 'grant',
+    text,
+    action,
+    collection: collection === '*' ? undefined : collection,
+    key,
+  };
+}
+
+function keyText(pattern: KeyPattern): string {
+  switch (pattern.kind) {
+    case 'all':
+      return '*';
+    case 'key':
+      return pattern.key;
+    case 'prefix':
+      return `${pattern.prefix}*`;
+  }
+}
+
 function invalid(text: string, problem: string): DomainError {
   return new DomainError('ARGUMENT_INVALID', `scope '${text}' ${problem}`, {
     metadata: { scope: text },
     violations: [{ field: 'scopes', description: `scope '${text}' ${problem}` }],
   });
-}
-
-/** Parses scopes into a set. ARGUMENT_INVALID when one of them is none. */
-export function createScopeSet(texts: readonly string[]): ScopeSet {
-  return new UnionOfScopes(texts.map(parseScope));
-}
-
-class UnionOfScopes implements ScopeSet {
-  readonly texts: readonly string[];
-  readonly isAdmin: boolean;
-  readonly #scopes: readonly Scope[];
-
-  constructor(scopes: readonly Scope[]) {
-    this.texts = scopes.map(({ text }) => text);
-    this.isAdmin = scopes.some(({ action }) => action === 'all');
-    this.#scopes = scopes;
-  }
-
-  keyAccess(action: Action, collection: string): KeyAccess {
-    const patterns = this.#granting(action, collection).map(({ key }) => key);
-    if (patterns.some(({ kind }) => kind === 'all')) return ALL_KEYS;
-    return {
-      kind: 'some',
-      keys: patterns.flatMap((pattern) => (pattern.kind === 'key' ? [pattern.key] : [])),
-      prefixes: patterns.flatMap((pattern) => (pattern.kind === 'prefix' ? [pattern.prefix] : [])),
-    };
-  }
-
-  covers(action: Action, collection: string, key: string): boolean {
-    return this.#granting(action, collection).some(({ key: pattern }) => matches(pattern, key));
-  }
-
-  coversCollection(action: Action, collection: string): boolean {
-    return this.#granting(action, collection).some(({ key }) => key.kind === 'all');
-  }
-
-  coversStore(action: Action): boolean {
-    return this.#scopes.some(
-      (scope) =>
-        allows(scope, action) && scope.collection === undefined && scope.key.kind === 'all',
-    );
-  }
-
-  collections(action: Action): 'all' | ReadonlySet<string> {
-    const names = new Set<string>();
-    for (const scope of this.#scopes) {
-      if (!allows(scope, action)) continue;
-      if (scope.collection === undefined) return 'all';
-      names.add(scope.collection);
-    }
-    return names;
-  }
-
-  #granting(action: Action, collection: string): readonly Scope[] {
-    return this.#scopes.filter(
-      (scope) =>
-        allows(scope, action) &&
-        (scope.collection === undefined || scope.collection === collection),
-    );
-  }
-}
-
-function allows(scope: Scope, action: Action): boolean {
-  return scope.action === 'all' || scope.action === action;
-}
-
-function matches(pattern: KeyPattern, key: string): boolean {
-  switch (pattern.kind) {
-    case 'all':
-      return true;
-    case 'key':
-      return key === pattern.key;
-    case 'prefix':
-      return key.startsWith(pattern.prefix);
-  }
 }

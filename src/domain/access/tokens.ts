@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Principal } from './principal.ts';
-import { createScopeSet } from './scope.ts';
+import { createScopeSet } from './scope-set.ts';
 
 /** What a token says. */
 export interface TokenClaims {

@@ -14,7 +14,7 @@ import { SnapshotService } from '../../../gen/molten/v1/snapshots_pb.ts';
 import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
 import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
 import { ANONYMOUS, type Principal } from '../../../src/domain/access/principal.ts';
-import { createScopeSet } from '../../../src/domain/access/scope.ts';
+import { createScopeSet } from '../../../src/domain/access/scope-set.ts';
 import { hasReason } from '../../../src/errors/domain-error.ts';
 import { compileAuthorizer } from '../../../src/protocol/interceptors/authorize.ts';
 

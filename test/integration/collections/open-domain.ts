@@ -1,5 +1,5 @@
 import { ANONYMOUS, type Principal } from '../../../src/domain/access/principal.ts';
-import { createScopeSet } from '../../../src/domain/access/scope.ts';
+import { createScopeSet } from '../../../src/domain/access/scope-set.ts';
 import { createCatalog, type Catalog } from '../../../src/domain/collections/catalog.ts';
 import {
   createCollections,

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 
 import { describe, expect, it } from 'vitest';
 
-import { createScopeSet } from '../../../src/domain/access/scope.ts';
+import { createScopeSet } from '../../../src/domain/access/scope-set.ts';
 import type { Principal } from '../../../src/domain/access/principal.ts';
 import type { WatchEvent, WatchStart } from '../../../src/domain/watch/model.ts';
 import { createWatches, type Watches } from '../../../src/domain/watch/watches.ts';

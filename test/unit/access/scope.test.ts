@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { createScopeSet, parseScope, type Action } from '../../../src/domain/access/scope.ts';
+import { parseScope, type Action } from '../../../src/domain/access/scope.ts';
+import { createScopeSet } from '../../../src/domain/access/scope-set.ts';
 
 describe('a scope', () => {
   it.each([
@@ -21,6 +22,11 @@ describe('a scope', () => {
     ['read:a:x*y', 'invalid key'],
     ['read:a:**', 'invalid key'],
     ['read:a:x/y', 'invalid key'],
+    ['users:a:*', 'granted whole'],
+    ['audit:*:k', 'granted whole'],
+    ['hide:a:*', 'invalid field'],
+    ['hide:a:b..c', 'invalid field'],
+    ['hide:a b:c', 'invalid collection'],
     [`read:a:${'k'.repeat(600)}`, 'longer than 512'],
   ])('%j is refused', (text, problem) => {
     expect(() => parseScope(text)).toThrow(problem);
@@ -37,7 +43,12 @@ describe('a scope', () => {
     [['read:*:k*'], 'read', 'z', 'k1', true],
     [['read:a:*'], 'read', 'a', 'anything', true],
     [['write:a:*'], 'delete', 'a', 'k', false],
-    [['admin:*:*'], 'read', 'a', 'k', false],
+    [['admin:*:*'], 'read', 'a', 'k', true],
+    [['admin:a:k*'], 'delete', 'a', 'kk', true],
+    [['admin:a:*'], 'schema', 'b', 'k', false],
+    [['admin:*:*'], 'users', '*', '*', false],
+    [['users:*:*'], 'users', '*', '*', true],
+    [['users:*:*'], 'read', 'a', 'k', false],
     [['*:*:*'], 'delete', 'a', 'k', true],
     [[], 'read', 'a', 'k', false],
   ])('%j: %s on %s/%s is %s', (...[texts, action, collection, key, expected]) => {
@@ -80,6 +91,54 @@ describe('a set of scopes', () => {
         expect(isListed).toBe(set.covers('read', 'a', asked));
         const named = set.collections('read');
         if (isListed) expect(named === 'all' || named.has('a')).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('what two sets of scopes have in common', () => {
+  const ACTIONS_TRIED = ['read', 'write', 'admin', 'schema', 'users'] as const;
+  const keys = fc.constantFrom('*', 'a', 'ab', 'a*', 'ab*', 'b*');
+  const one = fc.oneof(
+    fc.constant('*:*:*'),
+    fc.constant('users:*:*'),
+    fc
+      .tuple(fc.constantFrom('read', 'write', 'admin'), fc.constantFrom('a', 'b', '*'), keys)
+      .map((parts) => parts.join(':')),
+    fc.constantFrom('hide:a:pay', 'hide:*:pay.base', 'hide:b:x'),
+  );
+  const set = fc.array(one, { maxLength: 5 });
+
+  it('is exactly what both grant, and hides what either hides', () => {
+    fc.assert(
+      fc.property(set, set, (left, right) => {
+        const [a, b] = [createScopeSet(left), createScopeSet(right)];
+        const both = a.meet(b);
+        for (const action of ACTIONS_TRIED) {
+          for (const collection of ['a', 'b', 'c']) {
+            for (const key of ['a', 'ab', 'abc', 'b', 'x']) {
+              const expected =
+                a.covers(action, collection, key) && b.covers(action, collection, key);
+              expect(both.covers(action, collection, key), both.texts.join()).toBe(expected);
+            }
+            expect(new Set(both.hiddenFields(collection))).toEqual(
+              new Set([...a.hiddenFields(collection), ...b.hiddenFields(collection)]),
+            );
+          }
+          expect(both.coversStore(action)).toBe(a.coversStore(action) && b.coversStore(action));
+        }
+        expect(both.isWithin(a) && both.isWithin(b)).toBe(true);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('is within itself, and within the administrator', () => {
+    fc.assert(
+      fc.property(set, (texts) => {
+        const scopes = createScopeSet(texts);
+        expect(scopes.isWithin(scopes)).toBe(true);
+        expect(scopes.isWithin(createScopeSet(['*:*:*']))).toBe(true);
       }),
     );
   });

@@ -1,6 +1,6 @@
 /** `/login`, `/auth/delegate`, `/auth/refresh` and `DELETE /auth/tokens/{jti}`. */
 import { AuthService, type DelegateTokenResponse } from '../../../../gen/molten/v1/auth_pb.ts';
-import { createScopeSet } from '../../../domain/access/scope.ts';
+import { createScopeSet } from '../../../domain/access/scope-set.ts';
 import { hasReason } from '../../../errors/domain-error.ts';
 import type { Caller, RouteHandler } from './handler.ts';
 import { parsePayload, wholeOf } from './payload.ts';

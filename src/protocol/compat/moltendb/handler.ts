@@ -7,7 +7,8 @@ import {
 } from '@bufbuild/protobuf';
 
 import { AuthService } from '../../../../gen/molten/v1/auth_pb.ts';
-import { createScopeSet, type Action } from '../../../domain/access/scope.ts';
+import type { Action } from '../../../domain/access/scope.ts';
+import { createScopeSet } from '../../../domain/access/scope-set.ts';
 import { DomainError } from '../../../errors/domain-error.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../../http/door.ts';
