@@ -5,7 +5,7 @@ import {
   parseScope,
   type Action,
   type Grant,
-  type Hiding,
+  type Restriction,
   type KeyPattern,
   type Scope,
 } from './scope.ts';
@@ -22,11 +22,15 @@ export interface ScopeSet {
   coversCollection(action: Action, collection: string): boolean;
   /** Every key of every collection. */
   coversStore(action: Action): boolean;
-  /** The collections of which at least some keys are granted. */
-  collections(action: Action): 'all' | ReadonlySet<string>;
+  /** At least some keys of the collection are granted. */
+  reaches(action: Action, collection: string): boolean;
+  /** At least some keys of some collection are granted. */
+  reachesAny(action: Action): boolean;
   /** Fields of a collection that do not exist for the holder: names with dots between them. */
   hiddenFields(collection: string): readonly string[];
-  /** A grant that this set covers; a hiding is always within. */
+  /** What takes away; passed on to whatever is delegated. */
+  readonly restrictions: readonly string[];
+  /** A grant that this set covers; what takes away is always within. */
   includes(scope: Scope): boolean;
   /** The same rights, or fewer: everything `other` grants is granted here, and hidden here only if there. */
   isWithin(other: ScopeSet): boolean;
@@ -43,13 +47,17 @@ class UnionOfScopes implements ScopeSet {
   readonly texts: readonly string[];
   readonly isAdmin: boolean;
   readonly #grants: readonly Grant[];
-  readonly #hidings: readonly Hiding[];
+  readonly #restrictions: readonly Restriction[];
+  readonly #exempt: ReadonlySet<string>;
 
   constructor(scopes: readonly Scope[]) {
     const unique = [...new Map(scopes.map((scope) => [scope.text, scope])).values()];
     this.texts = unique.map(({ text }) => text);
     this.#grants = unique.filter((scope) => scope.kind === 'grant');
-    this.#hidings = unique.filter((scope) => scope.kind === 'hiding');
+    this.#restrictions = unique.filter((scope) => scope.kind !== 'grant');
+    this.#exempt = new Set(
+      unique.flatMap((scope) => (scope.kind === 'exemption' ? [scope.collection] : [])),
+    );
     this.isAdmin = this.#grants.some(({ action }) => action === 'all');
   }
 
@@ -71,57 +79,71 @@ class UnionOfScopes implements ScopeSet {
     return this.#granting(action, collection).some(({ key }) => key.kind === 'all');
   }
 
+  get restrictions(): readonly string[] {
+    return this.#restrictions.map(({ text }) => text);
+  }
+
   coversStore(action: Action): boolean {
+    if (this.#exempt.size > 0 && !isStoreAction(action)) return false;
     return this.#grants.some(
       (scope) =>
         allows(scope, action) && scope.collection === undefined && scope.key.kind === 'all',
     );
   }
 
-  collections(action: Action): 'all' | ReadonlySet<string> {
-    const names = new Set<string>();
-    for (const scope of this.#grants) {
-      if (!allows(scope, action)) continue;
-      if (scope.collection === undefined) return 'all';
-      names.add(scope.collection);
-    }
-    return names;
+  reaches(action: Action, collection: string): boolean {
+    return this.#grants.some((scope) => allows(scope, action) && this.#concerns(scope, collection));
+  }
+
+  reachesAny(action: Action): boolean {
+    return this.#grants.some((scope) => allows(scope, action));
   }
 
   hiddenFields(collection: string): readonly string[] {
-    if (this.#hidings.length === 0) return NOTHING;
-    return this.#hidings
-      .filter((hiding) => hiding.collection === undefined || hiding.collection === collection)
-      .map(({ field }) => field);
+    if (this.#restrictions.length === 0) return NOTHING;
+    return this.#restrictions.flatMap((one) => {
+      if (one.kind !== 'hiding') return [];
+      return one.collection === undefined || one.collection === collection ? [one.field] : [];
+    });
   }
 
   includes(scope: Scope): boolean {
-    return scope.kind === 'hiding' || this.#grants.some((held) => isWithin(scope, held));
+    if (scope.kind !== 'grant') return true;
+    return this.#grants.some((held) => {
+      const isExempt = held.collection === undefined && this.#exempt.has(scope.collection ?? '');
+      return !isExempt && isWithin(scope, held);
+    });
   }
 
   isWithin(other: ScopeSet): boolean {
     const mine = new Set(this.texts);
     return (
       this.#grants.every((scope) => other.includes(scope)) &&
-      hidingsOf(other).every(({ text }) => mine.has(text))
+      other.restrictions.every((text) => mine.has(text))
     );
   }
 
   meet(other: ScopeSet): ScopeSet {
-    const theirs = other.texts.map(parseScope);
-    const hidings = [...this.#hidings, ...theirs.filter((scope) => scope.kind === 'hiding')];
+    const theirs = other.texts.map(parseScope).filter((scope) => scope.kind === 'grant');
     const grants = this.#grants.flatMap((mine) =>
-      theirs.flatMap((scope) => (scope.kind === 'grant' ? (meetOf(mine, scope) ?? []) : [])),
+      theirs.flatMap((scope) => {
+        const both = meetOf(mine, scope);
+        return both !== undefined && this.includes(both) && other.includes(both) ? [both] : [];
+      }),
     );
-    return new UnionOfScopes([...grants, ...hidings]);
+    const restrictions = [...this.restrictions, ...other.restrictions].map(parseScope);
+    return new UnionOfScopes([...grants, ...restrictions]);
   }
 
   #granting(action: Action, collection: string): readonly Grant[] {
     return this.#grants.filter(
-      (scope) =>
-        allows(scope, action) &&
-        (scope.collection === undefined || scope.collection === collection),
+      (scope) => allows(scope, action) && this.#concerns(scope, collection),
     );
+  }
+
+  #concerns(scope: Grant, collection: string): boolean {
+    if (scope.collection === undefined) return !this.#exempt.has(collection);
+    return scope.collection === collection;
   }
 }
 
@@ -129,10 +151,6 @@ class UnionOfScopes implements ScopeSet {
 export const NO_SCOPES: ScopeSet = new UnionOfScopes([]);
 
 const NOTHING: readonly string[] = [];
-
-function hidingsOf(set: ScopeSet): readonly Hiding[] {
-  return set.texts.map(parseScope).filter((scope) => scope.kind === 'hiding');
-}
 
 function allows({ action: held }: Grant, action: Action): boolean {
   return held === 'all' || held === action || (held === 'admin' && !isStoreAction(action));

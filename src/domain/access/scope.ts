@@ -6,8 +6,9 @@
  * - Actions on the store (`snapshot`, `users`, `tokens`, …) are granted whole: `users:*:*`. No scope on a
  *   collection, `admin:orders:*` included, ever implies one of them.
  * - `*:*:*` is the administrator: every action on everything.
- * - `hide:collection:field` takes away instead of granting: the field, and what is below it, does not
- *   exist for the holder, whatever else grants it.
+ * - Two scopes take away instead of granting. `hide:collection:field`: the field, and what is below it,
+ *   does not exist for the holder, whatever else grants it. `only:collection:*`: what the holder may do
+ *   in this collection is granted by the scopes that name it, and by none for every collection.
  */
 import { DomainError } from '../../errors/domain-error.ts';
 
@@ -59,8 +60,17 @@ export interface Hiding {
   readonly field: string;
 }
 
+/** A scope that exempts a collection from what is granted for all. */
+export interface Exemption {
+  readonly kind: 'exemption';
+  readonly text: string;
+  readonly collection: string;
+}
+
 /** One parsed scope. */
-export type Scope = Grant | Hiding;
+export type Scope = Grant | Restriction;
+/** One that takes away; whoever delegates passes it on. */
+export type Restriction = Hiding | Exemption;
 
 /** The longest scope that is taken, in characters. */
 export const SCOPE_CHARS_MAX = 512;
@@ -83,6 +93,7 @@ export function parseScope(text: string): Scope {
   if (text === ADMINISTRATOR)
     return grant({ action: 'all', collection: '*', key: { kind: 'all' } });
   if (action === 'hide') return parseHiding(text, collection, key);
+  if (action === 'only') return parseExemption(text, collection, key);
   return parseGrant(text, { action, collection, key });
 }
 
@@ -93,7 +104,7 @@ function parseGrant(
   const action = ACTIONS.find((one) => one === parts.action);
   if (action === undefined) {
     const known = ACTIONS.join(', ');
-    throw invalid(text, `has an unknown action; use ${known}, hide, or \`${ADMINISTRATOR}\``);
+    throw invalid(text, `has an unknown action; use ${known}, hide, only, or \`${ADMINISTRATOR}\``);
   }
   const isWhole = parts.collection === '*' && parts.key === '*';
   if (isStoreAction(action) && !isWhole) {
@@ -112,6 +123,14 @@ function parseHiding(text: string, collection: string, field: string): Hiding {
     );
   }
   return { kind: 'hiding', text, collection: collection === '*' ? undefined : collection, field };
+}
+
+function parseExemption(text: string, collection: string, key: string): Exemption {
+  if (collection === '*' || key !== '*') {
+    throw invalid(text, 'names no collection as a whole; use `only:<collection>:*`');
+  }
+  checkCollection(text, collection);
+  return { kind: 'exemption', text, collection };
 }
 
 function checkCollection(text: string, collection: string): void {

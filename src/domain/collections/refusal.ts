@@ -10,8 +10,7 @@ export function permitCollection(principal: Principal, action: Action, collectio
 
 /** SCOPE_MISSING unless the action is granted on at least some keys. */
 export function permitSomeKeys(principal: Principal, action: Action, collection: string): void {
-  const granted = principal.scopes.collections(action);
-  if (granted !== 'all' && !granted.has(collection)) throw scopeMissing(action, collection);
+  if (!principal.scopes.reaches(action, collection)) throw scopeMissing(action, collection);
 }
 
 function scopeMissing(action: Action, collection: string): DomainError {

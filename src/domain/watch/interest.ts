@@ -63,8 +63,7 @@ export function createInterest(principal: Principal, request: WatchRequest): Int
 function compile(principal: Principal, target: WatchTarget, field: string): CompiledTarget {
   const { collection, keys, keyPrefix, where } = target;
   if (collection === '') {
-    const granted = principal.scopes.collections('read');
-    if (granted !== 'all' && granted.size === 0) throw mayReadNothing();
+    if (!principal.scopes.reachesAny('read')) throw mayReadNothing();
   } else {
     checkCollectionName(collection, `${field}.collection`);
     permittedKeys(principal, 'read', collection);
@@ -162,8 +161,7 @@ class TargetInterest implements Interest {
 
   #mayReadSome(collection: string): boolean {
     if (this.collections !== undefined && !this.collections.has(collection)) return false;
-    const granted = this.#parts.principal.scopes.collections('read');
-    return granted === 'all' || granted.has(collection);
+    return this.#parts.principal.scopes.reaches('read', collection);
   }
 }
 

@@ -71,8 +71,7 @@ function compileScope(method: DescMethod, requirement: ScopeRequirement): Author
     } else if (target === ScopeTarget.COLLECTION) {
       if (!scopes.coversCollection(action, collection)) throw missing(action, collection, '*');
     } else {
-      const granted = scopes.collections(action);
-      if (granted !== 'all' && !granted.has(collection)) throw missing(action, collection, '*');
+      if (!scopes.reaches(action, collection)) throw missing(action, collection, '*');
     }
   };
 }

@@ -73,8 +73,7 @@ async function admit(
   if (needs === undefined) return;
   const { action, collection } = needs(request);
   const scopes = createScopeSet(principal?.scopes ?? []);
-  const granted = scopes.collections(action);
-  if (granted === 'all' || granted.has(collection)) return;
+  if (scopes.reaches(action, collection)) return;
   throw new DomainError('SCOPE_MISSING', 'the token does not cover the collection', {
     metadata: { action, collection, key: '*' },
   });
