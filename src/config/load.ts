@@ -43,7 +43,8 @@ export function loadConfig(sources: Sources): LoadedConfig {
     rootPassword: development?.rootPassword ?? read.text('root-password'),
     encryptionKey: development?.encryptionKey ?? read.text('encryption-key'),
   };
-  const { refused, warnings } = refusals({ read, ...secrets });
+  const setupToken = read.text('setup-token');
+  const { refused, warnings } = refusals({ read, ...secrets, setupToken });
   const tls = readTls(read, refused);
   if (refused.length > 0) throw new ConfigError(refused);
   return { config: { ...settings(read), ...whole(secrets), tls }, warnings, development };
@@ -53,7 +54,7 @@ type Secrets = Pick<ServerConfig, 'jwtSecret' | 'rootPassword' | 'encryptionKey'
 
 /** Refused before when one is missing. */
 function whole(secrets: { [K in keyof Secrets]: string | undefined }): Secrets {
-  const { jwtSecret = '', rootPassword = '', encryptionKey } = secrets;
+  const { jwtSecret = '', rootPassword, encryptionKey } = secrets;
   return { jwtSecret, rootPassword, encryptionKey };
 }
 
@@ -83,10 +84,25 @@ function settings(read: OptionReader): Settings {
       ageMs: read.whole('retain-history') * MS_PER_SECOND,
       bytesMax: read.whole('retain-history-size'),
     },
+    access: readAccess(read),
     archive: readArchive(read),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
+  };
+}
+
+function readAccess(read: OptionReader): ServerConfig['access'] {
+  const algorithms = ['HS256', 'EdDSA', 'ES256'] as const;
+  const previous = read.text('jwt-secret-previous');
+  return {
+    previousJwtSecrets: previous === undefined ? [] : [previous],
+    tokenAlgorithm: algorithms.find((one) => one === read.text('token-algorithm')) ?? 'HS256',
+    tokenIssuer: read.text('token-issuer') ?? '',
+    tokenAudience: read.text('token-audience') ?? '',
+    accessTokenTtlMs: read.whole('access-token-ttl') * MS_PER_SECOND,
+    passwordCharsMin: read.whole('password-min-length'),
+    setupToken: read.text('setup-token'),
   };
 }
 

@@ -50,12 +50,43 @@ export const OPTIONS: readonly Option[] = [
     help: 'Signs tokens: at least 32 bytes, random. Another secret ends every token.',
   },
   {
+    ...{ name: 'jwt-secret-previous', type: { kind: 'text' }, isSecret: true },
+    help: 'The secret before this one: tokens that it signed are taken until they end. Remove it then.',
+  },
+  {
+    ...{ name: 'token-algorithm', fallback: 'HS256' },
+    type: { kind: 'choice', choices: ['HS256', 'EdDSA', 'ES256'] },
+    help: 'How tokens are signed. HS256: with --jwt-secret. EdDSA, ES256: with keys that the store keeps, sealed with --jwt-secret, and `molten keys rotate` replaces; others verify them by /.well-known/jwks.json.',
+  },
+  {
+    ...{ name: 'token-issuer', type: { kind: 'text' }, fallback: 'moltendb' },
+    help: 'The issuer of tokens (`iss`), also shown by devices for one-time codes. Tokens of another one are refused.',
+  },
+  {
+    ...{ name: 'token-audience', type: { kind: 'text' }, fallback: 'moltendb' },
+    help: 'Whom tokens are for (`aud`). Tokens for another one are refused.',
+  },
+  {
+    ...{ name: 'access-token-ttl', fallback: '900' },
+    type: { kind: 'whole', min: 60, max: 86_400, unit: 'seconds' },
+    help: 'How long the token of a sign-in lives that asks for nothing else; its refresh token gives the next one.',
+  },
+  {
+    ...{ name: 'password-min-length', fallback: '12' },
+    type: { kind: 'whole', min: 8, max: 128, unit: 'characters' },
+    help: 'The shortest password of a user. NIST SP 800-63B-4 wants 15 where there is no second factor.',
+  },
+  {
+    ...{ name: 'setup-token', type: { kind: 'text' }, isSecret: true },
+    help: 'Lets the set-up of a server without --root-password be completed from another machine: at least 32 bytes.',
+  },
+  {
     ...{ name: 'root-user', type: { kind: 'text' }, fallback: 'root' },
     help: 'The name of the administrator.',
   },
   {
     ...{ name: 'root-password', type: { kind: 'text' }, isSecret: true },
-    help: 'The password of the administrator: at least 12 characters, and not a common one.',
+    help: 'The password of the administrator: at least 12 characters, and not a common one. Absent: the first who completes the set-up gives one, from this machine or with --setup-token.',
   },
   {
     ...{ name: 'write-mode', fallback: 'sync' },

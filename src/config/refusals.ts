@@ -7,6 +7,7 @@ export interface StartRequest {
   readonly jwtSecret: string | undefined;
   readonly rootPassword: string | undefined;
   readonly encryptionKey: string | undefined;
+  readonly setupToken: string | undefined;
 }
 
 /** What forbids a start, and what is only said. */
@@ -45,12 +46,25 @@ const RULES: readonly Rule[] = [
       ? fault(read, 'jwt-secret', 'looks like a placeholder; make a random one')
       : undefined;
   },
-  ({ read, rootPassword }) =>
-    rootPassword === undefined
-      ? fault(read, 'root-password', 'is missing; give one, or use --dev-mode')
+  ({ read, rootPassword, setupToken }) => {
+    if (rootPassword !== undefined || setupToken !== undefined) return undefined;
+    if (isLoopback(read.text('host') ?? '')) return undefined;
+    return fault(
+      read,
+      'root-password',
+      'is missing, and whoever comes first could give one; give it, or --setup-token, or use --dev-mode',
+    );
+  },
+  ({ read, setupToken }) =>
+    setupToken !== undefined && Buffer.byteLength(setupToken) < SECRET_BYTES_MIN
+      ? fault(
+          read,
+          'setup-token',
+          `is shorter than ${String(SECRET_BYTES_MIN)} bytes and could be guessed; make a random one`,
+        )
       : undefined,
-  ({ read, rootPassword = '' }) => {
-    if (read.switch('dev-mode')) return undefined;
+  ({ read, rootPassword }) => {
+    if (read.switch('dev-mode') || rootPassword === undefined) return undefined;
     return isWeak(rootPassword, read)
       ? fault(
           read,
@@ -100,19 +114,24 @@ const RULES: readonly Rule[] = [
 /** Judges a start by the table. */
 export function refusals(request: StartRequest): Verdict {
   const refused = RULES.flatMap((rule) => rule(request) ?? []);
-  const { read, rootPassword = '', encryptionKey } = request;
+  const { read, rootPassword, encryptionKey } = request;
   const warnings = [
     ...(read.switch('dev-mode')
       ? ['this is development mode: never use it where others can reach it']
       : []),
-    ...(read.switch('dev-mode') && isWeak(rootPassword, read) ? ['the root password is weak'] : []),
+    ...(read.switch('dev-mode') && isWeak(rootPassword ?? '', read)
+      ? ['the root password is weak']
+      : []),
+    ...(rootPassword === undefined && !read.switch('dev-mode')
+      ? ['there is no --root-password: nobody can sign in until the set-up is completed, once']
+      : []),
     ...(encryptionKey === undefined
       ? ['the store is not encrypted; give --encryption-key for that']
       : []),
     ...(read.list('cors-origin').includes('*')
       ? ['any web page may call this server (--cors-origin *)']
       : []),
-    ...['jwt-secret', 'root-password', 'encryption-key']
+    ...['jwt-secret', 'jwt-secret-previous', 'root-password', 'setup-token', 'encryption-key']
       .filter((name) => read.origin(name) === `--${name}` && read.text(name) !== undefined)
       .map(
         (name) => `--${name} shows in the list of processes; use its variable or --${name}-file`,

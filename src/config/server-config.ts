@@ -7,7 +7,10 @@ export interface ServerConfig {
   readonly port: number;
   readonly jwtSecret: string;
   readonly rootUser: string;
-  readonly rootPassword: string;
+  /** Absent: whoever completes the set-up gives one. */
+  readonly rootPassword: string | undefined;
+  /** Tokens, passwords and the set-up. */
+  readonly access: AccessConfig;
   /** What a write gets that asks for nothing. */
   readonly writeMode: 'sync' | 'async';
   /** Absent: a cleartext store. */
@@ -41,4 +44,20 @@ export interface ServerConfig {
   readonly sweepIntervalMs: number;
   /** How long calls may go on after the server is told to stop, in milliseconds. */
   readonly shutdownGraceMs: number;
+}
+
+/** What is configured of tokens, passwords and the set-up. */
+export interface AccessConfig {
+  /** Secrets before the one in use, whose tokens are still taken. */
+  readonly previousJwtSecrets: readonly string[];
+  readonly tokenAlgorithm: 'HS256' | 'EdDSA' | 'ES256';
+  /** `iss` and `aud` of tokens. */
+  readonly tokenIssuer: string;
+  readonly tokenAudience: string;
+  /** The life of a session's token that asks for none. */
+  readonly accessTokenTtlMs: number;
+  /** The shortest password. */
+  readonly passwordCharsMin: number;
+  /** Lets the set-up be completed from elsewhere. */
+  readonly setupToken: string | undefined;
 }

@@ -55,7 +55,14 @@ const RETENTION_INTERVAL_MS = 10_000;
 export async function openDomain(config: ServerConfig, ground: Ground): Promise<Domain> {
   const { engine, clock } = ground;
   const { jwtSecret, rootUser, rootPassword } = config;
-  const access = await createAccess({ engine, clock, jwtSecret, rootUser, rootPassword });
+  const access = await createAccess({
+    ...{ engine, clock, rules: { ...config.access, jwtSecret, rootUser, rootPassword } },
+    onSealLost: () => {
+      ground.logger.warn(
+        'neither --jwt-secret nor --jwt-secret-previous opens the secrets of the store: second factors and signing keys are lost',
+      );
+    },
+  });
   const ids = createIdSource(clock);
   const pageTokenKey = deriveKey(jwtSecret, 'page tokens');
   const watches = await openWatches(ground, access);

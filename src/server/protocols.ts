@@ -1,9 +1,12 @@
+import { ApiKeyService } from '../../gen/molten/v1/api_keys_pb.ts';
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
 import { OperationService } from '../../gen/molten/v1/operations_pb.ts';
 import { SnapshotService } from '../../gen/molten/v1/snapshots_pb.ts';
 import { SystemService } from '../../gen/molten/v1/system_pb.ts';
+import { TokenService } from '../../gen/molten/v1/tokens_pb.ts';
+import { UserService } from '../../gen/molten/v1/users_pb.ts';
 import { WatchService } from '../../gen/molten/v1/watch_pb.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -23,12 +26,15 @@ import { createInterceptors } from '../protocol/interceptors/order.ts';
 import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
+import { createApiKeyService } from '../protocol/services/api-keys.ts';
 import { createAuthService } from '../protocol/services/auth.ts';
 import { createCollectionService } from '../protocol/services/collections.ts';
 import { createDocumentService } from '../protocol/services/documents.ts';
 import { createOperationService } from '../protocol/services/operations.ts';
 import { createSnapshotService } from '../protocol/services/snapshots.ts';
 import { createSystemService } from '../protocol/services/system.ts';
+import { createTokenService } from '../protocol/services/tokens.ts';
+import { createUserService } from '../protocol/services/users.ts';
 import { createWatchService } from '../protocol/services/watch.ts';
 import { createSseDoor } from '../protocol/sse/door.ts';
 import type { Domain } from './domain.ts';
@@ -63,7 +69,10 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
     bindService(WatchService, createWatchService(domain.watches)),
     bindService(SnapshotService, createSnapshotService({ snapshots, operations, restores })),
     bindService(OperationService, createOperationService(operations)),
-    bindService(AuthService, createAuthService(domain.access.auth)),
+    bindService(AuthService, createAuthService(domain.access)),
+    bindService(UserService, createUserService(domain.access)),
+    bindService(TokenService, createTokenService(domain.access)),
+    bindService(ApiKeyService, createApiKeyService(domain.access)),
     bindService(SystemService, createSystemService(domain.node, operations)),
   ];
 }

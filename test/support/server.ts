@@ -42,6 +42,11 @@ export const ROOT = { username: 'root', password: 'a password long enough for te
 export function testConfig(dbPath: string): ServerConfig {
   return {
     ...{ dbPath, host: '127.0.0.1', port: 0, rootUser: ROOT.username, rootPassword: ROOT.password },
+    access: {
+      ...{ previousJwtSecrets: [], tokenAlgorithm: 'HS256', tokenIssuer: 'moltendb' },
+      ...{ tokenAudience: 'moltendb', accessTokenTtlMs: 900_000, passwordCharsMin: 12 },
+      setupToken: undefined,
+    },
     jwtSecret: 'a secret of at least thirty-two bytes, for tests',
     ...{ writeMode: 'async', encryptionKey: undefined, tls: undefined, corsOrigins: [] },
     ...{ maxBodyBytes: 10 * 1024 * 1024, maxDocumentBytes: 1024 * 1024, maxKeysPerRequest: 1000 },
@@ -91,7 +96,7 @@ export async function startTestServer(
   }
 
   async function login(): Promise<string> {
-    const { body } = await request('POST', '/v1/sessions', { body: ROOT });
+    const { body } = await request('POST', '/v1/sessions', { body: { ...ROOT, ttl: '86400s' } });
     return String(body.token);
   }
 

@@ -4,20 +4,20 @@
 // @generated from file molten/v1/auth.proto (package molten.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_molten_v1_options } from "./options_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file molten/v1/auth.proto.
  */
 export const file_molten_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChRtb2x0ZW4vdjEvYXV0aC5wcm90bxIJbW9sdGVuLnYxIm8KCVByaW5jaXBhbBIPCgdzdWJqZWN0GAEgASgJEg4KBnNjb3BlcxgCIAMoCRIQCgh0b2tlbl9pZBgDIAEoCRIvCgtleHBpcmVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTQoMTG9naW5SZXF1ZXN0EhwKCHVzZXJuYW1lGAEgASgJQgq6SAdyBRABGIACEh8KCHBhc3N3b3JkGAIgASgJQg2AAQG6SAdyBRABGIAIIkwKDUxvZ2luUmVzcG9uc2USEgoFdG9rZW4YASABKAlCA4ABARInCglwcmluY2lwYWwYAiABKAsyFC5tb2x0ZW4udjEuUHJpbmNpcGFsIg8KDVdob0FtSVJlcXVlc3QiOQoOV2hvQW1JUmVzcG9uc2USJwoJcHJpbmNpcGFsGAEgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbCIPCg1Mb2dvdXRSZXF1ZXN0IhAKDkxvZ291dFJlc3BvbnNlIpQBChREZWxlZ2F0ZVRva2VuUmVxdWVzdBIdCgljbGllbnRfaWQYASABKAlCCrpIB3IFEAEYgAISIgoGc2NvcGVzGAIgAygJQhK6SA+SAQwIARCAAiIFcgMYgAQSOQoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiAiooPMgIIASJUChVEZWxlZ2F0ZVRva2VuUmVzcG9uc2USEgoFdG9rZW4YASABKAlCA4ABARInCglwcmluY2lwYWwYAiABKAsyFC5tb2x0ZW4udjEuUHJpbmNpcGFsIlAKE1JlZnJlc2hUb2tlblJlcXVlc3QSOQoDdHRsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiAiooPMgIIASJTChRSZWZyZXNoVG9rZW5SZXNwb25zZRISCgV0b2tlbhgBIAEoCUIDgAEBEicKCXByaW5jaXBhbBgCIAEoCzIULm1vbHRlbi52MS5QcmluY2lwYWwiMgoSUmV2b2tlVG9rZW5SZXF1ZXN0EhwKCHRva2VuX2lkGAEgASgJQgq6SAdyBRABGIABIicKE1Jldm9rZVRva2VuUmVzcG9uc2USEAoIdG9rZW5faWQYASABKAkynAUKC0F1dGhTZXJ2aWNlElkKBUxvZ2luEhcubW9sdGVuLnYxLkxvZ2luUmVxdWVzdBoYLm1vbHRlbi52MS5Mb2dpblJlc3BvbnNlIh2SlRkCEAGC0+STAhE6ASoiDC92MS9zZXNzaW9ucxJkCgZXaG9BbUkSGC5tb2x0ZW4udjEuV2hvQW1JUmVxdWVzdBoZLm1vbHRlbi52MS5XaG9BbUlSZXNwb25zZSIlkAIBkpUZAhACgtPkkwIWEhQvdjEvc2Vzc2lvbnMvY3VycmVudBJhCgZMb2dvdXQSGC5tb2x0ZW4udjEuTG9nb3V0UmVxdWVzdBoZLm1vbHRlbi52MS5Mb2dvdXRSZXNwb25zZSIikpUZAhACgtPkkwIWKhQvdjEvc2Vzc2lvbnMvY3VycmVudBJ2Cg1EZWxlZ2F0ZVRva2VuEh8ubW9sdGVuLnYxLkRlbGVnYXRlVG9rZW5SZXF1ZXN0GiAubW9sdGVuLnYxLkRlbGVnYXRlVG9rZW5SZXNwb25zZSIikpUZCQoFYWRtaW4QBoLT5JMCDzoBKiIKL3YxL3Rva2VucxJ0CgxSZWZyZXNoVG9rZW4SHi5tb2x0ZW4udjEuUmVmcmVzaFRva2VuUmVxdWVzdBofLm1vbHRlbi52MS5SZWZyZXNoVG9rZW5SZXNwb25zZSIjkpUZAhACgtPkkwIXOgEqIhIvdjEvdG9rZW5zOnJlZnJlc2gSewoLUmV2b2tlVG9rZW4SHS5tb2x0ZW4udjEuUmV2b2tlVG9rZW5SZXF1ZXN0Gh4ubW9sdGVuLnYxLlJldm9rZVRva2VuUmVzcG9uc2UiLZACApKVGQkKBWFkbWluEAaC0+STAhcqFS92MS90b2tlbnMve3Rva2VuX2lkfWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChRtb2x0ZW4vdjEvYXV0aC5wcm90bxIJbW9sdGVuLnYxIvsBCglQcmluY2lwYWwSDwoHc3ViamVjdBgBIAEoCRIOCgZzY29wZXMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSLwoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKD2NyZWRlbnRpYWxfa2luZBgFIAEoDjIZLm1vbHRlbi52MS5DcmVkZW50aWFsS2luZBIMCgR1c2VyGAYgASgJEhIKCnNlc3Npb25faWQYByABKAkSFAoMaW1wZXJzb25hdG9yGAggASgJEh4KFnNlY29uZF9mYWN0b3JfcmVxdWlyZWQYCSABKAgi8AEKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIvCgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhZGRyZXNzGAUgASgJEg4KBmNsaWVudBgGIAEoCRIPCgdtZXRob2RzGAcgAygJEg8KB2N1cnJlbnQYCCABKAgihwEKDExvZ2luUmVxdWVzdBIcCgh1c2VybmFtZRgBIAEoCUIKukgHcgUQARiAAhIfCghwYXNzd29yZBgCIAEoCUINgAEBukgHcgUQARiACBI4CgN0dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECICjBTICCAEiuwEKDUxvZ2luUmVzcG9uc2USEgoFdG9rZW4YASABKAlCA4ABARInCglwcmluY2lwYWwYAiABKAsyFC5tb2x0ZW4udjEuUHJpbmNpcGFsEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARIWCgljaGFsbGVuZ2UYBCABKAlCA4ABARI5ChVjaGFsbGVuZ2VfZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpABChZBbnN3ZXJDaGFsbGVuZ2VSZXF1ZXN0EiAKCWNoYWxsZW5nZRgBIAEoCUINgAEBukgHcgUQARiAAhIaCgRjb2RlGAIgASgJQgyAAQG6SAZyBBABGEASOAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBInIKF0Fuc3dlckNoYWxsZW5nZVJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbBIaCg1yZWZyZXNoX3Rva2VuGAMgASgJQgOAAQEidwoVUmVmcmVzaFNlc3Npb25SZXF1ZXN0EiQKDXJlZnJlc2hfdG9rZW4YASABKAlCDYABAbpIB3IFEAEYgAQSOAoDdHRsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBInEKFlJlZnJlc2hTZXNzaW9uUmVzcG9uc2USEgoFdG9rZW4YASABKAlCA4ABARInCglwcmluY2lwYWwYAiABKAsyFC5tb2x0ZW4udjEuUHJpbmNpcGFsEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABASIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IjwKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiQKCHNlc3Npb25zGAEgAygLMhIubW9sdGVuLnYxLlNlc3Npb24iMwoRRW5kU2Vzc2lvblJlcXVlc3QSHgoKc2Vzc2lvbl9pZBgBIAEoCUIKukgHcgUQARiAASIoChJFbmRTZXNzaW9uUmVzcG9uc2USEgoKc2Vzc2lvbl9pZBgBIAEoCSIPCg1XaG9BbUlSZXF1ZXN0IjkKDldob0FtSVJlc3BvbnNlEicKCXByaW5jaXBhbBgBIAEoCzIULm1vbHRlbi52MS5QcmluY2lwYWwiDwoNTG9nb3V0UmVxdWVzdCIQCg5Mb2dvdXRSZXNwb25zZSK5AQoURGVsZWdhdGVUb2tlblJlcXVlc3QSHQoJY2xpZW50X2lkGAEgASgJQgq6SAdyBRABGIACEiIKBnNjb3BlcxgCIAMoCUISukgPkgEMCAEQgAIiBXIDGIAEEjkKA3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgIqKDzICCAESIwoQY2FsbHNfcGVyX21pbnV0ZRgEIAEoDUIJukgGKgQYwIQ9IlQKFURlbGVnYXRlVG9rZW5SZXNwb25zZRISCgV0b2tlbhgBIAEoCUIDgAEBEicKCXByaW5jaXBhbBgCIAEoCzIULm1vbHRlbi52MS5QcmluY2lwYWwiUAoTUmVmcmVzaFRva2VuUmVxdWVzdBI5CgN0dGwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCICKig8yAggBIlMKFFJlZnJlc2hUb2tlblJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbCIyChJSZXZva2VUb2tlblJlcXVlc3QSHAoIdG9rZW5faWQYASABKAlCCrpIB3IFEAEYgAEiJwoTUmV2b2tlVG9rZW5SZXNwb25zZRIQCgh0b2tlbl9pZBgBIAEoCSJnChJJbXBlcnNvbmF0ZVJlcXVlc3QSGAoEdXNlchgBIAEoCUIKukgHcgUQARiAARI3CgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIASJSChNJbXBlcnNvbmF0ZVJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbCJdChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSIQoMb2xkX3Bhc3N3b3JkGAEgASgJQguAAQG6SAVyAxiACBIhCgxuZXdfcGFzc3dvcmQYAiABKAlCC4ABAbpIBXIDGIAIIhgKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiOQoYRW5yb2xTZWNvbmRGYWN0b3JSZXF1ZXN0Eh0KCHBhc3N3b3JkGAEgASgJQguAAQG6SAVyAxiACCJCChlFbnJvbFNlY29uZEZhY3RvclJlc3BvbnNlEhMKBnNlY3JldBgBIAEoCUIDgAEBEhAKA3VyaRgCIAEoCUIDgAEBIjYKGkNvbmZpcm1TZWNvbmRGYWN0b3JSZXF1ZXN0EhgKBGNvZGUYASABKAlCCoABAbpIBHICGEAiOgobQ29uZmlybVNlY29uZEZhY3RvclJlc3BvbnNlEhsKDnJlY292ZXJ5X2NvZGVzGAEgAygJQgOAAQEiNQoZUmVuZXdSZWNvdmVyeUNvZGVzUmVxdWVzdBIYCgRjb2RlGAEgASgJQgqAAQG6SARyAhhAIjkKGlJlbmV3UmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlEhsKDnJlY292ZXJ5X2NvZGVzGAEgAygJQgOAAQEiNQoZUmVtb3ZlU2Vjb25kRmFjdG9yUmVxdWVzdBIYCgRjb2RlGAEgASgJQgqAAQG6SARyAhhAIhwKGlJlbW92ZVNlY29uZEZhY3RvclJlc3BvbnNlIhEKD0dldFNldHVwUmVxdWVzdCIgChBHZXRTZXR1cFJlc3BvbnNlEgwKBG9wZW4YASABKAgiVwoUQ29tcGxldGVTZXR1cFJlcXVlc3QSHQoIcGFzc3dvcmQYASABKAlCC4ABAbpIBXIDGIAIEiAKC3NldHVwX3Rva2VuGAIgASgJQguAAQG6SAVyAxiACCIlChVDb21wbGV0ZVNldHVwUmVzcG9uc2USDAoEdXNlchgBIAEoCSqKAQoOQ3JlZGVudGlhbEtpbmQSHwobQ1JFREVOVElBTF9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXQ1JFREVOVElBTF9LSU5EX1NFU1NJT04QARIdChlDUkVERU5USUFMX0tJTkRfREVMRUdBVEVEEAISGwoXQ1JFREVOVElBTF9LSU5EX0FQSV9LRVkQAzKyEQoLQXV0aFNlcnZpY2USWQoFTG9naW4SFy5tb2x0ZW4udjEuTG9naW5SZXF1ZXN0GhgubW9sdGVuLnYxLkxvZ2luUmVzcG9uc2UiHZKVGQIQAYLT5JMCEToBKiIML3YxL3Nlc3Npb25zEl8KCEdldFNldHVwEhoubW9sdGVuLnYxLkdldFNldHVwUmVxdWVzdBobLm1vbHRlbi52MS5HZXRTZXR1cFJlc3BvbnNlIhqQAgGSlRkCEAGC0+STAgsSCS92MS9zZXR1cBJuCg1Db21wbGV0ZVNldHVwEh8ubW9sdGVuLnYxLkNvbXBsZXRlU2V0dXBSZXF1ZXN0GiAubW9sdGVuLnYxLkNvbXBsZXRlU2V0dXBSZXNwb25zZSIakpUZAhABgtPkkwIOOgEqIgkvdjEvc2V0dXASfgoPQW5zd2VyQ2hhbGxlbmdlEiEubW9sdGVuLnYxLkFuc3dlckNoYWxsZW5nZVJlcXVlc3QaIi5tb2x0ZW4udjEuQW5zd2VyQ2hhbGxlbmdlUmVzcG9uc2UiJJKVGQIQAYLT5JMCGDoBKiITL3YxL3Nlc3Npb25zOmFuc3dlchJ8Cg5SZWZyZXNoU2Vzc2lvbhIgLm1vbHRlbi52MS5SZWZyZXNoU2Vzc2lvblJlcXVlc3QaIS5tb2x0ZW4udjEuUmVmcmVzaFNlc3Npb25SZXNwb25zZSIlkpUZAhABgtPkkwIZOgEqIhQvdjEvc2Vzc2lvbnM6cmVmcmVzaBJuCgxMaXN0U2Vzc2lvbnMSHi5tb2x0ZW4udjEuTGlzdFNlc3Npb25zUmVxdWVzdBofLm1vbHRlbi52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIdkAIBkpUZAhACgtPkkwIOEgwvdjEvc2Vzc2lvbnMSdQoKRW5kU2Vzc2lvbhIcLm1vbHRlbi52MS5FbmRTZXNzaW9uUmVxdWVzdBodLm1vbHRlbi52MS5FbmRTZXNzaW9uUmVzcG9uc2UiKpACApKVGQIQAoLT5JMCGyoZL3YxL3Nlc3Npb25zL3tzZXNzaW9uX2lkfRJkCgZXaG9BbUkSGC5tb2x0ZW4udjEuV2hvQW1JUmVxdWVzdBoZLm1vbHRlbi52MS5XaG9BbUlSZXNwb25zZSIlkAIBkpUZAhACgtPkkwIWEhQvdjEvc2Vzc2lvbnMvY3VycmVudBJhCgZMb2dvdXQSGC5tb2x0ZW4udjEuTG9nb3V0UmVxdWVzdBoZLm1vbHRlbi52MS5Mb2dvdXRSZXNwb25zZSIikpUZAhACgtPkkwIWKhQvdjEvc2Vzc2lvbnMvY3VycmVudBJvCg1EZWxlZ2F0ZVRva2VuEh8ubW9sdGVuLnYxLkRlbGVnYXRlVG9rZW5SZXF1ZXN0GiAubW9sdGVuLnYxLkRlbGVnYXRlVG9rZW5SZXNwb25zZSIbkpUZAhACgtPkkwIPOgEqIgovdjEvdG9rZW5zEnQKDFJlZnJlc2hUb2tlbhIeLm1vbHRlbi52MS5SZWZyZXNoVG9rZW5SZXF1ZXN0Gh8ubW9sdGVuLnYxLlJlZnJlc2hUb2tlblJlc3BvbnNlIiOSlRkCEAKC0+STAhc6ASoiEi92MS90b2tlbnM6cmVmcmVzaBJ0CgtSZXZva2VUb2tlbhIdLm1vbHRlbi52MS5SZXZva2VUb2tlblJlcXVlc3QaHi5tb2x0ZW4udjEuUmV2b2tlVG9rZW5SZXNwb25zZSImkAICkpUZAhACgtPkkwIXKhUvdjEvdG9rZW5zL3t0b2tlbl9pZH0SiAEKC0ltcGVyc29uYXRlEh0ubW9sdGVuLnYxLkltcGVyc29uYXRlUmVxdWVzdBoeLm1vbHRlbi52MS5JbXBlcnNvbmF0ZVJlc3BvbnNlIjqSlRkPCgtpbXBlcnNvbmF0ZRAGgtPkkwIhOgEqIhwvdjEvdXNlcnMve3VzZXJ9OmltcGVyc29uYXRlEoIBCg5DaGFuZ2VQYXNzd29yZBIgLm1vbHRlbi52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaIS5tb2x0ZW4udjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIrkpUZAhACgtPkkwIfOgEqIhovdjEvcHJvZmlsZTpjaGFuZ2VQYXNzd29yZBKJAQoRRW5yb2xTZWNvbmRGYWN0b3ISIy5tb2x0ZW4udjEuRW5yb2xTZWNvbmRGYWN0b3JSZXF1ZXN0GiQubW9sdGVuLnYxLkVucm9sU2Vjb25kRmFjdG9yUmVzcG9uc2UiKZKVGQIQAoLT5JMCHToBKiIYL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yEpcBChNDb25maXJtU2Vjb25kRmFjdG9yEiUubW9sdGVuLnYxLkNvbmZpcm1TZWNvbmRGYWN0b3JSZXF1ZXN0GiYubW9sdGVuLnYxLkNvbmZpcm1TZWNvbmRGYWN0b3JSZXNwb25zZSIxkpUZAhACgtPkkwIlOgEqIiAvdjEvcHJvZmlsZS9zZWNvbmRGYWN0b3I6Y29uZmlybRKfAQoSUmVuZXdSZWNvdmVyeUNvZGVzEiQubW9sdGVuLnYxLlJlbmV3UmVjb3ZlcnlDb2Rlc1JlcXVlc3QaJS5tb2x0ZW4udjEuUmVuZXdSZWNvdmVyeUNvZGVzUmVzcG9uc2UiPJKVGQIQAoLT5JMCMDoBKiIrL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yOnJlbmV3UmVjb3ZlcnlDb2RlcxKTAQoSUmVtb3ZlU2Vjb25kRmFjdG9yEiQubW9sdGVuLnYxLlJlbW92ZVNlY29uZEZhY3RvclJlcXVlc3QaJS5tb2x0ZW4udjEuUmVtb3ZlU2Vjb25kRmFjdG9yUmVzcG9uc2UiMJKVGQIQAoLT5JMCJDoBKiIfL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yOnJlbW92ZWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_molten_v1_options]);
 
 /**
  * Who calls, and what it may do.
@@ -52,6 +52,41 @@ export type Principal = Message<"molten.v1.Principal"> & {
    * @generated from field: google.protobuf.Timestamp expire_time = 4;
    */
   expireTime?: Timestamp | undefined;
+
+  /**
+   * What proves the caller.
+   *
+   * @generated from field: molten.v1.CredentialKind credential_kind = 5;
+   */
+  credentialKind: CredentialKind;
+
+  /**
+   * The user on whose authority it stands.
+   *
+   * @generated from field: string user = 6;
+   */
+  user: string;
+
+  /**
+   * Its session; empty: none.
+   *
+   * @generated from field: string session_id = 7;
+   */
+  sessionId: string;
+
+  /**
+   * The user who acts as `user`; empty: nobody.
+   *
+   * @generated from field: string impersonator = 8;
+   */
+  impersonator: string;
+
+  /**
+   * The user has a role that needs a second factor, and has none: enrol one before anything else.
+   *
+   * @generated from field: bool second_factor_required = 9;
+   */
+  secondFactorRequired: boolean;
 };
 
 /**
@@ -60,6 +95,76 @@ export type Principal = Message<"molten.v1.Principal"> & {
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
   messageDesc(file_molten_v1_auth, 0);
+
+/**
+ * A sign-in that goes on.
+ *
+ * @generated from message molten.v1.Session
+ */
+export type Session = Message<"molten.v1.Session"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * When the user signed in.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 2;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When it was last refreshed.
+   *
+   * @generated from field: google.protobuf.Timestamp use_time = 3;
+   */
+  useTime?: Timestamp | undefined;
+
+  /**
+   * When it ends unless it is refreshed: 14 days after the last time.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 4;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Where the user signed in from.
+   *
+   * @generated from field: string address = 5;
+   */
+  address: string;
+
+  /**
+   * What the client called itself (`User-Agent`), at most 256 characters.
+   *
+   * @generated from field: string client = 6;
+   */
+  client: string;
+
+  /**
+   * How the user proved who it is: `password`, `totp`, `directory`, or the name of a provider.
+   *
+   * @generated from field: repeated string methods = 7;
+   */
+  methods: string[];
+
+  /**
+   * The caller's own.
+   *
+   * @generated from field: bool current = 8;
+   */
+  current: boolean;
+};
+
+/**
+ * Describes the message molten.v1.Session.
+ * Use `create(SessionSchema)` to create a new message.
+ */
+export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 1);
 
 /**
  * Signs in.
@@ -80,6 +185,14 @@ export type LoginRequest = Message<"molten.v1.LoginRequest"> & {
    * @generated from field: string password = 2;
    */
   password: string;
+
+  /**
+   * How long the token shall live, 1 s to 24 h. Absent: as the server is configured, 15 minutes unless
+   * told otherwise.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 3;
+   */
+  ttl?: Duration | undefined;
 };
 
 /**
@@ -87,14 +200,98 @@ export type LoginRequest = Message<"molten.v1.LoginRequest"> & {
  * Use `create(LoginRequestSchema)` to create a new message.
  */
 export const LoginRequestSchema: GenMessage<LoginRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 1);
+  messageDesc(file_molten_v1_auth, 2);
 
 /**
- * A token.
+ * A session, or a challenge.
  *
  * @generated from message molten.v1.LoginResponse
  */
 export type LoginResponse = Message<"molten.v1.LoginResponse"> & {
+  /**
+   * The bearer token, a JWT. Empty with a challenge.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Whom it speaks for. Absent with a challenge.
+   *
+   * @generated from field: molten.v1.Principal principal = 2;
+   */
+  principal?: Principal | undefined;
+
+  /**
+   * Gives the next token, once. Empty with a challenge.
+   *
+   * @generated from field: string refresh_token = 3;
+   */
+  refreshToken: string;
+
+  /**
+   * What AnswerChallenge takes together with a code. Empty: the caller is signed in.
+   *
+   * @generated from field: string challenge = 4;
+   */
+  challenge: string;
+
+  /**
+   * When the challenge ends, 5 minutes from now.
+   *
+   * @generated from field: google.protobuf.Timestamp challenge_expire_time = 5;
+   */
+  challengeExpireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message molten.v1.LoginResponse.
+ * Use `create(LoginResponseSchema)` to create a new message.
+ */
+export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 3);
+
+/**
+ * A code for a challenge.
+ *
+ * @generated from message molten.v1.AnswerChallengeRequest
+ */
+export type AnswerChallengeRequest = Message<"molten.v1.AnswerChallengeRequest"> & {
+  /**
+   * From LoginResponse.
+   *
+   * @generated from field: string challenge = 1;
+   */
+  challenge: string;
+
+  /**
+   * Six digits of the device, or a recovery code.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * As in LoginRequest.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 3;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message molten.v1.AnswerChallengeRequest.
+ * Use `create(AnswerChallengeRequestSchema)` to create a new message.
+ */
+export const AnswerChallengeRequestSchema: GenMessage<AnswerChallengeRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 4);
+
+/**
+ * A session.
+ *
+ * @generated from message molten.v1.AnswerChallengeResponse
+ */
+export type AnswerChallengeResponse = Message<"molten.v1.AnswerChallengeResponse"> & {
   /**
    * The bearer token, a JWT.
    *
@@ -108,14 +305,162 @@ export type LoginResponse = Message<"molten.v1.LoginResponse"> & {
    * @generated from field: molten.v1.Principal principal = 2;
    */
   principal?: Principal | undefined;
+
+  /**
+   * Gives the next token, once.
+   *
+   * @generated from field: string refresh_token = 3;
+   */
+  refreshToken: string;
 };
 
 /**
- * Describes the message molten.v1.LoginResponse.
- * Use `create(LoginResponseSchema)` to create a new message.
+ * Describes the message molten.v1.AnswerChallengeResponse.
+ * Use `create(AnswerChallengeResponseSchema)` to create a new message.
  */
-export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 2);
+export const AnswerChallengeResponseSchema: GenMessage<AnswerChallengeResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 5);
+
+/**
+ * Goes on with a session.
+ *
+ * @generated from message molten.v1.RefreshSessionRequest
+ */
+export type RefreshSessionRequest = Message<"molten.v1.RefreshSessionRequest"> & {
+  /**
+   * From the answer before.
+   *
+   * @generated from field: string refresh_token = 1;
+   */
+  refreshToken: string;
+
+  /**
+   * As in LoginRequest.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 2;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message molten.v1.RefreshSessionRequest.
+ * Use `create(RefreshSessionRequestSchema)` to create a new message.
+ */
+export const RefreshSessionRequestSchema: GenMessage<RefreshSessionRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 6);
+
+/**
+ * A session that goes on.
+ *
+ * @generated from message molten.v1.RefreshSessionResponse
+ */
+export type RefreshSessionResponse = Message<"molten.v1.RefreshSessionResponse"> & {
+  /**
+   * The bearer token, a JWT.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Whom it speaks for.
+   *
+   * @generated from field: molten.v1.Principal principal = 2;
+   */
+  principal?: Principal | undefined;
+
+  /**
+   * Gives the next token, once.
+   *
+   * @generated from field: string refresh_token = 3;
+   */
+  refreshToken: string;
+};
+
+/**
+ * Describes the message molten.v1.RefreshSessionResponse.
+ * Use `create(RefreshSessionResponseSchema)` to create a new message.
+ */
+export const RefreshSessionResponseSchema: GenMessage<RefreshSessionResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 7);
+
+/**
+ * Asks for the caller's sessions.
+ *
+ * @generated from message molten.v1.ListSessionsRequest
+ */
+export type ListSessionsRequest = Message<"molten.v1.ListSessionsRequest"> & {
+};
+
+/**
+ * Describes the message molten.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 8);
+
+/**
+ * The caller's sessions.
+ *
+ * @generated from message molten.v1.ListSessionsResponse
+ */
+export type ListSessionsResponse = Message<"molten.v1.ListSessionsResponse"> & {
+  /**
+   * The newest first.
+   *
+   * @generated from field: repeated molten.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+};
+
+/**
+ * Describes the message molten.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 9);
+
+/**
+ * Ends a session.
+ *
+ * @generated from message molten.v1.EndSessionRequest
+ */
+export type EndSessionRequest = Message<"molten.v1.EndSessionRequest"> & {
+  /**
+   * The id of the session, 1 to 128 characters.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message molten.v1.EndSessionRequest.
+ * Use `create(EndSessionRequestSchema)` to create a new message.
+ */
+export const EndSessionRequestSchema: GenMessage<EndSessionRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 10);
+
+/**
+ * The session has ended.
+ *
+ * @generated from message molten.v1.EndSessionResponse
+ */
+export type EndSessionResponse = Message<"molten.v1.EndSessionResponse"> & {
+  /**
+   * The id of the session.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message molten.v1.EndSessionResponse.
+ * Use `create(EndSessionResponseSchema)` to create a new message.
+ */
+export const EndSessionResponseSchema: GenMessage<EndSessionResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 11);
 
 /**
  * Asks who calls.
@@ -130,7 +475,7 @@ export type WhoAmIRequest = Message<"molten.v1.WhoAmIRequest"> & {
  * Use `create(WhoAmIRequestSchema)` to create a new message.
  */
 export const WhoAmIRequestSchema: GenMessage<WhoAmIRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 3);
+  messageDesc(file_molten_v1_auth, 12);
 
 /**
  * Who calls.
@@ -151,7 +496,7 @@ export type WhoAmIResponse = Message<"molten.v1.WhoAmIResponse"> & {
  * Use `create(WhoAmIResponseSchema)` to create a new message.
  */
 export const WhoAmIResponseSchema: GenMessage<WhoAmIResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 4);
+  messageDesc(file_molten_v1_auth, 13);
 
 /**
  * Ends the caller's token.
@@ -166,7 +511,7 @@ export type LogoutRequest = Message<"molten.v1.LogoutRequest"> & {
  * Use `create(LogoutRequestSchema)` to create a new message.
  */
 export const LogoutRequestSchema: GenMessage<LogoutRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 5);
+  messageDesc(file_molten_v1_auth, 14);
 
 /**
  * The token is revoked.
@@ -181,7 +526,7 @@ export type LogoutResponse = Message<"molten.v1.LogoutResponse"> & {
  * Use `create(LogoutResponseSchema)` to create a new message.
  */
 export const LogoutResponseSchema: GenMessage<LogoutResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 6);
+  messageDesc(file_molten_v1_auth, 15);
 
 /**
  * Makes a narrower token.
@@ -198,8 +543,9 @@ export type DelegateTokenRequest = Message<"molten.v1.DelegateTokenRequest"> & {
 
   /**
    * Its scopes, 1 to 256, each `action:collection:key` with the action `read`, `write`, `delete`,
-   * `schema` or `admin`, the collection a name or `*`, the key exact, a prefix ending in `*`, or `*`.
-   * Only the root user may give `*:*:*`.
+   * `schema` or `admin` (all four), the collection a name or `*`, the key exact, a prefix ending in `*`,
+   * or `*`; or one of the store, such as `snapshot:*:*`; or one that takes away, `hide:collection:field`
+   * or `only:collection:*`. What takes away from the caller is added. Only the root user may give `*:*:*`.
    *
    * @generated from field: repeated string scopes = 2;
    */
@@ -212,6 +558,14 @@ export type DelegateTokenRequest = Message<"molten.v1.DelegateTokenRequest"> & {
    * @generated from field: google.protobuf.Duration ttl = 3;
    */
   ttl?: Duration | undefined;
+
+  /**
+   * Calls per minute with it and with all that it delegates, 0 to 1,000,000; 0: no bound of its own.
+   * Never above the caller's.
+   *
+   * @generated from field: uint32 calls_per_minute = 4;
+   */
+  callsPerMinute: number;
 };
 
 /**
@@ -219,7 +573,7 @@ export type DelegateTokenRequest = Message<"molten.v1.DelegateTokenRequest"> & {
  * Use `create(DelegateTokenRequestSchema)` to create a new message.
  */
 export const DelegateTokenRequestSchema: GenMessage<DelegateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 7);
+  messageDesc(file_molten_v1_auth, 16);
 
 /**
  * A narrower token.
@@ -247,7 +601,7 @@ export type DelegateTokenResponse = Message<"molten.v1.DelegateTokenResponse"> &
  * Use `create(DelegateTokenResponseSchema)` to create a new message.
  */
 export const DelegateTokenResponseSchema: GenMessage<DelegateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 8);
+  messageDesc(file_molten_v1_auth, 17);
 
 /**
  * Asks for a fresh token.
@@ -268,7 +622,7 @@ export type RefreshTokenRequest = Message<"molten.v1.RefreshTokenRequest"> & {
  * Use `create(RefreshTokenRequestSchema)` to create a new message.
  */
 export const RefreshTokenRequestSchema: GenMessage<RefreshTokenRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 9);
+  messageDesc(file_molten_v1_auth, 18);
 
 /**
  * A fresh token.
@@ -296,7 +650,7 @@ export type RefreshTokenResponse = Message<"molten.v1.RefreshTokenResponse"> & {
  * Use `create(RefreshTokenResponseSchema)` to create a new message.
  */
 export const RefreshTokenResponseSchema: GenMessage<RefreshTokenResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 10);
+  messageDesc(file_molten_v1_auth, 19);
 
 /**
  * Revokes a token.
@@ -317,7 +671,7 @@ export type RevokeTokenRequest = Message<"molten.v1.RevokeTokenRequest"> & {
  * Use `create(RevokeTokenRequestSchema)` to create a new message.
  */
 export const RevokeTokenRequestSchema: GenMessage<RevokeTokenRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 11);
+  messageDesc(file_molten_v1_auth, 20);
 
 /**
  * The token is revoked.
@@ -338,18 +692,421 @@ export type RevokeTokenResponse = Message<"molten.v1.RevokeTokenResponse"> & {
  * Use `create(RevokeTokenResponseSchema)` to create a new message.
  */
 export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_auth, 12);
+  messageDesc(file_molten_v1_auth, 21);
+
+/**
+ * Acts as another user.
+ *
+ * @generated from message molten.v1.ImpersonateRequest
+ */
+export type ImpersonateRequest = Message<"molten.v1.ImpersonateRequest"> & {
+  /**
+   * The name of the user, 1 to 128 characters.
+   *
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * How long the token lives. Absent: 15 minutes. 1 s to 1 h, and no longer than the caller's.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 2;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message molten.v1.ImpersonateRequest.
+ * Use `create(ImpersonateRequestSchema)` to create a new message.
+ */
+export const ImpersonateRequestSchema: GenMessage<ImpersonateRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 22);
+
+/**
+ * A token of another user.
+ *
+ * @generated from message molten.v1.ImpersonateResponse
+ */
+export type ImpersonateResponse = Message<"molten.v1.ImpersonateResponse"> & {
+  /**
+   * The bearer token, a JWT.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Whom it speaks for.
+   *
+   * @generated from field: molten.v1.Principal principal = 2;
+   */
+  principal?: Principal | undefined;
+};
+
+/**
+ * Describes the message molten.v1.ImpersonateResponse.
+ * Use `create(ImpersonateResponseSchema)` to create a new message.
+ */
+export const ImpersonateResponseSchema: GenMessage<ImpersonateResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 23);
+
+/**
+ * Changes the caller's password.
+ *
+ * @generated from message molten.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"molten.v1.ChangePasswordRequest"> & {
+  /**
+   * The password now, at most 1,024 characters.
+   *
+   * @generated from field: string old_password = 1;
+   */
+  oldPassword: string;
+
+  /**
+   * The password from now on.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message molten.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 24);
+
+/**
+ * The password is changed.
+ *
+ * @generated from message molten.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"molten.v1.ChangePasswordResponse"> & {
+};
+
+/**
+ * Describes the message molten.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 25);
+
+/**
+ * Offers a second factor.
+ *
+ * @generated from message molten.v1.EnrolSecondFactorRequest
+ */
+export type EnrolSecondFactorRequest = Message<"molten.v1.EnrolSecondFactorRequest"> & {
+  /**
+   * The password, again. Ignored for users who have none here.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message molten.v1.EnrolSecondFactorRequest.
+ * Use `create(EnrolSecondFactorRequestSchema)` to create a new message.
+ */
+export const EnrolSecondFactorRequestSchema: GenMessage<EnrolSecondFactorRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 26);
+
+/**
+ * An offered second factor.
+ *
+ * @generated from message molten.v1.EnrolSecondFactorResponse
+ */
+export type EnrolSecondFactorResponse = Message<"molten.v1.EnrolSecondFactorResponse"> & {
+  /**
+   * The shared secret in base 32, for typing. Shown only here.
+   *
+   * @generated from field: string secret = 1;
+   */
+  secret: string;
+
+  /**
+   * `otpauth://totp/…`, for a picture to scan.
+   *
+   * @generated from field: string uri = 2;
+   */
+  uri: string;
+};
+
+/**
+ * Describes the message molten.v1.EnrolSecondFactorResponse.
+ * Use `create(EnrolSecondFactorResponseSchema)` to create a new message.
+ */
+export const EnrolSecondFactorResponseSchema: GenMessage<EnrolSecondFactorResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 27);
+
+/**
+ * The first code.
+ *
+ * @generated from message molten.v1.ConfirmSecondFactorRequest
+ */
+export type ConfirmSecondFactorRequest = Message<"molten.v1.ConfirmSecondFactorRequest"> & {
+  /**
+   * Six digits.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message molten.v1.ConfirmSecondFactorRequest.
+ * Use `create(ConfirmSecondFactorRequestSchema)` to create a new message.
+ */
+export const ConfirmSecondFactorRequestSchema: GenMessage<ConfirmSecondFactorRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 28);
+
+/**
+ * The second factor counts from now on.
+ *
+ * @generated from message molten.v1.ConfirmSecondFactorResponse
+ */
+export type ConfirmSecondFactorResponse = Message<"molten.v1.ConfirmSecondFactorResponse"> & {
+  /**
+   * Ten codes, each taken once, for when the device is lost. Shown only here.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message molten.v1.ConfirmSecondFactorResponse.
+ * Use `create(ConfirmSecondFactorResponseSchema)` to create a new message.
+ */
+export const ConfirmSecondFactorResponseSchema: GenMessage<ConfirmSecondFactorResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 29);
+
+/**
+ * Asks for other recovery codes.
+ *
+ * @generated from message molten.v1.RenewRecoveryCodesRequest
+ */
+export type RenewRecoveryCodesRequest = Message<"molten.v1.RenewRecoveryCodesRequest"> & {
+  /**
+   * Six digits of the device, or a recovery code.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message molten.v1.RenewRecoveryCodesRequest.
+ * Use `create(RenewRecoveryCodesRequestSchema)` to create a new message.
+ */
+export const RenewRecoveryCodesRequestSchema: GenMessage<RenewRecoveryCodesRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 30);
+
+/**
+ * Other recovery codes.
+ *
+ * @generated from message molten.v1.RenewRecoveryCodesResponse
+ */
+export type RenewRecoveryCodesResponse = Message<"molten.v1.RenewRecoveryCodesResponse"> & {
+  /**
+   * Ten codes. Shown only here.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message molten.v1.RenewRecoveryCodesResponse.
+ * Use `create(RenewRecoveryCodesResponseSchema)` to create a new message.
+ */
+export const RenewRecoveryCodesResponseSchema: GenMessage<RenewRecoveryCodesResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 31);
+
+/**
+ * Removes the second factor.
+ *
+ * @generated from message molten.v1.RemoveSecondFactorRequest
+ */
+export type RemoveSecondFactorRequest = Message<"molten.v1.RemoveSecondFactorRequest"> & {
+  /**
+   * Six digits of the device, or a recovery code.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message molten.v1.RemoveSecondFactorRequest.
+ * Use `create(RemoveSecondFactorRequestSchema)` to create a new message.
+ */
+export const RemoveSecondFactorRequestSchema: GenMessage<RemoveSecondFactorRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 32);
+
+/**
+ * The second factor is removed.
+ *
+ * @generated from message molten.v1.RemoveSecondFactorResponse
+ */
+export type RemoveSecondFactorResponse = Message<"molten.v1.RemoveSecondFactorResponse"> & {
+};
+
+/**
+ * Describes the message molten.v1.RemoveSecondFactorResponse.
+ * Use `create(RemoveSecondFactorResponseSchema)` to create a new message.
+ */
+export const RemoveSecondFactorResponseSchema: GenMessage<RemoveSecondFactorResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 33);
+
+/**
+ * Asks about the set-up.
+ *
+ * @generated from message molten.v1.GetSetupRequest
+ */
+export type GetSetupRequest = Message<"molten.v1.GetSetupRequest"> & {
+};
+
+/**
+ * Describes the message molten.v1.GetSetupRequest.
+ * Use `create(GetSetupRequestSchema)` to create a new message.
+ */
+export const GetSetupRequestSchema: GenMessage<GetSetupRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 34);
+
+/**
+ * Whether the set-up is to be done.
+ *
+ * @generated from message molten.v1.GetSetupResponse
+ */
+export type GetSetupResponse = Message<"molten.v1.GetSetupResponse"> & {
+  /**
+   * There is no administrator yet.
+   *
+   * @generated from field: bool open = 1;
+   */
+  open: boolean;
+};
+
+/**
+ * Describes the message molten.v1.GetSetupResponse.
+ * Use `create(GetSetupResponseSchema)` to create a new message.
+ */
+export const GetSetupResponseSchema: GenMessage<GetSetupResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 35);
+
+/**
+ * Completes the set-up.
+ *
+ * @generated from message molten.v1.CompleteSetupRequest
+ */
+export type CompleteSetupRequest = Message<"molten.v1.CompleteSetupRequest"> & {
+  /**
+   * The password of the root user.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+
+  /**
+   * The --setup-token of the server. Empty: the call comes from its machine.
+   *
+   * @generated from field: string setup_token = 2;
+   */
+  setupToken: string;
+};
+
+/**
+ * Describes the message molten.v1.CompleteSetupRequest.
+ * Use `create(CompleteSetupRequestSchema)` to create a new message.
+ */
+export const CompleteSetupRequestSchema: GenMessage<CompleteSetupRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 36);
+
+/**
+ * The set-up is completed.
+ *
+ * @generated from message molten.v1.CompleteSetupResponse
+ */
+export type CompleteSetupResponse = Message<"molten.v1.CompleteSetupResponse"> & {
+  /**
+   * The name to log in with.
+   *
+   * @generated from field: string user = 1;
+   */
+  user: string;
+};
+
+/**
+ * Describes the message molten.v1.CompleteSetupResponse.
+ * Use `create(CompleteSetupResponseSchema)` to create a new message.
+ */
+export const CompleteSetupResponseSchema: GenMessage<CompleteSetupResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 37);
+
+/**
+ * What proves a caller.
+ *
+ * @generated from enum molten.v1.CredentialKind
+ */
+export const CredentialKind = {
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: CREDENTIAL_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A token of a sign-in.
+   *
+   * @generated from enum value: CREDENTIAL_KIND_SESSION = 1;
+   */
+  SESSION: 1,
+
+  /**
+   * A token that was delegated.
+   *
+   * @generated from enum value: CREDENTIAL_KIND_DELEGATED = 2;
+   */
+  DELEGATED: 2,
+
+  /**
+   * An API key.
+   *
+   * @generated from enum value: CREDENTIAL_KIND_API_KEY = 3;
+   */
+  API_KEY: 3,
+} as const;
+
+/**
+ * What proves a caller.
+ *
+ * @generated from enum molten.v1.CredentialKind
+ */
+export type CredentialKind = (typeof CredentialKind)[keyof typeof CredentialKind] | UnknownEnum;
+
+/**
+ * Describes the enum molten.v1.CredentialKind.
+ */
+export const CredentialKindSchema: GenEnum<CredentialKind> = /*@__PURE__*/
+  enumDesc(file_molten_v1_auth, 0);
 
 /**
  * Signs callers in and hands out, narrows and revokes tokens. A token travels as
- * `Authorization: Bearer …` on every protocol.
+ * `Authorization: Bearer …` on every protocol; an API key also as `X-API-Key`.
  *
  * @generated from service molten.v1.AuthService
  */
 export const AuthService: GenService<{
   /**
-   * Exchanges a user name and a password for a token. Fails with CREDENTIAL_INVALID, the same and as
-   * slowly for an unknown user as for a wrong password.
+   * Exchanges a user name and a password for a session: a short-lived token, and a refresh token that
+   * gives the next one. Whoever has a second factor gets a challenge instead. Fails with
+   * CREDENTIAL_INVALID, the same and as slowly for an unknown, locked or disabled user as for a wrong
+   * password, and with RATE_LIMITED after too many failures for the name or from the address.
    *
    * @generated from rpc molten.v1.AuthService.Login
    */
@@ -357,6 +1114,70 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof LoginRequestSchema;
     output: typeof LoginResponseSchema;
+  },
+  /**
+   * Tells whether the set-up is still to be done.
+   *
+   * @generated from rpc molten.v1.AuthService.GetSetup
+   */
+  getSetup: {
+    methodKind: "unary";
+    input: typeof GetSetupRequestSchema;
+    output: typeof GetSetupResponseSchema;
+  },
+  /**
+   * Gives the root user its first password, once in the life of a store, when the server was started
+   * without one: from the machine of the server, or with its --setup-token (else SCOPE_MISSING).
+   * SETUP_CLOSED when it was done before; PASSWORD_WEAK. Logs nobody in.
+   *
+   * @generated from rpc molten.v1.AuthService.CompleteSetup
+   */
+  completeSetup: {
+    methodKind: "unary";
+    input: typeof CompleteSetupRequestSchema;
+    output: typeof CompleteSetupResponseSchema;
+  },
+  /**
+   * Answers the challenge of a login with a code of the device, or with a recovery code. Fails with
+   * CREDENTIAL_INVALID for a wrong one; five wrong ones end the challenge (CREDENTIAL_EXPIRED).
+   *
+   * @generated from rpc molten.v1.AuthService.AnswerChallenge
+   */
+  answerChallenge: {
+    methodKind: "unary";
+    input: typeof AnswerChallengeRequestSchema;
+    output: typeof AnswerChallengeResponseSchema;
+  },
+  /**
+   * Exchanges a refresh token for a fresh token and the next refresh token. Each is taken once: one that
+   * is shown twice ends the session (CREDENTIAL_REVOKED), for whoever holds it.
+   *
+   * @generated from rpc molten.v1.AuthService.RefreshSession
+   */
+  refreshSession: {
+    methodKind: "unary";
+    input: typeof RefreshSessionRequestSchema;
+    output: typeof RefreshSessionResponseSchema;
+  },
+  /**
+   * Lists the caller's own sessions, the newest first: at most 100 per user.
+   *
+   * @generated from rpc molten.v1.AuthService.ListSessions
+   */
+  listSessions: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * Ends one of the caller's own sessions at once. SESSION_NOT_FOUND.
+   *
+   * @generated from rpc molten.v1.AuthService.EndSession
+   */
+  endSession: {
+    methodKind: "unary";
+    input: typeof EndSessionRequestSchema;
+    output: typeof EndSessionResponseSchema;
   },
   /**
    * Tells who the caller is and what its token allows.
@@ -369,7 +1190,7 @@ export const AuthService: GenService<{
     output: typeof WhoAmIResponseSchema;
   },
   /**
-   * Ends the caller's own token at once.
+   * Ends the caller's session at once, or its token, when it is none of a session.
    *
    * @generated from rpc molten.v1.AuthService.Logout
    */
@@ -379,7 +1200,9 @@ export const AuthService: GenService<{
     output: typeof LogoutResponseSchema;
   },
   /**
-   * Makes a token with fewer rights for a client.
+   * Makes a token with fewer rights for a client. Any holder of a token may: what is made grants no more
+   * than the caller may do, lives no longer, and falls when the caller's token is revoked. A sign-in may
+   * end before what it has delegated; the user may not. Eight delegations deep at most.
    *
    * @generated from rpc molten.v1.AuthService.DelegateToken
    */
@@ -389,8 +1212,9 @@ export const AuthService: GenService<{
     output: typeof DelegateTokenResponseSchema;
   },
   /**
-   * Exchanges the caller's token for a fresh one with the same scopes and revokes the old one. The
-   * new one lives no longer than the grant it came from. Administrators' tokens are refused.
+   * Exchanges the caller's delegated token for a fresh one with the same scopes and revokes the old one;
+   * what it has delegated goes on. The new one lives no longer than the grant it came from. Tokens of
+   * administrators and of sign-ins are refused.
    *
    * @generated from rpc molten.v1.AuthService.RefreshToken
    */
@@ -400,7 +1224,9 @@ export const AuthService: GenService<{
     output: typeof RefreshTokenResponseSchema;
   },
   /**
-   * Revokes a token by its id, at once and on every protocol. An unknown id is no error.
+   * Revokes a token and everything delegated with it, at once and on every protocol. Who lacks the scope
+   * `tokens:*:*` may revoke its own token and what it has delegated (else SCOPE_MISSING); for others an
+   * unknown id is no error.
    *
    * @generated from rpc molten.v1.AuthService.RevokeToken
    */
@@ -408,6 +1234,69 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof RevokeTokenRequestSchema;
     output: typeof RevokeTokenResponseSchema;
+  },
+  /**
+   * Makes a token to act as another user, who may do less than the caller and nothing that the caller may
+   * not (else SCOPE_MISSING). Both names stand in the audit log; it ends with the caller's session.
+   *
+   * @generated from rpc molten.v1.AuthService.Impersonate
+   */
+  impersonate: {
+    methodKind: "unary";
+    input: typeof ImpersonateRequestSchema;
+    output: typeof ImpersonateResponseSchema;
+  },
+  /**
+   * Changes the caller's own password and ends its other sessions. CREDENTIAL_INVALID for a wrong old
+   * one, PASSWORD_WEAK for a new one that will not do.
+   *
+   * @generated from rpc molten.v1.AuthService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
+  },
+  /**
+   * Offers a second factor (TOTP, RFC 6238: SHA-1, six digits, 30 seconds). It counts only when
+   * ConfirmSecondFactor has taken a first code. The password is asked for again.
+   *
+   * @generated from rpc molten.v1.AuthService.EnrolSecondFactor
+   */
+  enrolSecondFactor: {
+    methodKind: "unary";
+    input: typeof EnrolSecondFactorRequestSchema;
+    output: typeof EnrolSecondFactorResponseSchema;
+  },
+  /**
+   * Takes the first code of an offered second factor, and gives recovery codes. CREDENTIAL_INVALID.
+   *
+   * @generated from rpc molten.v1.AuthService.ConfirmSecondFactor
+   */
+  confirmSecondFactor: {
+    methodKind: "unary";
+    input: typeof ConfirmSecondFactorRequestSchema;
+    output: typeof ConfirmSecondFactorResponseSchema;
+  },
+  /**
+   * Gives other recovery codes; the old ones end. Takes a code. CREDENTIAL_INVALID.
+   *
+   * @generated from rpc molten.v1.AuthService.RenewRecoveryCodes
+   */
+  renewRecoveryCodes: {
+    methodKind: "unary";
+    input: typeof RenewRecoveryCodesRequestSchema;
+    output: typeof RenewRecoveryCodesResponseSchema;
+  },
+  /**
+   * Removes the caller's second factor. Takes a code. CREDENTIAL_INVALID.
+   *
+   * @generated from rpc molten.v1.AuthService.RemoveSecondFactor
+   */
+  removeSecondFactor: {
+    methodKind: "unary";
+    input: typeof RemoveSecondFactorRequestSchema;
+    output: typeof RemoveSecondFactorResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_molten_v1_auth, 0);

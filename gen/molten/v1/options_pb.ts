@@ -24,8 +24,9 @@ export const file_molten_v1_options: GenFile = /*@__PURE__*/
  */
 export type ScopeRequirement = Message<"molten.v1.ScopeRequirement"> & {
   /**
-   * The action of a scope `action:collection:key`: `read`, `write`, `delete`, `schema` or `admin`.
-   * Empty for PUBLIC and AUTHENTICATED.
+   * The action of a scope `action:collection:key`: `read`, `write`, `delete` or `schema`; or, for STORE,
+   * `snapshot`, `system`, `users`, `tokens`, `keys`, `audit` or `impersonate`. Empty for PUBLIC and
+   * AUTHENTICATED.
    *
    * @generated from field: string action = 1;
    */

@@ -2,88 +2,146 @@
  * Who may do what. A credential becomes a principal (authentication); its scopes say which keys of which
  * collections an action may touch (authorization). What an RPC demands is declared in its proto and
  * enforced by the protocol; which keys a request touches is enforced by the domain, every time.
+ *
+ * Three ideas. (1) Every credential stands on a user, and may do at most what that user may do now: a
+ * role that changes, a user that is disabled, takes effect on the next call. (2) A delegated token names
+ * what it was delegated with, so that one revocation ends a whole tree, and is one record. (3) What every
+ * call asks (users, roles, API keys, revocations) is held in memory and written before it is seen.
  */
-import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
-import { createAuth, type Auth } from './auth.ts';
+import { openAccounts, type Accounts } from './accounts.ts';
+import { openApiKeys, type ApiKeys } from './api-keys.ts';
+import { createApiKeyControl, type ApiKeyControl } from './api-key-control.ts';
+import { createAuthenticator, type Authenticator } from './credentials.ts';
+import { createDelegation, type Delegation } from './delegation.ts';
+import { createGrants } from './grants.ts';
+import { createImpersonation, type Impersonation } from './impersonation.ts';
+import { createIntrospection, type Introspection } from './introspection.ts';
+import { createLockouts } from './lockouts.ts';
+import { createPasswordPolicy } from './password-policy.ts';
 import { createPasswords, type PasswordCost } from './passwords.ts';
-import { ANONYMOUS, type Principal } from './principal.ts';
-import { createRevocations, revoked } from './revocations.ts';
-import { createTokens } from './tokens.ts';
-import { createUsers } from './users.ts';
-
-/** Turns an `authorization` header into a principal. */
-export interface Authenticator {
-  /**
-   * ANONYMOUS without a header. CREDENTIAL_INVALID, CREDENTIAL_EXPIRED or CREDENTIAL_REVOKED for a bad
-   * one, so that a caller with a broken token is never mistaken for one without.
-   */
-  authenticate(authorization: string | undefined): Promise<Principal>;
-  /** Why a principal of a call that still runs may not go on; undefined when it may. Cheap. */
-  lapseOf(principal: Principal): CredentialLapse | undefined;
-}
-
-/** How a credential ends while it is used. */
-export type CredentialLapse = 'expired' | 'revoked';
+import { createRevocations, type Revocations } from './revocations.ts';
+import { openRoles, type Roles } from './roles.ts';
+import { ensureRootUser } from './root-user.ts';
+import { openSealer } from './sealer.ts';
+import { createSecondFactors, type SecondFactors } from './second-factor.ts';
+import { createSessions, type Sessions } from './sessions.ts';
+import { openSetup, type Setup } from './setup.ts';
+import { createSignIns, type Directory, type SignIns } from './sign-in.ts';
+import { openSigningKeys, type SigningKeys, type TokenAlgorithm } from './signing-keys.ts';
+import { createTokenControl, type TokenControl } from './token-control.ts';
+import { createTokens, type Tokens } from './tokens.ts';
+import { createUsers, type Users } from './users.ts';
 
 /** The access room, open. */
 export interface Access {
   readonly authenticator: Authenticator;
-  readonly auth: Auth;
+  readonly signIns: SignIns;
+  readonly sessions: Sessions;
+  readonly secondFactors: SecondFactors;
+  readonly delegation: Delegation;
+  readonly impersonation: Impersonation;
+  readonly control: TokenControl;
+  readonly tokens: Tokens;
+  readonly signingKeys: SigningKeys;
+  readonly accounts: Accounts;
+  readonly users: Users;
+  readonly roles: Roles;
+  readonly apiKeys: ApiKeys;
+  readonly apiKeyControl: ApiKeyControl;
+  readonly introspection: Introspection;
+  readonly setup: Setup;
+  /** The name of the root user. */
+  readonly rootUser: string;
+  readonly revocations: Revocations;
 }
 
 /** What access is made of. */
 export interface AccessOptions {
   readonly engine: StorageEngine;
   readonly clock: Clock;
+  readonly rules: AccessRules;
+  readonly passwordCost?: PasswordCost;
+  readonly directories?: readonly Directory[];
+  /** Secrets of the store that no secret of the configuration opens any more. */
+  readonly onSealLost: () => void;
+}
+
+/** What the configuration says of access. */
+export interface AccessRules {
   /** At least 32 bytes; checked by the configuration. */
   readonly jwtSecret: string;
+  readonly previousJwtSecrets: readonly string[];
   readonly rootUser: string;
-  readonly rootPassword: string;
-  readonly passwordCost?: PasswordCost;
+  readonly rootPassword: string | undefined;
+  readonly tokenAlgorithm: TokenAlgorithm;
+  /** `iss` and `aud` of tokens. */
+  readonly tokenIssuer: string;
+  readonly tokenAudience: string;
+  readonly accessTokenTtlMs: number;
+  readonly passwordCharsMin: number;
+  readonly setupToken: string | undefined;
 }
 
-const BEARER = /^bearer +(\S+) *$/i;
-
-/** Opens access on a store: seeds the root user and reads the revocations. */
+/** Opens access on a store. */
 export async function createAccess(options: AccessOptions): Promise<Access> {
-  const { engine, clock, jwtSecret, rootUser, rootPassword } = options;
+  const { engine, clock, rules, onSealLost, directories = [] } = options;
+  const secrets = [rules.jwtSecret, ...rules.previousJwtSecrets];
+  const sealer = await openSealer({ engine, secrets, onLost: onSealLost });
   const passwords = createPasswords(options.passwordCost);
-  const root = { name: rootUser, password: rootPassword };
-  const users = await createUsers({ engine, passwords, root });
-  const revocations = await createRevocations(engine, clock);
-  const tokens = createTokens({ secret: jwtSecret, clock });
-  const grantEnds = new WeakMap<Principal, number>();
-  const sessions = new WeakSet<Principal>();
-  const delegationEndOf = (principal: Principal): number =>
-    sessions.has(principal) ? Infinity : grantEndOf(principal);
-  const grantEndOf = (principal: Principal): number =>
-    grantEnds.get(principal) ?? principal.expiresAtMs;
-  return {
-    auth: createAuth({ clock, users, tokens, revocations, rootUser, grantEndOf, delegationEndOf }),
-    authenticator: {
-      async authenticate(authorization) {
-        if (authorization === undefined) return ANONYMOUS;
-        const token = BEARER.exec(authorization)?.[1];
-        if (token === undefined) throw notBearer();
-        const { principal, grantEndsAtMs, isSession } = await tokens.verify(token);
-        if (revocations.isRevoked(principal.tokenId)) throw revoked();
-        grantEnds.set(principal, grantEndsAtMs);
-        if (isSession) sessions.add(principal);
-        return principal;
-      },
-      lapseOf({ tokenId, expiresAtMs }) {
-        if (revocations.isRevoked(tokenId)) return 'revoked';
-        return expiresAtMs <= clock.now() ? 'expired' : undefined;
-      },
-    },
-  };
-}
+  const roles = await openRoles(engine);
+  const accounts = await openAccounts(engine, roles);
+  const root = { name: rules.rootUser, password: rules.rootPassword };
+  await ensureRootUser({ accounts, passwords, clock, root });
 
-function notBearer(): DomainError {
-  return new DomainError(
-    'CREDENTIAL_INVALID',
-    'the authorization header is not of the form `Bearer <token>`',
-  );
+  const policy = createPasswordPolicy(rules.passwordCharsMin);
+  const { rootUser, setupToken } = rules;
+  const setup = await openSetup({
+    ...{ engine, clock, accounts, passwords, policy, rootUser, setupToken },
+  });
+  const revocations = await createRevocations(engine, clock);
+  const signingKeys = await openSigningKeys({
+    ...{ engine, clock, sealer, algorithm: rules.tokenAlgorithm, secret: rules.jwtSecret },
+    previousSecrets: rules.previousJwtSecrets,
+  });
+  const tokens = createTokens({
+    ...{ keys: signingKeys, clock, issuer: rules.tokenIssuer, audience: rules.tokenAudience },
+    issueTime: () => revocations.issueTime(),
+  });
+  const apiKeys = await openApiKeys(engine, clock);
+  const grants = createGrants(engine);
+  const sessions = createSessions({ engine, clock, revocations });
+  const lockouts = createLockouts(engine, clock);
+  const issuer = rules.tokenIssuer;
+  const secondFactors = createSecondFactors({ accounts, sealer, clock, issuer });
+  const authenticator = createAuthenticator({ clock, tokens, accounts, revocations, apiKeys });
+  const control = createTokenControl({
+    ...{ clock, accounts, grants, sessions, apiKeys, revocations, authenticator },
+  });
+  return {
+    ...{
+      setup,
+      rootUser,
+      control,
+      apiKeyControl: createApiKeyControl({ clock, accounts, apiKeys, revocations }),
+    },
+    introspection: createIntrospection({
+      ...{ authenticator, sessions, control, apiKeys, revocations },
+    }),
+    ...{ authenticator, sessions, secondFactors, tokens, signingKeys, accounts, roles, apiKeys },
+    revocations,
+    signIns: createSignIns({
+      ...{ engine, clock, accounts, passwords, lockouts, sessions, secondFactors, tokens },
+      ...{ directories, accessTokenTtlMs: rules.accessTokenTtlMs },
+    }),
+    delegation: createDelegation({
+      ...{ clock, tokens, grants, revocations, rootUser },
+    }),
+    impersonation: createImpersonation({ clock, accounts, tokens }),
+    users: createUsers({
+      ...{ clock, accounts, roles, passwords, lockouts, sessions, secondFactors, revocations },
+      ...{ apiKeys, policy },
+    }),
+  };
 }

@@ -1,75 +1,210 @@
+import { createHash } from 'node:crypto';
+
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
-import { MATCH_ALL } from '../../storage/query/filter.ts';
-import { ALL_KEYS } from '../../storage/types.ts';
+import { readAll } from './records.ts';
 
-/** The collection of revoked tokens: the key is the `jti`, the document expires with the token. */
+/** The collection of revocations: each expires when nothing it could concern can live any more. */
 export const REVOCATIONS = '$revocations';
 
-/** Knows which tokens were revoked before their end. */
-export interface Revocations {
-  isRevoked(tokenId: string): boolean;
-  /**
-   * Revokes a token, durably, before it returns. `expiresAtMs` is when the token ends at the latest; the
-   * revocation is kept until then. False when it was revoked already.
-   */
-  revoke(tokenId: string, expiresAtMs: number): Promise<boolean>;
+/**
+ * What can be revoked at once.
+ *
+ * - `token`: one token, and nothing else;
+ * - `grant`: a delegated token or an API key, what it was renewed to, and everything delegated with it;
+ * - `session`: one sign-in, all its tokens, and no more;
+ * - `sessions`: every sign-in of a user until now;
+ * - `user`: everything a user holds or has delegated until now;
+ * - `client`: every token made for a client until now, and what it has delegated;
+ * - `signingKey`: everything signed with one key;
+ * - `all`: everything made until now.
+ */
+export const REVOCATION_KINDS = [
+  'token',
+  'grant',
+  'session',
+  'sessions',
+  'user',
+  'client',
+  'signingKey',
+  'all',
+] as const;
+
+/** One of REVOCATION_KINDS. */
+export type RevocationKind = (typeof REVOCATION_KINDS)[number];
+
+/** What is revoked. */
+export interface Revocation {
+  readonly kind: RevocationKind;
+  /** The id of it; empty for `all`. */
+  readonly id: string;
+  /** When the last of what it concerns ends by itself. Unix milliseconds; Infinity: never. */
+  readonly expiresAtMs: number;
 }
 
-const PAGE = 1000;
-/** How many revocations are made between two looks for those that have outlived their tokens. */
+/** A credential as far as revocations concern it. */
+export interface Revocable {
+  readonly tokenId: string;
+  /** Kept by renewals; what is delegated names it. */
+  readonly grantId: string;
+  readonly clientId: string;
+  /** Empty: not signed (an API key). */
+  readonly signingKeyId: string;
+  readonly issuedAtMs: number;
+}
+
+/** A credential and where it came from. */
+export interface RevocableChain {
+  /** The credential itself first, then what it was delegated with, up to the first. */
+  readonly links: readonly Revocable[];
+  /** The sign-in it belongs to; empty: none. */
+  readonly sessionId: string;
+  /** The user on whose authority it stands: the id, never used again. */
+  readonly userId: string;
+}
+
+/** Knows what was revoked before its end. */
+export interface Revocations {
+  isRevoked(chain: RevocableChain): boolean;
+  /**
+   * Revokes, durably, before it returns. False when that was revoked already. A repetition of a kind
+   * without a time writes nothing.
+   */
+  revoke(revocation: Revocation): Promise<boolean>;
+  /** A time for what is made now: after every revocation so far. Unix milliseconds. */
+  issueTime(): number;
+  readonly size: number;
+}
+
+interface StoredRevocation {
+  readonly kind?: RevocationKind;
+  readonly id?: string;
+  /** Concerns what was made at or before this. */
+  readonly untilMs?: number;
+}
+
+interface Entry {
+  readonly untilMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** What is named by these cannot come back, so that it matters not when. */
+const TIMELESS: ReadonlySet<RevocationKind> = new Set(['token', 'grant', 'session', 'signingKey']);
+
+/** How many revocations are made between two looks for those that have outlived what they concern. */
 const PRUNE_EVERY = 1000;
 
 /** Reads all revocations of a store. */
 export async function createRevocations(engine: StorageEngine, clock: Clock): Promise<Revocations> {
-  const ends = await readAll(engine);
-  let sincePrune = 0;
+  const revocations = new HeldRevocations(engine, clock);
+  await revocations.load();
+  return revocations;
+}
 
-  function prune(): void {
-    sincePrune = 0;
-    const nowMs = clock.now();
-    for (const [tokenId, expiresAtMs] of ends) {
-      if (expiresAtMs <= nowMs) ends.delete(tokenId);
+class HeldRevocations implements Revocations {
+  readonly #engine: StorageEngine;
+  readonly #clock: Clock;
+  readonly #byKind: Readonly<Record<RevocationKind, Map<string, Entry>>> = {
+    ...{ token: new Map(), grant: new Map(), session: new Map(), sessions: new Map() },
+    ...{ user: new Map(), client: new Map(), signingKey: new Map(), all: new Map() },
+  };
+  #lastMs = 0;
+  #sincePrune = 0;
+
+  constructor(engine: StorageEngine, clock: Clock) {
+    this.#engine = engine;
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return Object.values(this.#byKind).reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async load(): Promise<void> {
+    for await (const { key, body, expiresAtMs = Infinity } of readAll(this.#engine, REVOCATIONS)) {
+      const { kind = 'token', id = key, untilMs = 0 } = JSON.parse(body) as StoredRevocation;
+      this.#byKind[kind].set(id, { untilMs, expiresAtMs });
+      this.#lastMs = Math.max(this.#lastMs, untilMs);
     }
   }
 
-  return {
-    isRevoked: (tokenId) => ends.has(tokenId),
-    async revoke(tokenId, expiresAtMs) {
-      const isNew = !ends.has(tokenId);
-      // At once in this process, so that of two who use a token for the last time one comes too late.
-      ends.set(tokenId, expiresAtMs);
-      await engine.transact({ durability: 'sync' }, (transaction) => {
-        transaction.put({ collection: REVOCATIONS, key: tokenId, body: '{}', expiresAtMs });
-      });
-      sincePrune += 1;
-      if (sincePrune >= PRUNE_EVERY) prune();
-      return isNew;
-    },
-  };
-}
+  issueTime(): number {
+    this.#lastMs = Math.max(this.#lastMs, this.#clock.now());
+    return this.#lastMs;
+  }
 
-async function readAll(engine: StorageEngine): Promise<Map<string, number>> {
-  const ends = new Map<string, number>();
-  for (let after: string | undefined; ;) {
-    const page = await engine.query({ ...ALL_REVOCATIONS, after });
-    for (const { key, expiresAtMs } of page.documents) ends.set(key, expiresAtMs ?? Infinity);
-    if (page.next === undefined) return ends;
-    after = page.next;
+  isRevoked({ links, sessionId, userId }: RevocableChain): boolean {
+    const { token, session, sessions, user } = this.#byKind;
+    const [own] = links;
+    if (own !== undefined && token.has(own.tokenId)) return true;
+    if (sessionId !== '') {
+      const isEnded = session.has(sessionId);
+      if (isEnded || isUntil(sessions, userId, own?.issuedAtMs ?? 0)) return true;
+    }
+    // The oldest: whatever came of it later falls with it.
+    if (isUntil(user, userId, links.at(-1)?.issuedAtMs ?? 0)) return true;
+    return links.some((link) => this.#concernsLink(link));
+  }
+
+  #concernsLink({ grantId, clientId, signingKeyId, issuedAtMs }: Revocable): boolean {
+    const { grant, client, signingKey, all } = this.#byKind;
+    return (
+      grant.has(grantId) ||
+      signingKey.has(signingKeyId) ||
+      isUntil(client, clientId, issuedAtMs) ||
+      isUntil(all, '', issuedAtMs)
+    );
+  }
+
+  async revoke({ kind, id, expiresAtMs }: Revocation): Promise<boolean> {
+    const held = this.#byKind[kind];
+    const isNew = !held.has(id);
+    if (!isNew && TIMELESS.has(kind)) {
+      // Whoever repeats it is answered when the first is on disk; nothing is written again.
+      await this.#engine.flush();
+      return false;
+    }
+    const untilMs = this.#passMoment();
+    // At once in this process, so that of two who use a token for the last time one comes too late.
+    held.set(id, { untilMs, expiresAtMs });
+    await this.#engine.transact({ durability: 'sync' }, (transaction) => {
+      const body = JSON.stringify({ kind, id, untilMs });
+      const ends = Number.isFinite(expiresAtMs) ? { expiresAtMs } : {};
+      transaction.put({ collection: REVOCATIONS, key: keyOf(kind, id), body, ...ends });
+    });
+    this.#sincePrune += 1;
+    if (this.#sincePrune >= PRUNE_EVERY) this.#prune();
+    return isNew;
+  }
+
+  /** The moment of a revocation; what is made afterwards is made later, whatever the clock says. */
+  #passMoment(): number {
+    const untilMs = this.issueTime();
+    this.#lastMs += 1;
+    return untilMs;
+  }
+
+  #prune(): void {
+    this.#sincePrune = 0;
+    const nowMs = this.#clock.now();
+    for (const held of Object.values(this.#byKind)) {
+      for (const [id, { expiresAtMs }] of held) if (expiresAtMs <= nowMs) held.delete(id);
+    }
   }
 }
 
-const ALL_REVOCATIONS = {
-  collection: REVOCATIONS,
-  access: ALL_KEYS,
-  ...{ keys: undefined, keyPrefix: '', filter: MATCH_ALL, joins: [] },
-  limits: { examinedMax: Infinity, sortedMax: Infinity, timeMs: Infinity, pageBytesMax: Infinity },
-  order: { by: 'key', direction: 'asc' },
-  ...{ projection: undefined, offset: 0, limit: PAGE, total: false },
-} as const;
+function isUntil(held: ReadonlyMap<string, Entry>, id: string, issuedAtMs: number): boolean {
+  const entry = held.get(id);
+  return entry !== undefined && issuedAtMs <= entry.untilMs;
+}
+
+/** Ids of clients are free text: a hash of them is a key. */
+function keyOf(kind: RevocationKind, id: string): string {
+  return `${kind}.${createHash('sha256').update(id).digest('base64url')}`;
+}
 
 /** CREDENTIAL_REVOKED. */
 export function revoked(): DomainError {
-  return new DomainError('CREDENTIAL_REVOKED', 'the token was revoked; log in again');
+  return new DomainError('CREDENTIAL_REVOKED', 'the credential was revoked; log in again');
 }

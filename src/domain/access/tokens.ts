@@ -1,140 +1,231 @@
-import { createHash, createSecretKey, randomUUID, type KeyObject } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
-import { jwtVerify, SignJWT, errors as joseErrors, type JWTPayload } from 'jose';
-import { LRUCache } from 'lru-cache';
+import { errors as joseErrors, jwtVerify, SignJWT, type JWTPayload } from 'jose';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { Principal } from './principal.ts';
-import { createScopeSet } from './scope-set.ts';
+import type { Revocable } from './revocations.ts';
+import { TOKEN_ALGORITHMS, type SigningKeys } from './signing-keys.ts';
 
 /** What a token says. */
 export interface TokenClaims {
+  readonly kind: 'session' | 'delegated';
+  /** The user of a session; the client of a delegated token. */
   readonly subject: string;
   readonly scopes: readonly string[];
+  /** The user on whose authority it stands, and its id. */
+  readonly user: string;
+  readonly userId: string;
+  /** Empty: delegated. */
+  readonly sessionId: string;
+  /** What it was delegated with: the nearest first. */
+  readonly ancestors: readonly Revocable[];
+  /** The delegation it renews; undefined: it is a new one. */
+  readonly renews?: string | undefined;
   /** Unix milliseconds; written with a precision of one second. */
   readonly expiresAtMs: number;
-  /** Refreshed tokens end no later than this. Unix milliseconds. */
+  /** Renewed tokens end no later than this. Unix milliseconds. */
   readonly grantEndsAtMs: number;
-  /** Made by signing in: what it delegates may outlive it. */
-  readonly isSession?: boolean;
+  /** Who acts as the user; empty: the user itself. */
+  readonly impersonator: string;
+  /** 0: no bound of its own. */
+  readonly callsPerMinute: number;
 }
 
-/** A token, and the principal it makes. */
-export interface IssuedToken {
+/** A verified token: what it says, and what revocations need to know of it. */
+export interface VerifiedToken extends Omit<TokenClaims, 'renews' | 'ancestors'> {
+  /** The token first, then what it was delegated with. */
+  readonly links: readonly Revocable[];
+}
+
+/** A token as it is handed out. */
+export interface SignedToken {
   readonly token: string;
-  readonly principal: Principal;
+  readonly verified: VerifiedToken;
 }
 
-/** A verified token. */
-export interface VerifiedToken {
-  readonly principal: Principal;
-  readonly grantEndsAtMs: number;
-  readonly isSession: boolean;
-}
-
-/** Signs and verifies bearer tokens: JWT (RFC 7519) with HMAC-SHA-256, after RFC 8725. */
+/**
+ * Signs and verifies access tokens: JWT (RFC 7519) after RFC 9068 and RFC 8725. The type, the issuer, the
+ * audience, the key and its one algorithm must all be ours; keys named or carried by a token are not
+ * looked at.
+ */
 export interface Tokens {
-  issue(claims: TokenClaims): Promise<IssuedToken>;
+  issue(claims: TokenClaims): Promise<SignedToken>;
   /** CREDENTIAL_INVALID or CREDENTIAL_EXPIRED. Does not know of revocations. */
   verify(token: string): Promise<VerifiedToken>;
 }
 
-const ALGORITHM = 'HS256';
+/** What tokens are made with. */
+export interface TokensOptions {
+  readonly keys: SigningKeys;
+  readonly clock: Clock;
+  /** `iss` and `aud`. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** A time after every revocation so far. */
+  readonly issueTime: () => number;
+}
+
+const TYPE = 'at+jwt';
 const MS_PER_SECOND = 1000;
-const CACHED_MAX = 10_000;
 /** A longer token cannot be one of ours. */
 const TOKEN_CHARS_MAX = 256 * 1024;
+/** Between the id of a delegation and the number of a renewal. */
+const RENEWAL = '.';
 
-/** Creates the tokens of one secret. */
-export function createTokens({
-  secret,
-  clock,
-}: {
-  readonly secret: string;
-  readonly clock: Clock;
-}): Tokens {
-  const key = createSecretKey(secret, 'utf8');
-  // By hash, so that no token stays in memory as text.
-  const verified = new LRUCache<string, VerifiedToken>({ max: CACHED_MAX });
+/** Creates the tokens of one key ring. */
+export function createTokens(options: TokensOptions): Tokens {
   return {
-    issue: (claims) => issue(key, clock, claims),
-    async verify(token) {
-      if (token.length > TOKEN_CHARS_MAX) throw invalid(undefined);
-      const name = createHash('sha256').update(token).digest('base64');
-      const known = verified.get(name);
-      if (known !== undefined) {
-        if (known.principal.expiresAtMs > clock.now()) return known;
-        verified.delete(name);
-        throw expired();
-      }
-      const found = await verifyAnew(key, clock, token);
-      verified.set(name, found);
-      return found;
-    },
+    issue: (claims) => issue(options, claims),
+    verify: (token) => verify(options, token),
   };
 }
 
-async function issue(key: KeyObject, clock: Clock, claims: TokenClaims): Promise<IssuedToken> {
-  const { subject, scopes } = claims;
-  const tokenId = randomUUID();
-  const expires = Math.floor(claims.expiresAtMs / MS_PER_SECOND);
-  const payload = {
-    scopes: [...scopes],
-    grant_exp: Math.floor(claims.grantEndsAtMs / MS_PER_SECOND),
-    ...(claims.isSession === true ? { session: true } : {}),
+async function issue(options: TokensOptions, claims: TokenClaims): Promise<SignedToken> {
+  const { keys, issuer, audience } = options;
+  const { key, signer } = keys.current();
+  const issuedAtMs = options.issueTime();
+  const tokenId = claims.renews === undefined ? randomUUID() : renewalOf(claims.renews);
+  const own: Revocable = {
+    ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf(claims) },
+    ...{ signingKeyId: key.id, issuedAtMs },
   };
+  const payload = toPayload(claims, issuedAtMs);
   const token = await new SignJWT(payload)
-    .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
-    .setSubject(subject)
+    .setProtectedHeader({ alg: key.algorithm, typ: TYPE, kid: key.id })
+    .setIssuer(issuer)
+    .setAudience(audience)
+    .setSubject(claims.subject)
     .setJti(tokenId)
-    .setIssuedAt(Math.floor(clock.now() / MS_PER_SECOND))
-    .setExpirationTime(expires)
-    .sign(key);
-  const principal: Principal = {
-    ...{ kind: 'token', subject, tokenId, expiresAtMs: expires * MS_PER_SECOND },
-    scopes: createScopeSet(scopes),
-  };
-  return { token, principal };
+    .setIssuedAt(Math.floor(issuedAtMs / MS_PER_SECOND))
+    .setExpirationTime(Math.floor(claims.expiresAtMs / MS_PER_SECOND))
+    .sign(signer);
+  const { ancestors, renews: _, ...said } = claims;
+  const expiresAtMs = Math.floor(claims.expiresAtMs / MS_PER_SECOND) * MS_PER_SECOND;
+  return { token, verified: { ...said, expiresAtMs, links: [own, ...ancestors] } };
 }
 
-async function verifyAnew(key: KeyObject, clock: Clock, token: string): Promise<VerifiedToken> {
+function toPayload(claims: TokenClaims, issuedAtMs: number): JWTPayload {
+  const { scopes, user, userId, sessionId, ancestors, impersonator, callsPerMinute } = claims;
+  return {
+    ...{ scopes: [...scopes], iat_ms: issuedAtMs, usr: user, uid: userId },
+    ...(claims.kind === 'session' ? { sid: sessionId } : {}),
+    ...(ancestors.length === 0 ? {} : { anc: ancestors.map(toLink) }),
+    ...(claims.kind === 'delegated'
+      ? { grant_exp: Math.floor(claims.grantEndsAtMs / MS_PER_SECOND) }
+      : {}),
+    ...(impersonator === '' ? {} : { act: { sub: impersonator } }),
+    ...(callsPerMinute === 0 ? {} : { rpm: callsPerMinute }),
+  };
+}
+
+type Link = readonly [grantId: string, clientId: string, keyId: string, issuedAtMs: number];
+
+function toLink({ grantId, clientId, signingKeyId, issuedAtMs }: Revocable): Link {
+  return [grantId, clientId, signingKeyId, issuedAtMs];
+}
+
+function fromLink([grantId, clientId, signingKeyId, issuedAtMs]: Link): Revocable {
+  return { tokenId: grantId, grantId, clientId, signingKeyId, issuedAtMs };
+}
+
+function clientOf({ kind, subject }: Pick<TokenClaims, 'kind' | 'subject'>): string {
+  return kind === 'delegated' ? subject : '';
+}
+
+/** The id of the delegation that a token id belongs to, renewed or not. */
+export function grantOf(tokenId: string): string {
+  return tokenId.split(RENEWAL, 1)[0] ?? tokenId;
+}
+
+function renewalOf(tokenId: string): string {
+  const [grantId = tokenId, times = '0'] = tokenId.split(RENEWAL);
+  return `${grantId}${RENEWAL}${String(Number(times) + 1)}`;
+}
+
+async function verify(options: TokensOptions, token: string): Promise<VerifiedToken> {
+  const { keys, clock, issuer, audience } = options;
+  if (token.length > TOKEN_CHARS_MAX) throw invalid(undefined);
   try {
-    const { payload } = await jwtVerify(token, key, {
-      algorithms: [ALGORITHM],
-      typ: 'JWT',
-      currentDate: new Date(clock.now()),
-      requiredClaims: ['sub', 'jti', 'exp', 'scopes'],
-    });
-    return fromPayload(payload);
+    const { payload, protectedHeader } = await jwtVerify(
+      token,
+      ({ kid = '', alg }) => {
+        const verifier = keys.verifier(kid);
+        if (verifier?.algorithm !== alg) throw invalid(undefined);
+        return verifier.key;
+      },
+      {
+        ...{ algorithms: [...TOKEN_ALGORITHMS], typ: TYPE, issuer, audience },
+        currentDate: new Date(clock.now()),
+        requiredClaims: ['sub', 'jti', 'iat', 'exp', 'scopes', 'iat_ms', 'uid', 'usr'],
+      },
+    );
+    return fromPayload(payload, protectedHeader.kid ?? '');
   } catch (error) {
     if (error instanceof joseErrors.JWTExpired) throw expired();
     throw invalid(error);
   }
 }
 
-function fromPayload(payload: JWTPayload): VerifiedToken {
-  const { sub: subject = '', jti: tokenId = '', exp = 0, scopes } = payload;
-  const grantEnds = payload['grant_exp'];
-  const texts = Array.isArray(scopes) ? scopes : [];
-  const isSound = subject !== '' && tokenId !== '' && texts.every((one) => typeof one === 'string');
-  if (!isSound) throw invalid(undefined);
-  const expiresAtMs = exp * MS_PER_SECOND;
+/** What `toPayload` wrote and a key of ours signed. */
+interface Payload extends JWTPayload {
+  readonly scopes: readonly string[];
+  readonly iat_ms: number;
+  readonly usr: string;
+  readonly uid: string;
+  readonly sid?: string;
+  readonly anc?: readonly Link[];
+  readonly grant_exp?: number;
+  readonly act?: { readonly sub: string };
+  readonly rpm?: number;
+}
+
+function fromPayload(payload: JWTPayload, signingKeyId: string): VerifiedToken {
+  if (!isOurs(payload)) throw invalid(undefined);
+  const { sub: subject = '', jti: tokenId = '', exp = 0, sid, anc = [], grant_exp: ends } = payload;
+  const kind = sid === undefined ? 'delegated' : 'session';
+  const own: Revocable = {
+    ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf({ kind, subject }) },
+    ...{ signingKeyId, issuedAtMs: payload.iat_ms },
+  };
   return {
-    principal: {
-      ...{ kind: 'token', subject, tokenId, expiresAtMs },
-      scopes: createScopeSet(texts.map(String)),
-    },
-    isSession: payload['session'] === true,
-    grantEndsAtMs: typeof grantEnds === 'number' ? grantEnds * MS_PER_SECOND : expiresAtMs,
+    ...{ kind, subject, scopes: payload.scopes, user: payload.usr, userId: payload.uid },
+    ...{ sessionId: sid ?? '', impersonator: payload.act?.sub ?? '' },
+    ...{ expiresAtMs: exp * MS_PER_SECOND, grantEndsAtMs: (ends ?? exp) * MS_PER_SECOND },
+    ...{ callsPerMinute: payload.rpm ?? 0, links: [own, ...anc.map(fromLink)] },
   };
 }
 
-function expired(): DomainError {
-  return new DomainError('CREDENTIAL_EXPIRED', 'the token has expired; log in again');
+/** Whoever holds the shared secret may sign anything: the shapes are checked all the same. */
+function isOurs(payload: JWTPayload): payload is Payload {
+  const { scopes, iat_ms: issued, usr, uid, sid, anc = [], act } = payload as Partial<Payload>;
+  return (
+    Array.isArray(scopes) &&
+    scopes.every((one) => typeof one === 'string') &&
+    typeof issued === 'number' &&
+    [usr, uid, sid ?? '', act?.sub ?? ''].every((one) => typeof one === 'string') &&
+    Array.isArray(anc) &&
+    anc.every(isLink)
+  );
+}
+
+function isLink(link: unknown): boolean {
+  return (
+    Array.isArray(link) &&
+    link.length === 4 &&
+    link.slice(0, 3).every((one) => typeof one === 'string') &&
+    typeof link[3] === 'number'
+  );
+}
+
+/** CREDENTIAL_EXPIRED. */
+export function expired(): DomainError {
+  return new DomainError('CREDENTIAL_EXPIRED', 'the credential has expired; log in again');
 }
 
 /** Says no more than that: what is wrong with a forged token is its forger's business. */
-function invalid(cause: unknown): DomainError {
-  return new DomainError('CREDENTIAL_INVALID', 'the token is not valid; log in again', { cause });
+export function invalid(cause: unknown): DomainError {
+  return new DomainError('CREDENTIAL_INVALID', 'the credential is not valid; log in again', {
+    cause,
+  });
 }

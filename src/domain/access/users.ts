@@ -1,68 +1,411 @@
-import type { StorageEngine } from '../../storage/engine.ts';
+import { randomUUID } from 'node:crypto';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Accounts, StoredUser, UserState } from './accounts.ts';
+import type { ApiKeys } from './api-keys.ts';
+import type { Lockouts } from './lockouts.ts';
+import type { PasswordPolicy } from './password-policy.ts';
 import type { Passwords } from './passwords.ts';
+import type { Principal } from './principal.ts';
+import type { Revocations } from './revocations.ts';
+import { checkScopeTexts, type Role, type Roles, type RoleSpec } from './roles.ts';
+import { parseScope } from './scope.ts';
+import { createScopeSet, type ScopeSet } from './scope-set.ts';
+import type { SecondFactors } from './second-factor.ts';
+import type { Sessions } from './sessions.ts';
+import { wrongPassword } from './sign-in.ts';
 
-/** The collection of users: the key is the name, the body holds the hash of the password. */
-export const USERS = '$users';
-
-/** A user as stored. */
-export interface StoredUser {
+/** A user as it is shown. */
+export interface User extends Omit<StoredUser, 'passwordHash' | 'configuredHash' | 'secondFactor'> {
   readonly name: string;
-  readonly passwordHash: string;
+  readonly hasPassword: boolean;
+  readonly hasSecondFactor: boolean;
+  /** Must enrol one before anything else. */
+  readonly mustEnrol: boolean;
+  /** After too many failed logins, until then; undefined: may sign in. Unix milliseconds. */
+  readonly waitsUntilMs: number | undefined;
+}
+
+/** What a user is made with. */
+export interface UserSpec {
+  readonly name: string;
+  /** Undefined: signs in elsewhere only. */
+  readonly password: string | undefined;
+  readonly roles: readonly string[];
   readonly scopes: readonly string[];
+  readonly displayName: string;
+  readonly email: string;
 }
 
-/** The user from the configuration. */
-export interface RootUser {
-  readonly name: string;
-  readonly password: string;
+/** What may be changed; undefined stays. */
+export interface UserChange {
+  readonly roles?: readonly string[] | undefined;
+  readonly scopes?: readonly string[] | undefined;
+  readonly displayName?: string | undefined;
+  readonly email?: string | undefined;
+  readonly state?: UserState | undefined;
 }
-
-/** Users and their passwords. */
-export interface Users {
-  /** The user when the password is right; as slow when there is no such user. */
-  authenticate(name: string, password: string): Promise<StoredUser | undefined>;
-}
-
-const ADMINISTRATOR = ['*:*:*'];
 
 /**
- * Opens the users of a store and makes the root user as configured: created at the first start, its hash
- * renewed when the configured password or the cost of hashing has changed.
+ * Administers users. Whoever does it cannot raise anybody above itself: what a user or role grants,
+ * before and after, must be within what the caller may do (SCOPE_MISSING). One active administrator
+ * always stays (LAST_ADMINISTRATOR).
  */
-export async function createUsers(parts: {
-  readonly engine: StorageEngine;
-  readonly passwords: Passwords;
-  readonly root: RootUser;
-}): Promise<Users> {
-  const { engine, passwords, root } = parts;
+export interface Users {
+  create(principal: Principal, spec: UserSpec): Promise<User>;
+  /** USER_NOT_FOUND. */
+  get(name: string): Promise<User>;
+  /** By name, after `after`. */
+  list(page: { readonly after: string; readonly limit: number }): Promise<readonly User[]>;
+  /** Takes effect on the next call; a user that is not active any more is signed out everywhere. */
+  update(principal: Principal, name: string, change: UserChange): Promise<User>;
+  delete(principal: Principal, name: string): Promise<void>;
+  /** Signs the user out everywhere. PASSWORD_WEAK. */
+  setPassword(principal: Principal, name: string, password: string): Promise<void>;
+  /** Forgets failed logins. */
+  unlock(name: string): Promise<void>;
+  resetSecondFactor(principal: Principal, name: string): Promise<void>;
+  createRole(principal: Principal, role: RoleSpec): Promise<Role>;
+  updateRole(principal: Principal, name: string, change: Partial<RoleSpec>): Promise<Role>;
+  /** ROLE_IN_USE while users have it. */
+  deleteRole(principal: Principal, name: string): Promise<void>;
+  /** Of the caller itself. CREDENTIAL_INVALID for a wrong old one. Ends its other sessions. */
+  changePassword(principal: Principal, before: string, after: string): Promise<void>;
+  /** CREDENTIAL_INVALID unless this is the caller's password, for what asks for it again. */
+  demandPassword(principal: Principal, password: string): Promise<void>;
+  /** CREDENTIAL_INVALID unless this is a code of the caller's second factor. */
+  demandCode(principal: Principal, code: string): Promise<void>;
+  updateProfile(
+    principal: Principal,
+    change: Pick<UserChange, 'displayName' | 'email'>,
+  ): Promise<User>;
+}
 
-  async function find(name: string): Promise<StoredUser | undefined> {
-    const [document] = await engine.get(USERS, [name]);
-    // Written by `save` alone.
-    return document && ({ ...JSON.parse(document.body), name } as StoredUser);
+/** What users need. */
+export interface UsersParts {
+  readonly clock: Clock;
+  readonly accounts: Accounts;
+  readonly roles: Roles;
+  readonly passwords: Passwords;
+  readonly policy: PasswordPolicy;
+  readonly lockouts: Lockouts;
+  readonly sessions: Sessions;
+  readonly secondFactors: SecondFactors;
+  readonly revocations: Revocations;
+  readonly apiKeys: ApiKeys;
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,127}$/;
+const ROLES_MAX = 64;
+const TEXT_CHARS_MAX = 256;
+
+/** Creates the administration of users. */
+export function createUsers(parts: UsersParts): Users {
+  return new StoredUsers(parts);
+}
+
+class StoredUsers implements Users {
+  readonly #parts: UsersParts;
+
+  constructor(parts: UsersParts) {
+    this.#parts = parts;
   }
 
-  async function save(name: string, password: string, scopes: readonly string[]): Promise<void> {
-    const body = JSON.stringify({ passwordHash: await passwords.hash(password), scopes });
-    await engine.transact({ durability: 'sync' }, (transaction) => {
-      transaction.put({ collection: USERS, key: name, body });
+  async create(principal: Principal, spec: UserSpec): Promise<User> {
+    const { accounts, policy, passwords, clock } = this.#parts;
+    const { name, password, ...rest } = spec;
+    checkName(name);
+    this.#checkGrants(spec);
+    checkTexts(spec);
+    demandOver(principal, accounts.grantedTo(spec));
+    this.#demandFree(name);
+    if (password !== undefined) await policy.check(password, [name, spec.email, spec.displayName]);
+    const passwordHash = password === undefined ? undefined : await passwords.hash(password);
+    await accounts.records.change(name, (current) => {
+      if (current !== undefined) throw userExists(name);
+      return {
+        ...{ id: randomUUID(), ...rest, passwordHash, state: 'active', identities: [] },
+        createdAtMs: clock.now(),
+      };
+    });
+    return await this.get(name);
+  }
+
+  async get(name: string): Promise<User> {
+    const user = this.#parts.accounts.find(name);
+    if (user === undefined) throw userNotFound(name);
+    return await this.#show(name, user);
+  }
+
+  async list({
+    after,
+    limit,
+  }: {
+    readonly after: string;
+    readonly limit: number;
+  }): Promise<readonly User[]> {
+    const page = [...this.#parts.accounts.records.entries()]
+      .filter(([name]) => name > after)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .slice(0, limit);
+    return await Promise.all(page.map(([name, user]) => this.#show(name, user)));
+  }
+
+  async update(principal: Principal, name: string, change: UserChange): Promise<User> {
+    const { accounts, sessions } = this.#parts;
+    this.#checkGrants({ roles: change.roles ?? [], scopes: change.scopes ?? [] });
+    checkTexts(change);
+    const user = await accounts.records.change(name, (current) => {
+      if (current === undefined) throw userNotFound(name);
+      demandOver(principal, accounts.grantedTo(current));
+      const next = { ...current, ...withoutUndefined(change) };
+      demandOver(principal, accounts.grantedTo(next));
+      this.#keepAdministrator(name, next);
+      return next;
+    });
+    if (user === undefined) throw userNotFound(name);
+    if (user.state !== 'active') await sessions.endAll(user.id);
+    return await this.#show(name, user);
+  }
+
+  async delete(principal: Principal, name: string): Promise<void> {
+    const { accounts, sessions, apiKeys, lockouts } = this.#parts;
+    const user = accounts.find(name);
+    if (user === undefined) throw userNotFound(name);
+    await accounts.records.change(name, (current) => {
+      if (current === undefined) throw userNotFound(name);
+      demandOver(principal, accounts.grantedTo(current));
+      this.#keepAdministrator(name, undefined);
+      return undefined;
+    });
+    // Whatever stands on the id is dead from here on; what follows is tidying.
+    await sessions.endAll(user.id);
+    await apiKeys.deleteOf(user.id);
+    await lockouts.unlock(name);
+  }
+
+  async setPassword(principal: Principal, name: string, password: string): Promise<void> {
+    const { accounts, sessions } = this.#parts;
+    const user = accounts.find(name);
+    if (user === undefined) throw userNotFound(name);
+    demandOver(principal, accounts.grantedTo(user));
+    await this.#store(name, user, password);
+    await sessions.endAll(user.id);
+  }
+
+  async unlock(name: string): Promise<void> {
+    if (this.#parts.accounts.find(name) === undefined) throw userNotFound(name);
+    await this.#parts.lockouts.unlock(name);
+  }
+
+  async resetSecondFactor(principal: Principal, name: string): Promise<void> {
+    const { accounts, sessions, secondFactors } = this.#parts;
+    const user = accounts.find(name);
+    if (user === undefined) throw userNotFound(name);
+    demandOver(principal, accounts.grantedTo(user));
+    await secondFactors.remove(name);
+    await sessions.endAll(user.id);
+  }
+
+  async createRole(principal: Principal, role: RoleSpec): Promise<Role> {
+    checkScopeTexts(role.scopes);
+    demandOver(principal, createScopeSet(role.scopes));
+    return await this.#parts.roles.create(role);
+  }
+
+  async updateRole(principal: Principal, name: string, change: Partial<RoleSpec>): Promise<Role> {
+    const { roles } = this.#parts;
+    demandOver(principal, createScopeSet(roles.get(name).scopes));
+    if (change.scopes !== undefined) {
+      checkScopeTexts(change.scopes);
+      demandOver(principal, createScopeSet(change.scopes));
+    }
+    return await roles.update(name, withoutUndefined(change));
+  }
+
+  async deleteRole(principal: Principal, name: string): Promise<void> {
+    const { roles, accounts } = this.#parts;
+    demandOver(principal, createScopeSet(roles.get(name).scopes));
+    const users = [...accounts.records.entries()].filter(([, user]) => user.roles.includes(name));
+    const [first] = users;
+    if (first !== undefined) throw roleInUse(name, first[0], users.length);
+    await roles.delete(name);
+  }
+
+  async changePassword(principal: Principal, before: string, after: string): Promise<void> {
+    const { name, user, sessionId } = this.#self(principal);
+    await this.#demand(name, () => this.#parts.passwords.verify(user.passwordHash, before));
+    await this.#store(name, user, after);
+    await this.#parts.sessions.endAll(user.id, sessionId);
+  }
+
+  async demandPassword(principal: Principal, password: string): Promise<void> {
+    const { name, user } = this.#self(principal);
+    if (user.passwordHash === undefined) return;
+    await this.#demand(name, () => this.#parts.passwords.verify(user.passwordHash, password));
+  }
+
+  async demandCode(principal: Principal, code: string): Promise<void> {
+    const { name } = this.#self(principal);
+    await this.#demand(name, () => this.#parts.secondFactors.take(name, code));
+  }
+
+  /** Guessing is as slow here as at the login. */
+  async #demand(username: string, check: () => Promise<boolean>): Promise<void> {
+    const { lockouts } = this.#parts;
+    const attempt = { username, address: '' };
+    await lockouts.check(attempt);
+    if (await check()) return;
+    await lockouts.fail(attempt);
+    throw wrongPassword();
+  }
+
+  async updateProfile(
+    principal: Principal,
+    change: Pick<UserChange, 'displayName' | 'email'>,
+  ): Promise<User> {
+    const { name } = this.#self(principal);
+    checkTexts(change);
+    const user = await this.#parts.accounts.records.change(name, (current) => {
+      return current && { ...current, ...withoutUndefined(change) };
+    });
+    if (user === undefined) throw userNotFound(name);
+    return await this.#show(name, user);
+  }
+
+  /** The user that has signed in itself: no token made for a client, and nobody on its behalf. */
+  #self({ credential }: Principal): {
+    readonly name: string;
+    readonly user: StoredUser;
+    readonly sessionId: string;
+  } {
+    return selfOf(this.#parts.accounts, credential);
+  }
+
+  async #store(name: string, user: StoredUser, password: string): Promise<void> {
+    const { accounts, passwords, policy } = this.#parts;
+    await policy.check(password, [name, user.email, user.displayName]);
+    const passwordHash = await passwords.hash(password);
+    await accounts.records.change(name, (current) => {
+      return current?.id === user.id ? { ...current, passwordHash } : current;
     });
   }
 
-  const stored = await find(root.name);
-  const isCurrent =
-    stored !== undefined &&
-    !passwords.isOutdated(stored.passwordHash) &&
-    (await passwords.verify(stored.passwordHash, root.password));
-  if (!isCurrent) await save(root.name, root.password, ADMINISTRATOR);
+  async #show(name: string, user: StoredUser): Promise<User> {
+    const { passwordHash, configuredHash: _, secondFactor, ...rest } = user;
+    const waitsUntilMs = await this.#parts.lockouts.waitsUntil(name);
+    return {
+      ...{ name, ...rest, hasPassword: passwordHash !== undefined },
+      hasSecondFactor: secondFactor?.isConfirmed === true,
+      mustEnrol: this.#parts.accounts.mustEnrol(user),
+      waitsUntilMs: waitsUntilMs > this.#parts.clock.now() ? waitsUntilMs : undefined,
+    };
+  }
 
-  return {
-    async authenticate(name, password) {
-      const user = await find(name);
-      const isRight = await passwords.verify(user?.passwordHash, password);
-      if (user === undefined || !isRight) return undefined;
-      if (passwords.isOutdated(user.passwordHash)) await save(name, password, user.scopes);
-      return user;
-    },
-  };
+  #checkGrants({ roles, scopes }: Pick<StoredUser, 'roles' | 'scopes'>): void {
+    if (roles.length > ROLES_MAX) {
+      throw argument(`${String(roles.length)} roles are given; the limit is ${String(ROLES_MAX)}`);
+    }
+    for (const role of roles) this.#parts.roles.get(role);
+    checkScopeTexts(scopes);
+  }
+
+  /** Names that differ only in case would be mistaken for each other. */
+  #demandFree(name: string): void {
+    const folded = name.toLowerCase();
+    for (const [other] of this.#parts.accounts.records.entries()) {
+      if (other.toLowerCase() === folded) throw userExists(other);
+    }
+  }
+
+  #keepAdministrator(name: string, next: StoredUser | undefined): void {
+    const { accounts } = this.#parts;
+    const isAdministrator = (user: StoredUser | undefined): boolean =>
+      user?.state === 'active' && accounts.grantedTo(user).isAdmin;
+    if (!isAdministrator(accounts.find(name)) || isAdministrator(next)) return;
+    for (const [other, user] of accounts.records.entries()) {
+      if (other !== name && isAdministrator(user)) return;
+    }
+    throw new DomainError(
+      'LAST_ADMINISTRATOR',
+      `'${name}' is the last active administrator; make another one first`,
+    );
+  }
+}
+
+/** The user behind a sign-in. SCOPE_MISSING for any other credential. */
+export function selfOf(
+  accounts: Accounts,
+  credential: Principal['credential'],
+): { readonly name: string; readonly user: StoredUser; readonly sessionId: string } {
+  const { kind, user: name = '', impersonator, chain } = credential ?? {};
+  const user = accounts.find(name);
+  if (kind === 'session' && impersonator === '' && user !== undefined) {
+    return { name, user, sessionId: chain?.sessionId ?? '' };
+  }
+  throw new DomainError(
+    'SCOPE_MISSING',
+    'only a user who has signed in may do this, with the token of the sign-in',
+  );
+}
+
+/** SCOPE_MISSING unless the caller may do all that is granted. */
+export function demandOver({ scopes }: Principal, granted: ScopeSet): void {
+  const isWhole = scopes.isAdmin && scopes.restrictions.length === 0;
+  if (isWhole || granted.isWithin(scopes)) return;
+  const beyond = granted.texts.find((text) => !scopes.includes(parseScope(text))) ?? '';
+  throw new DomainError(
+    'SCOPE_MISSING',
+    `this would concern rights beyond yours${beyond === '' ? '' : `: ${beyond}`}`,
+    { metadata: beyond === '' ? {} : { scope: beyond } },
+  );
+}
+
+function withoutUndefined<T extends object>(
+  change: T,
+): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const entries = Object.entries(change).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+function checkName(name: string): void {
+  if (NAME.test(name)) return;
+  throw argument(
+    `'${name.slice(0, 64)}' is no user name: use 1 to 128 of A-Z a-z 0-9 _ . @ + -, the first a letter or digit`,
+  );
+}
+
+function checkTexts({ displayName = '', email = '' }: UserChange): void {
+  if (displayName.length > TEXT_CHARS_MAX) {
+    throw argument('the display name is longer than 256 characters');
+  }
+  if (email !== '' && (email.length > TEXT_CHARS_MAX || !/^[^\s@]+@[^\s@]+$/.test(email))) {
+    throw argument('the e-mail address is not of the form name@host, in 256 characters');
+  }
+}
+
+function argument(message: string): DomainError {
+  return new DomainError('ARGUMENT_INVALID', message);
+}
+
+/** USER_NOT_FOUND. */
+export function userNotFound(name: string): DomainError {
+  return new DomainError('USER_NOT_FOUND', `there is no user '${name}'`, {
+    metadata: { user: name },
+  });
+}
+
+function userExists(name: string): DomainError {
+  return new DomainError('USER_EXISTS', `the user '${name}' exists already`, {
+    metadata: { user: name },
+  });
+}
+
+function roleInUse(role: string, user: string, count: number): DomainError {
+  return new DomainError(
+    'ROLE_IN_USE',
+    `the role '${role}' is held by ${String(count)} users, '${user}' among them; take it from them first`,
+    { metadata: { role } },
+  );
 }

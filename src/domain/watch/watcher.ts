@@ -2,7 +2,7 @@ import { DomainError, hasReason } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { LogEntry, Sequence } from '../../storage/types.ts';
-import type { CredentialLapse } from '../access/access.ts';
+import type { CredentialLapse } from '../access/credentials.ts';
 import type { FeedPage, Follower } from './feed.ts';
 import { readInitialState } from './initial-state.ts';
 import type { Interest } from './interest.ts';

@@ -3,7 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { every } from '../../platform/timers.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import { toSequence, type Sequence } from '../../storage/types.ts';
-import type { CredentialLapse } from '../access/access.ts';
+import type { CredentialLapse } from '../access/credentials.ts';
 import type { Principal } from '../access/principal.ts';
 import { createFeed, type Feed } from './feed.ts';
 import { createInterest } from './interest.ts';

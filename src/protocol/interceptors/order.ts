@@ -1,4 +1,4 @@
-import type { Authenticator } from '../../domain/access/access.ts';
+import type { Authenticator } from '../../domain/access/credentials.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Metrics } from '../../platform/metrics.ts';

@@ -1,48 +1,188 @@
-import { create } from '@bufbuild/protobuf';
-
-import {
-  PrincipalSchema,
-  type AuthService,
-  type Principal as PrincipalMessage,
-} from '../../../gen/molten/v1/auth_pb.ts';
-import type { Auth } from '../../domain/access/auth.ts';
+import type { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
+import type { Access } from '../../domain/access/access.ts';
 import type { Principal } from '../../domain/access/principal.ts';
-import type { ServiceImplementation } from '../call.ts';
+import type { SignedIn, SignInContext } from '../../domain/access/sign-in.ts';
+import type { SignedToken } from '../../domain/access/tokens.ts';
+import { selfOf } from '../../domain/access/users.ts';
+import { DomainError } from '../../errors/domain-error.ts';
+import type { CallContext, ServiceImplementation } from '../call.ts';
+import { toPrincipal, toSession } from '../mapping/access.ts';
 import { fromDuration, toTimestamp } from '../mapping/time.ts';
 
+type Service = ServiceImplementation<typeof AuthService>;
+
+/** What proxies add. */
+const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-real-ip'];
+
 /** The AuthService over the domain. */
-export function createAuthService(auth: Auth): ServiceImplementation<typeof AuthService> {
+export function createAuthService(access: Access): Service {
   return {
-    async login({ username, password }) {
-      const { token, principal } = await auth.login(username, password);
-      return { token, principal: toPrincipal(principal) };
+    ...createSignInCalls(access),
+    ...createSessionCalls(access),
+    ...createTokenCalls(access),
+    ...createProfileCalls(access),
+  };
+}
+
+function createSignInCalls(
+  access: Access,
+): Pick<
+  Service,
+  'getSetup' | 'completeSetup' | 'login' | 'answerChallenge' | 'refreshSession' | 'impersonate'
+> {
+  const { setup, signIns, impersonation, rootUser } = access;
+  const show = createShow(access);
+  return {
+    async getSetup() {
+      return { open: setup.isOpen() };
     },
+    async completeSetup({ password, setupToken: token }, { origin }) {
+      const isForwarded = FORWARDED.some((name) => origin.header(name) !== undefined);
+      await setup.complete({ password, token, address: origin.address, isForwarded });
+      return { user: rootUser };
+    },
+    async login({ username, password, ttl }, context) {
+      setup.demandClosed();
+      const result = await signIns.login({ username, password }, contextOf(context, ttl));
+      if (result.kind === 'signedIn') return show.signedIn(result);
+      const { challenge, expiresAtMs } = result;
+      return { challenge, challengeExpireTime: toTimestamp(expiresAtMs) };
+    },
+    async answerChallenge({ challenge, code, ttl }, context) {
+      return show.signedIn(await signIns.answer(challenge, code, contextOf(context, ttl)));
+    },
+    async refreshSession({ refreshToken, ttl }) {
+      return show.signedIn(await signIns.refresh(refreshToken, fromDuration(ttl)));
+    },
+    async impersonate({ user, ttl }, { principal }) {
+      return show.token(await impersonation.impersonate(principal, user, fromDuration(ttl)));
+    },
+  };
+}
+
+function createSessionCalls(
+  access: Access,
+): Pick<Service, 'whoAmI' | 'logout' | 'listSessions' | 'endSession'> {
+  const { sessions, accounts, control } = access;
+  const show = createShow(access);
+  return {
     async whoAmI(_request, { principal }) {
-      return { principal: toPrincipal(principal) };
+      return { principal: show.principal(principal) };
     },
     async logout(_request, { principal }) {
-      await auth.logout(principal);
+      const { chain, kind, impersonator = '' } = principal.credential ?? {};
+      const isSession = kind === 'session' && impersonator === '';
+      if (isSession && chain !== undefined) await sessions.end(chain.userId, chain.sessionId);
+      else await control.revokeToken(principal, principal.tokenId);
       return {};
     },
-    async delegateToken({ clientId, scopes, ttl }, context) {
-      const delegation = { clientId, scopes, ttlMs: fromDuration(ttl) };
-      const { token, principal } = await auth.delegate(context.principal, delegation);
-      return { token, principal: toPrincipal(principal) };
+    async listSessions(_request, { principal }) {
+      const { user, sessionId } = selfOf(accounts, principal.credential);
+      const found = await sessions.list(user.id);
+      return { sessions: found.map((one) => toSession(one, sessionId)) };
     },
-    async refreshToken({ ttl }, context) {
-      const { token, principal } = await auth.refresh(context.principal, fromDuration(ttl));
-      return { token, principal: toPrincipal(principal) };
+    async endSession({ sessionId }, { principal }) {
+      const { user } = selfOf(accounts, principal.credential);
+      const ended = await sessions.end(user.id, sessionId);
+      if (ended === undefined) {
+        throw new DomainError('SESSION_NOT_FOUND', 'you have no session of this id');
+      }
+      return { sessionId };
     },
-    async revokeToken({ tokenId }) {
-      await auth.revoke(tokenId);
+  };
+}
+
+function createTokenCalls(
+  access: Access,
+): Pick<Service, 'delegateToken' | 'refreshToken' | 'revokeToken'> {
+  const { delegation, control } = access;
+  const show = createShow(access);
+  return {
+    async delegateToken({ clientId, scopes, ttl, callsPerMinute }, { principal }) {
+      const request = { clientId, scopes, ttlMs: fromDuration(ttl), callsPerMinute };
+      return show.token(await delegation.delegate(principal, request));
+    },
+    async refreshToken({ ttl }, { principal }) {
+      return show.token(await delegation.renew(principal, fromDuration(ttl)));
+    },
+    async revokeToken({ tokenId }, { principal }) {
+      await control.revokeToken(principal, tokenId);
       return { tokenId };
     },
   };
 }
 
-function toPrincipal({ subject, scopes, tokenId, expiresAtMs }: Principal): PrincipalMessage {
-  return create(PrincipalSchema, {
-    ...{ subject, tokenId, scopes: [...scopes.texts] },
-    ...(Number.isFinite(expiresAtMs) ? { expireTime: toTimestamp(expiresAtMs) } : {}),
+function createProfileCalls({
+  users,
+  accounts,
+  secondFactors,
+}: Access): Pick<
+  Service,
+  | 'changePassword'
+  | 'enrolSecondFactor'
+  | 'confirmSecondFactor'
+  | 'renewRecoveryCodes'
+  | 'removeSecondFactor'
+> {
+  const nameOf = ({ principal }: CallContext): string =>
+    selfOf(accounts, principal.credential).name;
+  return {
+    async changePassword({ oldPassword, newPassword }, { principal }) {
+      await users.changePassword(principal, oldPassword, newPassword);
+      return {};
+    },
+    async enrolSecondFactor({ password }, context) {
+      await users.demandPassword(context.principal, password);
+      return await secondFactors.enrol(nameOf(context));
+    },
+    async confirmSecondFactor({ code }, context) {
+      return { recoveryCodes: [...(await secondFactors.confirm(nameOf(context), code))] };
+    },
+    async renewRecoveryCodes({ code }, context) {
+      await users.demandCode(context.principal, code);
+      return { recoveryCodes: [...(await secondFactors.renewRecoveryCodes(nameOf(context)))] };
+    },
+    async removeSecondFactor({ code }, context) {
+      await users.demandCode(context.principal, code);
+      await secondFactors.remove(nameOf(context));
+      return {};
+    },
+  };
+}
+
+function contextOf(
+  { origin }: CallContext,
+  ttl: Parameters<typeof fromDuration>[0],
+): SignInContext {
+  const client = origin.header('user-agent') ?? '';
+  return { address: origin.address, client, ttlMs: fromDuration(ttl) };
+}
+
+interface Show {
+  principal(principal: Principal): ReturnType<typeof toPrincipal>;
+  token(signed: SignedToken): {
+    readonly token: string;
+    readonly principal: ReturnType<typeof toPrincipal>;
+  };
+  signedIn(result: SignedIn): {
+    readonly token: string;
+    readonly principal: ReturnType<typeof toPrincipal>;
+    readonly refreshToken: string;
+  };
+}
+
+function createShow({ authenticator, accounts }: Access): Show {
+  const principalOf = (principal: Principal): ReturnType<typeof toPrincipal> => {
+    const user = accounts.find(principal.credential?.user ?? '');
+    return toPrincipal(principal, user !== undefined && accounts.mustEnrol(user));
+  };
+  const tokenOf = ({ token, verified }: SignedToken): ReturnType<Show['token']> => ({
+    token,
+    principal: principalOf(authenticator.principalOf(verified)),
   });
+  return {
+    principal: principalOf,
+    token: tokenOf,
+    signedIn: ({ access, refreshToken }) => ({ ...tokenOf(access), refreshToken }),
+  };
 }

@@ -26,11 +26,11 @@ describe('a delegated token', () => {
 
   it('gives away nothing that it does not hold', async () => {
     await using server = await startTestServer();
-    const scopes = ['admin:*:*', 'read:c:eu-*', 'write:d:one'];
+    const scopes = ['schema:*:*', 'read:c:eu-*', 'write:d:one'];
     const token = await server.tokenWith(scopes);
     const statuses = [];
     for (const scope of [
-      ...['admin:*:*', 'admin:c:*', 'read:c:eu-*', 'read:c:eu-1', 'read:c:eu-at-*', 'write:d:one'],
+      ...['schema:*:*', 'schema:c:*', 'read:c:eu-*', 'read:c:eu-1', 'read:c:eu-at-*', 'write:d:one'],
       ...['read:*:*', 'read:c:*', 'read:c:e*', 'read:c:us-1', 'write:d:two', 'delete:d:one'],
     ]) {
       statuses.push((await delegate(server, token, { scopes: [scope] })).status);

@@ -268,7 +268,7 @@ describe('who may', () => {
   });
 
   it.each(ATTEMPTS)('%s needs %s, whether or not there is one', async (_, action, attempt) => {
-    const others = ['read', 'write', 'delete', 'schema', 'admin'].filter((one) => one !== action);
+    const others = ['read', 'write', 'delete', 'schema', 'system'].filter((one) => one !== action);
     for (const scope of [...others.map((one) => `${one}:*:*`), `${action}:elsewhere:*`]) {
       for (const name of ['there', 'missing', '$users', 'not a name']) {
         const refused = await refusalOf(attempt(domain.collections, scope, name));

@@ -68,7 +68,12 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
     aborted.happen();
   }
 
+  const unused = (): Promise<object> => Promise.resolve({});
   const auth = bindService(AuthService, {
+    ...{ getSetup: unused, completeSetup: unused, answerChallenge: unused, refreshSession: unused },
+    ...{ listSessions: unused, endSession: unused, impersonate: unused, changePassword: unused },
+    ...{ enrolSecondFactor: unused, confirmSecondFactor: unused, renewRecoveryCodes: unused },
+    removeSecondFactor: unused,
     async login({ username, password }, context) {
       if (username === 'hang') await hang(context);
       if (username === 'echo' || username === 'hang') return { token: password };

@@ -1,0 +1,208 @@
+import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+import { openRecords, type Records } from './records.ts';
+
+/** A key of a service, as it is shown. */
+export interface ApiKey {
+  readonly id: string;
+  readonly environment: ApiKeyEnvironment;
+  readonly owner: string;
+  readonly ownerId: string;
+  readonly description: string;
+  readonly scopes: readonly string[];
+  readonly createdAtMs: number;
+  /** Undefined: does not expire. */
+  readonly expiresAtMs: number | undefined;
+  /** To the minute; undefined: never. */
+  readonly lastUsedAtMs: number | undefined;
+  /** The key that replaced it. */
+  readonly rotatedTo: string | undefined;
+}
+
+/** What a key is for; part of its text, so that one is not mistaken for the other. */
+export const API_KEY_ENVIRONMENTS = ['live', 'test'] as const;
+
+/** One of API_KEY_ENVIRONMENTS. */
+export type ApiKeyEnvironment = (typeof API_KEY_ENVIRONMENTS)[number];
+
+/** What a key is made with. */
+export type ApiKeySpec = Omit<ApiKey, 'id' | 'createdAtMs' | 'lastUsedAtMs' | 'rotatedTo'>;
+
+/** The keys of a store: `mk_<environment>_<id>_<secret><checksum>`, of which the store keeps a hash. */
+export interface ApiKeys {
+  /** The key itself is shown once. */
+  create(spec: ApiKeySpec, createdAtMs: number): Promise<MadeApiKey>;
+  /**
+   * A key like `id`, in its place; the old one works for `overlapMs` more. API_KEY_NOT_FOUND; ARGUMENT_INVALID
+   * for one that was replaced already.
+   */
+  rotate(id: string, overlapMs: number, createdAtMs: number): Promise<MadeApiKey>;
+  find(id: string): ApiKey | undefined;
+  /** Of one owner, or of all, by id. */
+  list(ownerId: string | undefined): readonly ApiKey[];
+  delete(id: string): Promise<void>;
+  deleteOf(ownerId: string): Promise<readonly string[]>;
+  /** The key of a text; undefined when there is none, or not this one. Does not look at its end. */
+  verify(text: string): ApiKey | undefined;
+  /** Remembers that a key was used now; written at most once a minute. */
+  touch(id: string): void;
+}
+
+/** A key, and its text. */
+export interface MadeApiKey {
+  readonly apiKey: ApiKey;
+  readonly text: string;
+}
+
+interface StoredKey extends Omit<ApiKey, 'id'> {
+  /** SHA-256: the secret has 190 random bits. */
+  readonly hash: string;
+}
+
+const COLLECTION = '$apiKeys';
+/** Held in memory: about 500 bytes each. */
+const KEYS_MAX = 200_000;
+const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const ID_CHARS = 12;
+const SECRET_CHARS = 32;
+const CHECKSUM_CHARS = 6;
+const TOUCH_MS = 60_000;
+const DESCRIPTION_CHARS_MAX = 256;
+
+/** The form of a key; published, so that scanners for secrets know it. */
+export const API_KEY_PATTERN =
+  /^mk_(live|test)_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
+
+/** Opens the keys of a store. */
+export async function openApiKeys(engine: StorageEngine, clock: Clock): Promise<ApiKeys> {
+  const records = await openRecords<StoredKey>({
+    ...{ engine, collection: COLLECTION, recordsMax: KEYS_MAX },
+  });
+  return new StoredApiKeys(records, clock);
+}
+
+class StoredApiKeys implements ApiKeys {
+  readonly #records: Records<StoredKey>;
+  readonly #clock: Clock;
+  readonly #touched = new Map<string, number>();
+
+  constructor(records: Records<StoredKey>, clock: Clock) {
+    this.#records = records;
+    this.#clock = clock;
+  }
+
+  async create(spec: ApiKeySpec, createdAtMs: number): Promise<MadeApiKey> {
+    if (spec.description.length > DESCRIPTION_CHARS_MAX) {
+      throw new DomainError('ARGUMENT_INVALID', 'the description is longer than 256 characters');
+    }
+    const id = randomText(ID_CHARS);
+    const head = `mk_${spec.environment}_${id}_${randomText(SECRET_CHARS)}`;
+    const text = `${head}${checksumOf(head)}`;
+    const stored: StoredKey = {
+      ...spec,
+      ...{ createdAtMs, lastUsedAtMs: undefined, rotatedTo: undefined, hash: hashOf(text) },
+    };
+    await this.#records.change(id, () => stored);
+    return { apiKey: toApiKey(id, stored), text };
+  }
+
+  async rotate(id: string, overlapMs: number, createdAtMs: number): Promise<MadeApiKey> {
+    const old = this.find(id);
+    if (old === undefined) throw apiKeyNotFound(id);
+    if (old.rotatedTo !== undefined) {
+      throw new DomainError(
+        'ARGUMENT_INVALID',
+        `the key '${id}' was replaced by '${old.rotatedTo}'`,
+      );
+    }
+    const { environment, owner, ownerId, description, scopes, expiresAtMs } = old;
+    const spec = { environment, owner, ownerId, description, scopes, expiresAtMs };
+    const made = await this.create(spec, createdAtMs);
+    const endsAtMs = Math.min(this.#clock.now() + overlapMs, old.expiresAtMs ?? Infinity);
+    await this.#records.change(id, (key) => {
+      return key && { ...key, expiresAtMs: endsAtMs, rotatedTo: made.apiKey.id };
+    });
+    return made;
+  }
+
+  find(id: string): ApiKey | undefined {
+    const stored = this.#records.get(id);
+    return stored && toApiKey(id, { ...stored, lastUsedAtMs: this.#lastUsed(id, stored) });
+  }
+
+  list(ownerId: string | undefined): readonly ApiKey[] {
+    return [...this.#records.entries()]
+      .filter(([, key]) => ownerId === undefined || key.ownerId === ownerId)
+      .map(([id, key]) => toApiKey(id, { ...key, lastUsedAtMs: this.#lastUsed(id, key) }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  async delete(id: string): Promise<void> {
+    await this.#records.change(id, () => undefined);
+    this.#touched.delete(id);
+  }
+
+  async deleteOf(ownerId: string): Promise<readonly string[]> {
+    const ids = this.list(ownerId).map(({ id }) => id);
+    for (const id of ids) await this.delete(id);
+    return ids;
+  }
+
+  verify(text: string): ApiKey | undefined {
+    const [, environment, id = '', , checksum = ''] = API_KEY_PATTERN.exec(text) ?? [];
+    if (id === '' || checksumOf(text.slice(0, -CHECKSUM_CHARS)) !== checksum) return undefined;
+    const stored = this.#records.get(id);
+    if (stored === undefined || stored.environment !== environment) return undefined;
+    const isRight = timingSafeEqual(Buffer.from(stored.hash), Buffer.from(hashOf(text)));
+    return isRight ? toApiKey(id, stored) : undefined;
+  }
+
+  touch(id: string): void {
+    const nowMs = this.#clock.now();
+    const lastMs = this.#touched.get(id) ?? 0;
+    if (nowMs - lastMs < TOUCH_MS) return;
+    this.#touched.set(id, nowMs);
+    // Nobody waits for it; one that is lost is made good by the next use.
+    this.#records
+      .change(id, (key) => key && { ...key, lastUsedAtMs: nowMs })
+      .catch(() => undefined);
+  }
+
+  #lastUsed(id: string, { lastUsedAtMs }: StoredKey): number | undefined {
+    return this.#touched.get(id) ?? lastUsedAtMs;
+  }
+}
+
+function toApiKey(id: string, { hash: _, ...stored }: StoredKey): ApiKey {
+  return { id, ...stored };
+}
+
+function randomText(chars: number): string {
+  return Array.from({ length: chars }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
+}
+
+/** CRC-32 in base 62: tells a mistyped or cut key without asking the store. */
+function checksumOf(head: string): string {
+  let rest = crc32(head);
+  let text = '';
+  for (let at = 0; at < CHECKSUM_CHARS; at++) {
+    text = `${ALPHABET[rest % ALPHABET.length] ?? ''}${text}`;
+    rest = Math.floor(rest / ALPHABET.length);
+  }
+  return text;
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}
+
+/** API_KEY_NOT_FOUND. */
+export function apiKeyNotFound(id: string): DomainError {
+  return new DomainError('API_KEY_NOT_FOUND', `there is no API key '${id}'`, {
+    metadata: { apiKey: id },
+  });
+}

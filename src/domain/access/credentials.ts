@@ -1,0 +1,188 @@
+import { createHash } from 'node:crypto';
+
+import { LRUCache } from 'lru-cache';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Accounts } from './accounts.ts';
+import type { ApiKey, ApiKeys } from './api-keys.ts';
+import { ANONYMOUS, type Credential, type Principal } from './principal.ts';
+import { revoked, type Revocable, type Revocations } from './revocations.ts';
+import { createScopeSet, type ScopeSet } from './scope-set.ts';
+import { expired, invalid, type Tokens, type VerifiedToken } from './tokens.ts';
+
+/** What a caller shows to prove who it is. */
+export interface Proof {
+  /** The `authorization` header. */
+  readonly authorization: string | undefined;
+  /** The `x-api-key` header. */
+  readonly apiKey: string | undefined;
+}
+
+/** Turns a proof into a principal. */
+export interface Authenticator {
+  /**
+   * ANONYMOUS without a proof. CREDENTIAL_INVALID, CREDENTIAL_EXPIRED or CREDENTIAL_REVOKED for a bad
+   * one, so that a caller with a broken credential is never mistaken for one without.
+   */
+  authenticate(proof: Proof): Promise<Principal>;
+  /** The principal of a token that was just made or shown. */
+  principalOf(token: VerifiedToken): Principal;
+  /** Why a principal of a call that still runs may not go on; undefined when it may. Cheap. */
+  lapseOf(principal: Principal): CredentialLapse | undefined;
+}
+
+/** How a credential ends while it is used. */
+export type CredentialLapse = 'expired' | 'revoked';
+
+/** What authentication asks. */
+export interface AuthenticatorParts {
+  readonly clock: Clock;
+  readonly tokens: Tokens;
+  readonly accounts: Accounts;
+  readonly revocations: Revocations;
+  readonly apiKeys: ApiKeys;
+}
+
+const BEARER = /^bearer +(\S+) *$/i;
+const CACHED_MAX = 10_000;
+
+/** Creates the authentication of a server. */
+export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
+  return new CredentialAuthenticator(parts);
+}
+
+class CredentialAuthenticator implements Authenticator {
+  readonly #parts: AuthenticatorParts;
+  /** By hash, so that no token stays in memory as text. */
+  readonly #verified = new LRUCache<string, Principal>({ max: CACHED_MAX });
+
+  constructor(parts: AuthenticatorParts) {
+    this.#parts = parts;
+  }
+
+  async authenticate({ authorization, apiKey }: Proof): Promise<Principal> {
+    if (authorization === undefined && apiKey === undefined) return ANONYMOUS;
+    const text = authorization === undefined ? apiKey : BEARER.exec(authorization)?.[1];
+    if (text === undefined) throw notBearer();
+    if (authorization !== undefined && apiKey !== undefined && apiKey !== text) throw twoProofs();
+    const principal = text.startsWith('mk_') ? this.#ofApiKey(text) : await this.#ofToken(text);
+    const lapse = this.lapseOf(principal);
+    if (lapse === 'expired') throw expired();
+    if (lapse === 'revoked') throw revoked();
+    return principal;
+  }
+
+  principalOf(token: VerifiedToken): Principal {
+    const { accounts } = this.#parts;
+    const { kind, links, user, userId, sessionId, impersonator } = token;
+    const credential: Credential = {
+      ...{ kind, user, impersonator, chain: { links, sessionId, userId } },
+      ...{ grantEndsAtMs: token.grantEndsAtMs, callsPerMinute: token.callsPerMinute },
+    };
+    const { subject, expiresAtMs } = token;
+    const said = parseScopes(token.scopes);
+    // What a session may do is what its user may do now; all else is bounded by what it was given.
+    const bound = kind === 'session' && impersonator === '' ? undefined : said;
+    const scopes = createLiveScopes(() => accounts.scopesOf(user, userId), bound);
+    return toPrincipal(
+      { subject, tokenId: links[0]?.tokenId ?? '', expiresAtMs },
+      credential,
+      scopes,
+    );
+  }
+
+  lapseOf({ credential, expiresAtMs, tokenId }: Principal): CredentialLapse | undefined {
+    if (credential === undefined) return undefined;
+    const { accounts, revocations, apiKeys, clock } = this.#parts;
+    const { user, chain, kind } = credential;
+    if (revocations.isRevoked(chain) || !accounts.isActive(user, chain.userId)) return 'revoked';
+    if (kind !== 'apiKey') return expiresAtMs <= clock.now() ? 'expired' : undefined;
+    const apiKey = apiKeys.find(tokenId);
+    if (apiKey === undefined) return 'revoked';
+    return (apiKey.expiresAtMs ?? Infinity) <= clock.now() ? 'expired' : undefined;
+  }
+
+  async #ofToken(token: string): Promise<Principal> {
+    const name = createHash('sha256').update(token).digest('base64');
+    const known = this.#verified.get(name);
+    if (known !== undefined && known.expiresAtMs > this.#parts.clock.now()) return known;
+    this.#verified.delete(name);
+    const principal = this.principalOf(await this.#parts.tokens.verify(token));
+    this.#verified.set(name, principal);
+    return principal;
+  }
+
+  #ofApiKey(text: string): Principal {
+    const { apiKeys, accounts } = this.#parts;
+    const apiKey = apiKeys.verify(text);
+    if (apiKey === undefined) throw invalid(undefined);
+    apiKeys.touch(apiKey.id);
+    const { owner, ownerId, expiresAtMs = Infinity } = apiKey;
+    const credential: Credential = {
+      ...{ kind: 'apiKey', user: owner, impersonator: '', grantEndsAtMs: expiresAtMs },
+      chain: { links: [linkOf(apiKey)], sessionId: '', userId: ownerId },
+      callsPerMinute: 0,
+    };
+    const scopes = createLiveScopes(
+      () => accounts.scopesOf(owner, ownerId),
+      parseScopes(apiKey.scopes),
+    );
+    return toPrincipal({ subject: owner, tokenId: apiKey.id, expiresAtMs }, credential, scopes);
+  }
+}
+
+function linkOf({ id, createdAtMs }: ApiKey): Revocable {
+  return { tokenId: id, grantId: id, clientId: '', signingKeyId: '', issuedAtMs: createdAtMs };
+}
+
+function toPrincipal(
+  who: Pick<Principal, 'subject' | 'tokenId' | 'expiresAtMs'>,
+  credential: Credential,
+  scopes: () => ScopeSet,
+): Principal {
+  return {
+    ...{ kind: 'token', credential },
+    ...who,
+    get scopes() {
+      return scopes();
+    },
+  };
+}
+
+/** What the user may do now, bounded by what the credential was given; computed when either changes. */
+function createLiveScopes(held: () => ScopeSet, bound: ScopeSet | undefined): () => ScopeSet {
+  if (bound === undefined) return held;
+  let last: { readonly held: ScopeSet; readonly both: ScopeSet } | undefined;
+  return () => {
+    const now = held();
+    if (last?.held !== now) {
+      // The administrator bounds nothing.
+      const isWhole = now.isAdmin && now.restrictions.length === 0;
+      last = { held: now, both: isWhole ? bound : now.meet(bound) };
+    }
+    return last.both;
+  };
+}
+
+function parseScopes(texts: readonly string[]): ScopeSet {
+  try {
+    return createScopeSet(texts);
+  } catch (error) {
+    throw invalid(error);
+  }
+}
+
+function notBearer(): DomainError {
+  return new DomainError(
+    'CREDENTIAL_INVALID',
+    'the authorization header is not of the form `Bearer <token>`',
+  );
+}
+
+function twoProofs(): DomainError {
+  return new DomainError(
+    'CREDENTIAL_INVALID',
+    'the authorization header and the x-api-key header prove different callers; send one of them',
+  );
+}

@@ -1,0 +1,54 @@
+import type { ApiKeys } from './api-keys.ts';
+import type { Authenticator } from './credentials.ts';
+import type { Principal } from './principal.ts';
+import type { Revocations } from './revocations.ts';
+import type { Sessions } from './sessions.ts';
+import type { TokenControl } from './token-control.ts';
+
+/** What a shown credential is (RFC 7662), and ending it (RFC 7009). */
+export interface Introspection {
+  /** Whom it would make; undefined for one that would be refused. */
+  look(text: string): Promise<Principal | undefined>;
+  /** Ends an access token with all below it, an API key, or the session of a refresh token. */
+  end(text: string): Promise<void>;
+}
+
+/** Creates the introspection of a server. */
+export function createIntrospection(parts: {
+  readonly authenticator: Authenticator;
+  readonly sessions: Sessions;
+  readonly control: TokenControl;
+  readonly apiKeys: ApiKeys;
+  readonly revocations: Revocations;
+}): Introspection {
+  const { authenticator, sessions, control, apiKeys, revocations } = parts;
+  const look = async (text: string): Promise<Principal | undefined> => {
+    try {
+      const proof = { authorization: undefined, apiKey: text };
+      return await authenticator.authenticate(proof);
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    look,
+    async end(text) {
+      if (text.startsWith('mr_')) {
+        await sessions.endShown(text);
+        return;
+      }
+      const principal = await look(text);
+      if (principal === undefined) return;
+      const { tokenId: id } = principal;
+      const { kind, chain } = principal.credential ?? {};
+      if (kind === 'apiKey') {
+        await revocations.revoke({ kind: 'grant', id, expiresAtMs: Infinity });
+        await apiKeys.delete(id);
+      } else if (kind === 'session' && chain !== undefined) {
+        await revocations.revoke({ kind: 'token', id, expiresAtMs: principal.expiresAtMs });
+      } else {
+        await control.revokeToken(principal, id);
+      }
+    },
+  };
+}

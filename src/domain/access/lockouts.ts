@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+
+import { LRUCache } from 'lru-cache';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+
+/**
+ * Slows guessing down: after a few failures an account, and after more an address, must wait, each time
+ * twice as long. It is the same for names that nobody has, so that nothing can be learned from it.
+ */
+export interface Lockouts {
+  /** RATE_LIMITED, with the time to wait, for an account or an address that must. */
+  check(attempt: Attempt): Promise<void>;
+  /** Counts a failure. True when it begins a wait. */
+  fail(attempt: Attempt): Promise<boolean>;
+  /** Forgets the failures of the account; those of the address fade by themselves. */
+  succeed(attempt: Attempt): Promise<void>;
+  /** Forgets the failures of an account, by an administrator. */
+  unlock(username: string): Promise<void>;
+  /** Until when an account must wait; 0: it must not. */
+  waitsUntil(username: string): Promise<number>;
+}
+
+/** Somebody tries to sign in. */
+export interface Attempt {
+  readonly username: string;
+  readonly address: string;
+}
+
+interface Failures {
+  readonly count: number;
+  readonly lastMs: number;
+  readonly untilMs: number;
+}
+
+/** When and how long to wait. */
+interface Rule {
+  readonly freeFailures: number;
+  readonly firstMs: number;
+  readonly longestMs: number;
+}
+
+const COLLECTION = '$lockouts';
+const ACCOUNT: Rule = { freeFailures: 5, firstMs: 15_000, longestMs: 3_600_000 };
+const ADDRESS: Rule = { freeFailures: 30, firstMs: 15_000, longestMs: 3_600_000 };
+/** Failures are forgotten after this long without another one. */
+const FADE_MS = 24 * 3_600_000;
+const REMEMBERED_MAX = 100_000;
+const NONE: Failures = { count: 0, lastMs: 0, untilMs: 0 };
+
+/** Opens the failures of a store. */
+export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
+  const known = new LRUCache<string, Failures>({ max: REMEMBERED_MAX });
+
+  async function find(key: string): Promise<Failures> {
+    const [document] = known.has(key) ? [] : await engine.get(COLLECTION, [key]);
+    const failures = known.get(key) ?? (document && (JSON.parse(document.body) as Failures));
+    if (failures === undefined || failures.lastMs + FADE_MS <= clock.now()) return NONE;
+    return failures;
+  }
+
+  async function add(key: string, rule: Rule): Promise<boolean> {
+    // Before anything else is awaited, so that attempts side by side are all counted.
+    const nowMs = clock.now();
+    const before = known.get(key) ?? (await find(key));
+    const { count } = known.get(key) ?? before;
+    const failures = { count: count + 1, lastMs: nowMs, untilMs: nowMs + waitOf(count + 1, rule) };
+    known.set(key, failures);
+    await engine.transact({ durability: 'async' }, (transaction) => {
+      const body = JSON.stringify(failures);
+      transaction.put({ collection: COLLECTION, key, body, expiresAtMs: nowMs + FADE_MS });
+    });
+    return failures.untilMs > nowMs;
+  }
+
+  async function forget(key: string): Promise<void> {
+    const isKnown = (await find(key)).count > 0;
+    known.set(key, NONE);
+    if (!isKnown) return;
+    await engine.transact({ durability: 'async' }, (transaction) => {
+      transaction.delete({ collection: COLLECTION, key });
+    });
+  }
+
+  return {
+    async check({ username, address }) {
+      const [account, place] = [await find(accountKey(username)), await find(addressKey(address))];
+      const leftMs = Math.max(account.untilMs, place.untilMs) - clock.now();
+      if (leftMs > 0) throw mustWait(leftMs);
+    },
+    async fail({ username, address }) {
+      const [account, place] = await Promise.all([
+        add(accountKey(username), ACCOUNT),
+        add(addressKey(address), ADDRESS),
+      ]);
+      return account || place;
+    },
+    async succeed({ username }) {
+      await forget(accountKey(username));
+    },
+    async unlock(username) {
+      await forget(accountKey(username));
+    },
+    async waitsUntil(username) {
+      return (await find(accountKey(username))).untilMs;
+    },
+  };
+}
+
+function waitOf(count: number, { freeFailures, firstMs, longestMs }: Rule): number {
+  if (count < freeFailures) return 0;
+  return Math.min(firstMs * 2 ** Math.min(count - freeFailures, 30), longestMs);
+}
+
+function accountKey(username: string): string {
+  return `account.${createHash('sha256').update(username).digest('base64url')}`;
+}
+
+function addressKey(address: string): string {
+  return `address.${createHash('sha256').update(address).digest('base64url')}`;
+}
+
+function mustWait(retryAfterMs: number): DomainError {
+  const seconds = String(Math.ceil(retryAfterMs / 1000));
+  return new DomainError(
+    'RATE_LIMITED',
+    `too many failed logins for this name or from this address; wait ${seconds} s`,
+    { retryAfterMs },
+  );
+}

@@ -1,0 +1,79 @@
+import { DomainError } from '../../errors/domain-error.ts';
+
+/**
+ * What a password must be: OWASP ASVS 5 V6.2 and NIST SP 800-63B-4. Long enough, in no list of common
+ * ones, and not made of what stands beside it. There are no rules of composition and no expiry.
+ */
+export interface PasswordPolicy {
+  /** PASSWORD_WEAK, saying what is wrong and what would do. `context`: the name, the address, … */
+  check(password: string, context: readonly string[]): Promise<void>;
+}
+
+/** The longest password, in characters; nothing is cut off. */
+export const PASSWORD_CHARS_MAX = 1024;
+
+const PRODUCT_WORDS = ['moltendb', 'molten', 'password', 'passwort'];
+const DISTINCT_CHARS_MIN = 5;
+/** A word beside it that is shorter says nothing. */
+const CONTEXT_CHARS_MIN = 4;
+/** What must be left of a password without the words beside it. */
+const OWN_CHARS_MIN = 8;
+
+/** Creates the policy; `charsMin` counts code points. */
+export function createPasswordPolicy(charsMin: number): PasswordPolicy {
+  let common: Promise<ReadonlySet<string>> | undefined;
+  return {
+    async check(password, context) {
+      const { length } = [...password];
+      if (length < charsMin) {
+        throw weak(`has ${String(length)} characters; give at least ${String(charsMin)}`);
+      }
+      if (length > PASSWORD_CHARS_MAX) throw weak('is longer than 1,024 characters');
+      if (new Set(password).size < DISTINCT_CHARS_MIN) {
+        throw weak(`has fewer than ${String(DISTINCT_CHARS_MIN)} different characters`);
+      }
+      const folded = password.normalize('NFKC').toLowerCase();
+      common ??= readCommon();
+      const known = await common;
+      if (isRepetition(folded) || candidatesOf(folded).some((one) => known.has(one))) {
+        throw weak('is in every list of common passwords; choose another one');
+      }
+      checkContext(folded, [...context, ...PRODUCT_WORDS]);
+    },
+  };
+}
+
+/** A few characters over and over. */
+function isRepetition(text: string): boolean {
+  return /^(.{1,5})\1+$/.test(text);
+}
+
+/** The password, and what is left of it without digits and signs around it. */
+function candidatesOf(folded: string): readonly string[] {
+  const bare = folded.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');
+  // A short word in a long password is no common password.
+  return bare.length * 2 > folded.length ? [folded, bare] : [folded];
+}
+
+/** 49,000 passwords; read when the first one is checked. */
+async function readCommon(): Promise<ReadonlySet<string>> {
+  const { dictionary } = await import('@zxcvbn-ts/language-common');
+  return new Set(dictionary['passwords-common']);
+}
+
+function checkContext(folded: string, context: readonly string[]): void {
+  const words = context
+    .flatMap((text) => [text, ...text.split(/[^\p{L}\p{N}]+/u)])
+    .map((word) => word.toLowerCase())
+    .filter(({ length }) => length >= CONTEXT_CHARS_MIN);
+  let rest = folded;
+  for (const word of words.sort((a, b) => b.length - a.length)) rest = rest.replaceAll(word, '');
+  if (rest === folded || rest.length >= OWN_CHARS_MIN) return;
+  throw weak('is mostly your name or the name of this product; choose another one');
+}
+
+function weak(problem: string): DomainError {
+  return new DomainError('PASSWORD_WEAK', `the password ${problem}`, {
+    violations: [{ field: 'password', description: `the password ${problem}` }],
+  });
+}

@@ -1,0 +1,149 @@
+import { DomainError } from '../../errors/domain-error.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+import { openRecords, type Records } from './records.ts';
+import { parseScope } from './scope.ts';
+
+/** A named set of scopes. */
+export interface Role {
+  readonly name: string;
+  readonly description: string;
+  readonly scopes: readonly string[];
+  /** Users with this role do nothing but enrol a second factor until they have one. */
+  readonly needsSecondFactor: boolean;
+  /** Made by the product; does not change. */
+  readonly isBuiltIn: boolean;
+}
+
+/** What a role is made with. */
+export type RoleSpec = Omit<Role, 'isBuiltIn'>;
+
+/** The roles of a store. */
+export interface Roles {
+  /** Goes up with every change. */
+  readonly revision: number;
+  find(name: string): Role | undefined;
+  /** ROLE_NOT_FOUND. */
+  get(name: string): Role;
+  /** By name. */
+  list(): readonly Role[];
+  /** ROLE_EXISTS; ARGUMENT_INVALID for a malformed scope. */
+  create(role: RoleSpec): Promise<Role>;
+  /** ROLE_NOT_FOUND; ARGUMENT_INVALID for one that is built in. */
+  update(name: string, change: Partial<RoleSpec>): Promise<Role>;
+  delete(name: string): Promise<void>;
+}
+
+const ROLES_MAX = 1000;
+/** Scopes of one role or user. */
+export const SCOPES_MAX = 256;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+
+const BUILT_IN: readonly Role[] = [
+  ['admin', 'Everything.', ['*:*:*']],
+  ['editor', 'Reads and changes all documents.', ['read:*:*', 'write:*:*', 'delete:*:*']],
+  ['viewer', 'Reads all documents.', ['read:*:*']],
+  [
+    'operator',
+    'Runs the server: snapshots, recovery, settings of collections, the audit log. Sees no documents.',
+    ['snapshot:*:*', 'system:*:*', 'schema:*:*', 'audit:*:*'],
+  ],
+].map(([name, description, scopes]) => ({
+  ...{ name: String(name), description: String(description), scopes: [scopes ?? []].flat() },
+  ...{ needsSecondFactor: false, isBuiltIn: true },
+}));
+
+/** Opens the roles of a store. */
+export async function openRoles(engine: StorageEngine): Promise<Roles> {
+  const records = await openRecords<RoleSpec>({
+    ...{ engine, collection: '$roles', recordsMax: ROLES_MAX },
+  });
+  const find = (name: string): Role | undefined => {
+    const made = BUILT_IN.find((one) => one.name === name);
+    if (made !== undefined) return made;
+    const stored = records.get(name);
+    return stored && { ...stored, isBuiltIn: false };
+  };
+  const get = (name: string): Role => {
+    const role = find(name);
+    if (role === undefined) throw roleNotFound(name);
+    return role;
+  };
+  return {
+    ...{ find, get },
+    get revision() {
+      return records.revision;
+    },
+    list: () => listAll(records),
+    async create(role) {
+      checkRole(role);
+      if (find(role.name)?.isBuiltIn === true) throw roleExists(role.name);
+      await records.change(role.name, (current) => {
+        if (current !== undefined) throw roleExists(role.name);
+        return role;
+      });
+      return get(role.name);
+    },
+    async update(name, change) {
+      checkOwn(get(name));
+      await records.change(name, (current) => {
+        if (current === undefined) throw roleNotFound(name);
+        const role = { ...current, ...change, name };
+        checkRole(role);
+        return role;
+      });
+      return get(name);
+    },
+    async delete(name) {
+      checkOwn(get(name));
+      await records.change(name, () => undefined);
+    },
+  };
+}
+
+function listAll(records: Records<RoleSpec>): readonly Role[] {
+  const made = [...records.entries()].map(([, role]) => ({ ...role, isBuiltIn: false }));
+  return [...BUILT_IN, ...made].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function checkRole({ name, scopes, description }: RoleSpec): void {
+  if (!NAME.test(name)) {
+    throw new DomainError(
+      'ARGUMENT_INVALID',
+      `'${name.slice(0, 64)}' is no name of a role: use 1 to 64 of A-Z a-z 0-9 _ . -`,
+    );
+  }
+  if (description.length > 1024) {
+    throw new DomainError('ARGUMENT_INVALID', 'the description is longer than 1,024 characters');
+  }
+  checkScopeTexts(scopes);
+}
+
+/** ARGUMENT_INVALID for malformed scopes, and for too many. */
+export function checkScopeTexts(scopes: readonly string[]): void {
+  if (scopes.length > SCOPES_MAX) {
+    const [count, limit] = [String(scopes.length), String(SCOPES_MAX)];
+    throw new DomainError('ARGUMENT_INVALID', `${count} scopes are given; the limit is ${limit}`);
+  }
+  for (const scope of scopes) parseScope(scope);
+}
+
+function checkOwn({ name, isBuiltIn }: Role): void {
+  if (!isBuiltIn) return;
+  throw new DomainError(
+    'ARGUMENT_INVALID',
+    `the role '${name}' is built in and does not change; make another one`,
+  );
+}
+
+function roleExists(name: string): DomainError {
+  return new DomainError('ROLE_EXISTS', `the role '${name}' exists already`, {
+    metadata: { role: name },
+  });
+}
+
+/** ROLE_NOT_FOUND. */
+export function roleNotFound(name: string): DomainError {
+  return new DomainError('ROLE_NOT_FOUND', `there is no role '${name}'`, {
+    metadata: { role: name },
+  });
+}

@@ -1,0 +1,94 @@
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+
+import { openRecords } from './records.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+
+/** Encrypts secrets that must be read again (keys that sign, secrets of one-time codes) for the store. */
+export interface Sealer {
+  /** `purpose` must be the same when it is opened, so that one secret cannot stand in for another. */
+  seal(secret: string, purpose: string): string;
+  /** Undefined for what was sealed with another key or changed. */
+  open(sealed: string, purpose: string): string | undefined;
+}
+
+interface WrappedKey {
+  /** The key of this store, sealed with a key made from the secret of the configuration. */
+  readonly wrapped: string;
+}
+
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const NAME = 'sealing';
+
+/**
+ * Opens the sealer of a store: a random key, itself sealed with the first of `secrets`. A key that only a
+ * later one opens is sealed anew, so that the secret can be changed. `onLost` is called when none opens
+ * it: another key is made, and what was sealed before stays closed.
+ */
+export async function openSealer(options: {
+  readonly engine: StorageEngine;
+  /** The secret of the configuration, then those before it. */
+  readonly secrets: readonly string[];
+  readonly onLost: () => void;
+}): Promise<Sealer> {
+  const { engine, secrets, onLost } = options;
+  const records = await openRecords<WrappedKey>({
+    ...{ engine, collection: '$sealing', recordsMax: 1 },
+  });
+  const stored = records.get(NAME)?.wrapped;
+  const opened = stored === undefined ? undefined : openWith(stored, secrets);
+  if (stored !== undefined && opened === undefined) onLost();
+  const key = opened?.key ?? randomBytes(KEY_BYTES);
+  if (opened?.isCurrent !== true) {
+    const [secret = ''] = secrets;
+    const wrapped = seal(wrapperOf(secret), key.toString('base64'), NAME);
+    await records.change(NAME, () => ({ wrapped }));
+  }
+  return {
+    seal: (secret, purpose) => seal(key, secret, purpose),
+    open: (sealed, purpose) => open(key, sealed, purpose),
+  };
+}
+
+function openWith(
+  stored: string,
+  secrets: readonly string[],
+): { readonly key: Buffer; readonly isCurrent: boolean } | undefined {
+  for (const [at, secret] of secrets.entries()) {
+    const text = open(wrapperOf(secret), stored, NAME);
+    if (text !== undefined) return { key: Buffer.from(text, 'base64'), isCurrent: at === 0 };
+  }
+  return undefined;
+}
+
+/** HKDF (RFC 5869): the secret of the configuration is random, so that no slow hash is needed. */
+function wrapperOf(secret: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, '', 'moltendb sealing key', KEY_BYTES));
+}
+
+/** AES-256-GCM: nonce, tag, ciphertext, in base64. */
+function seal(key: Buffer, secret: string, purpose: string): string {
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(contextOf(purpose));
+  const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()]);
+  return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64');
+}
+
+function open(key: Buffer, text: string, purpose: string): string | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.length < NONCE_BYTES + TAG_BYTES) return undefined;
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES))
+    .setAAD(contextOf(purpose))
+    .setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
+  try {
+    const sealed = bytes.subarray(NONCE_BYTES + TAG_BYTES);
+    return Buffer.concat([decipher.update(sealed), decipher.final()]).toString('utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function contextOf(purpose: string): Buffer {
+  return createHash('sha256').update(purpose).digest();
+}

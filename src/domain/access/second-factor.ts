@@ -1,0 +1,156 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+
+import { Secret, TOTP } from 'otpauth';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Accounts, SecondFactor, StoredUser } from './accounts.ts';
+import type { Sealer } from './sealer.ts';
+
+/** A device that was offered and is not confirmed. */
+export interface Enrolment {
+  /** Base32, for typing. */
+  readonly secret: string;
+  /** `otpauth://totp/…`, for a picture to scan. */
+  readonly uri: string;
+}
+
+/** One-time codes from a device: TOTP (RFC 6238), SHA-1, six digits, 30 seconds. */
+export interface SecondFactors {
+  /** Offers a device; it counts only when a first code has been confirmed. */
+  enrol(name: string): Promise<Enrolment>;
+  /** Takes the first code and gives the recovery codes, shown once. CREDENTIAL_INVALID. */
+  confirm(name: string, code: string): Promise<readonly string[]>;
+  /**
+   * Takes a code, of the device or for recovery; true when it was right. Each is taken once; a code is
+   * taken one step early or late, 30 seconds.
+   */
+  take(name: string, code: string): Promise<boolean>;
+  /** Other recovery codes; the old ones end. */
+  renewRecoveryCodes(name: string): Promise<readonly string[]>;
+  /** The user has none any more. */
+  remove(name: string): Promise<void>;
+}
+
+const STEP_S = 30;
+const WINDOW_STEPS = 1;
+const SECRET_BYTES = 20;
+const RECOVERY_CODES = 10;
+const RECOVERY_BYTES = 8;
+const PURPOSE = 'second factor';
+const DIGITS = /^\d{6}$/;
+
+/** Creates the second factors of the users of a store. */
+export function createSecondFactors(parts: {
+  readonly accounts: Accounts;
+  readonly sealer: Sealer;
+  readonly clock: Clock;
+  /** Shown by the device beside the name. */
+  readonly issuer: string;
+}): SecondFactors {
+  const { accounts, sealer, clock, issuer } = parts;
+
+  async function change(
+    name: string,
+    body: (factor: SecondFactor | undefined, user: StoredUser) => SecondFactor | undefined,
+  ): Promise<void> {
+    await accounts.records.change(name, (user) => {
+      if (user === undefined) return undefined;
+      return { ...user, secondFactor: body(user.secondFactor, user) };
+    });
+  }
+
+  /** The step of a code that is right now and newer than the last one; undefined when it is wrong. */
+  function stepOf(factor: SecondFactor, code: string): number | undefined {
+    const secret = sealer.open(factor.secret, PURPOSE);
+    if (secret === undefined || !DIGITS.test(code)) return undefined;
+    const totp = new TOTP({ secret: Secret.fromBase32(secret), period: STEP_S });
+    const timestamp = clock.now();
+    const delta = totp.validate({ token: code, timestamp, window: WINDOW_STEPS });
+    if (delta === null) return undefined;
+    const step = Math.floor(timestamp / 1000 / STEP_S) + delta;
+    return step > factor.lastStep ? step : undefined;
+  }
+
+  return {
+    async enrol(name) {
+      const secret = new Secret({ buffer: Uint8Array.from(randomBytes(SECRET_BYTES)).buffer });
+      const sealed = sealer.seal(secret.base32, PURPOSE);
+      await change(name, (factor) => {
+        if (factor?.isConfirmed === true) throw isEnrolled();
+        return { secret: sealed, isConfirmed: false, lastStep: 0, recoveryHashes: [] };
+      });
+      const uri = new TOTP({ issuer, label: name, secret, period: STEP_S }).toString();
+      return { secret: secret.base32, uri };
+    },
+    async confirm(name, code) {
+      const codes = makeRecoveryCodes();
+      await change(name, (factor) => {
+        if (factor === undefined) throw notEnrolled();
+        if (factor.isConfirmed) throw isEnrolled();
+        const lastStep = stepOf(factor, code);
+        if (lastStep === undefined) throw wrongCode();
+        return { ...factor, isConfirmed: true, lastStep, recoveryHashes: codes.map(hashOf) };
+      });
+      return codes;
+    },
+    async take(name, code) {
+      let isRight = false;
+      await change(name, (factor) => {
+        isRight = false;
+        if (factor?.isConfirmed !== true) return factor;
+        const lastStep = stepOf(factor, code);
+        const recoveryHashes = factor.recoveryHashes.filter((hash) => !isSame(hash, hashOf(code)));
+        const isRecovery = recoveryHashes.length < factor.recoveryHashes.length;
+        isRight = lastStep !== undefined || isRecovery;
+        return { ...factor, lastStep: lastStep ?? factor.lastStep, recoveryHashes };
+      });
+      return isRight;
+    },
+    async renewRecoveryCodes(name) {
+      const codes = makeRecoveryCodes();
+      await change(name, (factor) => {
+        if (factor?.isConfirmed !== true) throw notEnrolled();
+        return { ...factor, recoveryHashes: codes.map(hashOf) };
+      });
+      return codes;
+    },
+    async remove(name) {
+      await change(name, () => undefined);
+    },
+  };
+}
+
+/** Sixteen characters of base 32 in four groups: 64 bits, too many to guess, so that SHA-256 will do. */
+function makeRecoveryCodes(): readonly string[] {
+  return Array.from({ length: RECOVERY_CODES }, () => {
+    const buffer = Uint8Array.from(randomBytes(RECOVERY_BYTES)).buffer;
+    const text = new Secret({ buffer }).base32.toLowerCase();
+    return (text.match(/.{1,4}/g) ?? []).join('-');
+  });
+}
+
+function hashOf(code: string): string {
+  const plain = code.toLowerCase().replaceAll(/[\s-]/g, '');
+  return createHash('sha256').update(plain).digest('base64');
+}
+
+function isSame(a: string, b: string): boolean {
+  return timingSafeEqual(Buffer.from(a), Buffer.from(b));
+}
+
+/** CREDENTIAL_INVALID. */
+export function wrongCode(): DomainError {
+  return new DomainError('CREDENTIAL_INVALID', 'the code is wrong, too old, or was used already');
+}
+
+function isEnrolled(): DomainError {
+  return new DomainError(
+    'SECOND_FACTOR_EXISTS',
+    'there is a second factor already; remove it first, with a code of it',
+  );
+}
+
+function notEnrolled(): DomainError {
+  return new DomainError('SECOND_FACTOR_NOT_FOUND', 'there is no second factor; enrol one first');
+}

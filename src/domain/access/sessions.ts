@@ -1,0 +1,226 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+
+import type { Clock } from '../../platform/clock.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+import { readAll } from './records.ts';
+import { revoked, type Revocations } from './revocations.ts';
+import { invalid } from './tokens.ts';
+
+/** A sign-in that goes on: one user, one device. */
+export interface Session {
+  readonly id: string;
+  readonly user: string;
+  readonly userId: string;
+  readonly createdAtMs: number;
+  readonly usedAtMs: number;
+  /** It can be refreshed until then, and each time the end moves, up to `endsAtMs`. */
+  readonly idleEndsAtMs: number;
+  readonly endsAtMs: number;
+  /** Where it was signed in from. */
+  readonly address: string;
+  /** What the client called itself. */
+  readonly client: string;
+  /** How the user proved who it is: `password`, `totp`, the name of an identity provider. */
+  readonly methods: readonly string[];
+}
+
+/** A session and what refreshes it. */
+export interface OpenedSession {
+  readonly session: Session;
+  /** Shown once; the store knows its hash. */
+  readonly refreshToken: string;
+}
+
+/** What a session is opened with. */
+export type SessionStart = Pick<Session, 'user' | 'userId' | 'address' | 'client' | 'methods'>;
+
+/**
+ * Sessions with refresh tokens that are used once (RFC 9700 section 4.14.2): using one twice shows that
+ * two parties hold it, and ends the session for both.
+ */
+export interface Sessions {
+  open(start: SessionStart): Promise<OpenedSession>;
+  /** CREDENTIAL_INVALID, CREDENTIAL_EXPIRED; CREDENTIAL_REVOKED when it was used before, or ended. */
+  refresh(refreshToken: string): Promise<OpenedSession>;
+  /** The sessions of a user that can still be refreshed, the newest first. */
+  list(userId: string): Promise<readonly Session[]>;
+  /** Ends one. Undefined when the user has none of that id. */
+  end(userId: string, sessionId: string): Promise<Session | undefined>;
+  /** Ends the session that a refresh token, used or not, belongs to. An unknown one is no error. */
+  endShown(refreshToken: string): Promise<void>;
+  /** Ends all of a user but one. */
+  endAll(userId: string, except?: string): Promise<number>;
+}
+
+interface StoredSession extends Omit<Session, 'id'> {
+  /** SHA-256 of the part of its refresh tokens that stays: who lacks it guesses, and ends nothing. */
+  readonly familyHash: string;
+  /** SHA-256 of the part that refreshes it next. */
+  readonly secretHash: string;
+}
+
+const COLLECTION = '$sessions';
+const PREFIX = 'mr_';
+const SECRET_BYTES = 32;
+const DAY_MS = 24 * 3_600_000;
+/** A session that nobody refreshes ends. */
+const IDLE_MS = 14 * DAY_MS;
+/** Every session ends. */
+const LIFE_MS = 90 * DAY_MS;
+/** Of one user; the one used longest ago gives way. */
+const SESSIONS_MAX = 100;
+const CLIENT_CHARS_MAX = 256;
+const TOKEN = /^mr_([A-Za-z0-9-]{1,64}\.[A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{43})$/;
+
+/** Opens the sessions of a store. */
+export function createSessions(parts: {
+  readonly engine: StorageEngine;
+  readonly clock: Clock;
+  readonly revocations: Revocations;
+}): Sessions {
+  return new StoredSessions(parts);
+}
+
+class StoredSessions implements Sessions {
+  readonly #engine: StorageEngine;
+  readonly #clock: Clock;
+  readonly #revocations: Revocations;
+
+  constructor(parts: Parameters<typeof createSessions>[0]) {
+    this.#engine = parts.engine;
+    this.#clock = parts.clock;
+    this.#revocations = parts.revocations;
+  }
+
+  async open(start: SessionStart): Promise<OpenedSession> {
+    const held = await this.list(start.userId);
+    for (const { id } of held.slice(SESSIONS_MAX - 1)) await this.end(start.userId, id);
+    const nowMs = this.#revocations.issueTime();
+    const id = `${start.userId}.${randomBytes(16).toString('base64url')}`;
+    const [family, secret] = [makeSecret(), makeSecret()];
+    const stored: StoredSession = {
+      ...start,
+      ...{ client: start.client.slice(0, CLIENT_CHARS_MAX), createdAtMs: nowMs, usedAtMs: nowMs },
+      ...{ idleEndsAtMs: nowMs + IDLE_MS, endsAtMs: nowMs + LIFE_MS },
+      ...{ familyHash: hashOf(family), secretHash: hashOf(secret) },
+    };
+    await this.#engine.transact({ durability: 'sync' }, (transaction) => {
+      transaction.put({ ...toPut(id, stored), precondition: { kind: 'exists', exists: false } });
+    });
+    return { session: toSession(id, stored), refreshToken: `${PREFIX}${id}_${family}${secret}` };
+  }
+
+  async refresh(refreshToken: string): Promise<OpenedSession> {
+    const [, id = '', family = '', secret = ''] = TOKEN.exec(refreshToken) ?? [];
+    if (id === '') throw invalid(undefined);
+    const next = makeSecret();
+    const { value } = await this.#engine.transact({ durability: 'sync' }, async (transaction) => {
+      const [document] = await transaction.get(COLLECTION, [id]);
+      if (document === undefined) return undefined;
+      const stored = JSON.parse(document.body) as StoredSession;
+      if (!isSame(stored.familyHash, hashOf(family))) return undefined;
+      // Read again when another refresh came first, and then the secret is not the next one any more.
+      if (!isSame(stored.secretHash, hashOf(secret))) return { kind: 'reused', stored } as const;
+      const renewed = renew(stored, this.#clock.now(), hashOf(next));
+      transaction.put(toPut(id, renewed));
+      return { kind: 'renewed', stored: renewed } as const;
+    });
+    if (value === undefined) throw invalid(undefined);
+    const session = toSession(id, value.stored);
+    if (value.kind === 'reused') {
+      await this.end(session.userId, id);
+      throw revoked();
+    }
+    if (this.#isOver(session)) throw revoked();
+    return { session, refreshToken: `${PREFIX}${id}_${family}${next}` };
+  }
+
+  async list(userId: string): Promise<readonly Session[]> {
+    const found: Session[] = [];
+    for await (const { key, body } of readAll(this.#engine, COLLECTION, `${userId}.`)) {
+      const session = toSession(key, JSON.parse(body) as StoredSession);
+      if (!this.#isOver(session)) found.push(session);
+    }
+    return found.sort((a, b) => b.usedAtMs - a.usedAtMs);
+  }
+
+  async end(userId: string, sessionId: string): Promise<Session | undefined> {
+    if (!sessionId.startsWith(`${userId}.`)) return undefined;
+    const [document] = await this.#engine.get(COLLECTION, [sessionId]);
+    if (document === undefined) return undefined;
+    const session = toSession(sessionId, JSON.parse(document.body) as StoredSession);
+    await this.#revocations.revoke({
+      ...{ kind: 'session', id: sessionId, expiresAtMs: session.endsAtMs + DAY_MS },
+    });
+    await this.#engine.transact({ durability: 'sync' }, (transaction) => {
+      transaction.delete({ collection: COLLECTION, key: sessionId });
+    });
+    return session;
+  }
+
+  async endShown(refreshToken: string): Promise<void> {
+    const [, id = '', family = ''] = TOKEN.exec(refreshToken) ?? [];
+    const [document] = id === '' ? [] : await this.#engine.get(COLLECTION, [id]);
+    if (document === undefined) return;
+    const { familyHash, userId } = JSON.parse(document.body) as StoredSession;
+    if (isSame(familyHash, hashOf(family))) await this.end(userId, id);
+  }
+
+  async endAll(userId: string, except = ''): Promise<number> {
+    const held = await this.list(userId);
+    let count = 0;
+    for (const { id } of held) {
+      if (id === except) continue;
+      await this.end(userId, id);
+      count += 1;
+    }
+    return count;
+  }
+
+  /** Sessions of a user are also ended all at once, by a revocation that names none of them. */
+  #isOver({ id: sessionId, userId, createdAtMs }: Session): boolean {
+    const link = {
+      ...{ tokenId: '', grantId: '', clientId: '', signingKeyId: '' },
+      issuedAtMs: createdAtMs,
+    };
+    return this.#revocations.isRevoked({ links: [link], sessionId, userId });
+  }
+}
+
+function renew(stored: StoredSession, nowMs: number, secretHash: string): StoredSession {
+  const idleEndsAtMs = Math.min(nowMs + IDLE_MS, stored.endsAtMs);
+  return { ...stored, secretHash, usedAtMs: nowMs, idleEndsAtMs };
+}
+
+function toPut(
+  key: string,
+  stored: StoredSession,
+): {
+  readonly collection: string;
+  readonly key: string;
+  readonly body: string;
+  readonly expiresAtMs: number;
+} {
+  const body = JSON.stringify(stored);
+  return { collection: COLLECTION, key, body, expiresAtMs: stored.idleEndsAtMs };
+}
+
+function toSession(
+  id: string,
+  { familyHash: _family, secretHash: _secret, ...stored }: StoredSession,
+): Session {
+  return { id, ...stored };
+}
+
+function makeSecret(): string {
+  return randomBytes(SECRET_BYTES).toString('base64url');
+}
+
+/** The secret is random and long: no slow hash is needed. */
+function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('base64');
+}
+
+function isSame(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,256 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { StorageEngine } from '../../storage/engine.ts';
+import type { Accounts, StoredUser } from './accounts.ts';
+import type { Lockouts } from './lockouts.ts';
+import type { Passwords } from './passwords.ts';
+import { wrongCode, type SecondFactors } from './second-factor.ts';
+import type { Session, Sessions } from './sessions.ts';
+import type { SignedToken, Tokens } from './tokens.ts';
+
+/** Where somebody signs in from, and what is asked for. */
+export interface SignInContext {
+  readonly address: string;
+  /** What the client calls itself. */
+  readonly client: string;
+  /** The life of the access token; undefined: the configured one. Milliseconds. */
+  readonly ttlMs: number | undefined;
+}
+
+/** A sign-in that has come to an end. */
+export interface SignedIn {
+  readonly kind: 'signedIn';
+  readonly access: SignedToken;
+  readonly refreshToken: string;
+  readonly session: Session;
+}
+
+/** A sign-in that needs a code. */
+export interface Challenged {
+  readonly kind: 'challenged';
+  /** To be shown with the code. */
+  readonly challenge: string;
+  readonly expiresAtMs: number;
+}
+
+/** Finds a user by name and password elsewhere, such as in an LDAP directory. */
+export type Directory = (
+  username: string,
+  password: string,
+) => Promise<{ readonly name: string; readonly user: StoredUser } | undefined>;
+
+/** Signing in, by password and by a code, and going on. */
+export interface SignIns {
+  /**
+   * CREDENTIAL_INVALID for an unknown user as for a wrong password, a locked or a disabled user, after the
+   * same work; RATE_LIMITED after too many failures.
+   */
+  login(
+    credentials: { readonly username: string; readonly password: string },
+    context: SignInContext,
+  ): Promise<SignedIn | Challenged>;
+  /** CREDENTIAL_INVALID for a wrong code; after five the challenge ends. CREDENTIAL_EXPIRED. */
+  answer(challenge: string, code: string, context: SignInContext): Promise<SignedIn>;
+  /** For a user whom an identity provider vouches for: the same as after the right password. */
+  admit(name: string, method: string, context: SignInContext): Promise<SignedIn | Challenged>;
+  /** A fresh access token, and another refresh token in place of the one that is shown. */
+  refresh(refreshToken: string, ttlMs: number | undefined): Promise<SignedIn>;
+}
+
+/** What signing in needs. */
+export interface SignInParts {
+  readonly engine: StorageEngine;
+  readonly clock: Clock;
+  readonly accounts: Accounts;
+  readonly passwords: Passwords;
+  readonly lockouts: Lockouts;
+  readonly sessions: Sessions;
+  readonly secondFactors: SecondFactors;
+  readonly tokens: Tokens;
+  /** Asked, in order, about users without a password here. */
+  readonly directories: readonly Directory[];
+  readonly accessTokenTtlMs: number;
+}
+
+/** The longest life of an access token of a session. */
+export const ACCESS_TTL_MAX_MS: number = 24 * 3_600_000;
+const CHALLENGE_MS = 300_000;
+const CHALLENGE_ATTEMPTS = 5;
+const CHALLENGES = '$challenges';
+const CHALLENGE = /^mc_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})$/;
+const SECRET_BYTES = 32;
+
+interface StoredChallenge {
+  readonly user: string;
+  readonly userId: string;
+  readonly method: string;
+  readonly secretHash: string;
+  readonly attempts: number;
+}
+
+/** Creates the sign-ins of a server. */
+export function createSignIns(parts: SignInParts): SignIns {
+  return new PasswordSignIns(parts);
+}
+
+class PasswordSignIns implements SignIns {
+  readonly #parts: SignInParts;
+
+  constructor(parts: SignInParts) {
+    this.#parts = parts;
+  }
+
+  async login(
+    { username, password }: { readonly username: string; readonly password: string },
+    context: SignInContext,
+  ): Promise<SignedIn | Challenged> {
+    const attempt = { username, address: context.address };
+    const { lockouts } = this.#parts;
+    await lockouts.check(attempt);
+    const found = await this.#authenticate(username, password);
+    if (found?.user.state !== 'active') {
+      await lockouts.fail(attempt);
+      throw wrongPassword();
+    }
+    await lockouts.succeed(attempt);
+    return await this.admit(found.name, found.method, context);
+  }
+
+  async admit(
+    name: string,
+    method: string,
+    context: SignInContext,
+  ): Promise<SignedIn | Challenged> {
+    const user = this.#parts.accounts.find(name);
+    if (user?.state !== 'active') throw wrongPassword();
+    if (user.secondFactor?.isConfirmed === true) return await this.#challenge(name, user, method);
+    return await this.#complete(name, [method], context);
+  }
+
+  async answer(challenge: string, code: string, context: SignInContext): Promise<SignedIn> {
+    const { lockouts, secondFactors } = this.#parts;
+    const { id, user, method } = await this.#attempt(challenge);
+    const attempt = { username: user, address: context.address };
+    await lockouts.check(attempt);
+    if (!(await secondFactors.take(user, code))) {
+      await lockouts.fail(attempt);
+      throw wrongCode();
+    }
+    await lockouts.succeed(attempt);
+    await this.#parts.engine.transact({ durability: 'sync' }, (transaction) => {
+      transaction.delete({ collection: CHALLENGES, key: id });
+    });
+    return await this.#complete(user, [method, 'totp'], context);
+  }
+
+  async refresh(refreshToken: string, ttlMs: number | undefined): Promise<SignedIn> {
+    const { sessions, accounts } = this.#parts;
+    const opened = await sessions.refresh(refreshToken);
+    const { user, userId } = opened.session;
+    if (!accounts.isActive(user, userId)) throw wrongPassword();
+    return { kind: 'signedIn', ...opened, access: await this.#issue(opened.session, ttlMs) };
+  }
+
+  async #authenticate(
+    username: string,
+    password: string,
+  ): Promise<{ name: string; user: StoredUser; method: string } | undefined> {
+    const { accounts, passwords, directories } = this.#parts;
+    const user = accounts.find(username);
+    const { passwordHash } = user ?? {};
+    if (passwordHash === undefined) {
+      for (const directory of directories) {
+        const found = await directory(username, password);
+        if (found !== undefined) return { ...found, method: 'directory' };
+      }
+    }
+    const isRight = await passwords.verify(passwordHash, password);
+    if (user === undefined || passwordHash === undefined || !isRight) return undefined;
+    if (passwords.isOutdated(passwordHash)) await this.#rehash(username, passwordHash, password);
+    return { name: username, user, method: 'password' };
+  }
+
+  async #rehash(name: string, before: string, password: string): Promise<void> {
+    const passwordHash = await this.#parts.passwords.hash(password);
+    await this.#parts.accounts.records.change(name, (user) => {
+      // Changed meanwhile: the newer one stays.
+      return user?.passwordHash === before ? { ...user, passwordHash } : user;
+    });
+  }
+
+  async #challenge(name: string, user: StoredUser, method: string): Promise<Challenged> {
+    const id = randomBytes(16).toString('base64url');
+    const secret = randomBytes(SECRET_BYTES).toString('base64url');
+    const expiresAtMs = this.#parts.clock.now() + CHALLENGE_MS;
+    const stored: StoredChallenge = {
+      ...{ user: name, userId: user.id, method, secretHash: hashOf(secret), attempts: 0 },
+    };
+    await this.#parts.engine.transact({ durability: 'async' }, (transaction) => {
+      const body = JSON.stringify(stored);
+      transaction.put({ collection: CHALLENGES, key: id, body, expiresAtMs });
+    });
+    return { kind: 'challenged', challenge: `mc_${id}_${secret}`, expiresAtMs };
+  }
+
+  /** Counts an attempt at a challenge before its code is looked at. */
+  async #attempt(text: string): Promise<StoredChallenge & { readonly id: string }> {
+    const [, id = '', secret = ''] = CHALLENGE.exec(text) ?? [];
+    const { value } = await this.#parts.engine.transact({ durability: 'async' }, async (writes) => {
+      const [document] = id === '' ? [] : await writes.get(CHALLENGES, [id]);
+      const stored = document && (JSON.parse(document.body) as StoredChallenge);
+      if (document === undefined || stored === undefined) return undefined;
+      if (!isSame(stored.secretHash, hashOf(secret))) return undefined;
+      const attempts = stored.attempts + 1;
+      if (attempts > CHALLENGE_ATTEMPTS) return undefined;
+      const body = JSON.stringify({ ...stored, attempts });
+      const { expiresAtMs } = document;
+      writes.put({ collection: CHALLENGES, key: id, body, expiresAtMs });
+      return { stored };
+    });
+    const { stored } = value ?? {};
+    if (stored === undefined || !this.#parts.accounts.isActive(stored.user, stored.userId)) {
+      throw new DomainError('CREDENTIAL_EXPIRED', 'the sign-in has ended; start again');
+    }
+    return { id, ...stored };
+  }
+
+  async #complete(
+    name: string,
+    methods: readonly string[],
+    { address, client, ttlMs }: SignInContext,
+  ): Promise<SignedIn> {
+    const { accounts, sessions, clock } = this.#parts;
+    const user = await accounts.records.change(name, (current) => {
+      return current && { ...current, lastLoginAtMs: clock.now() };
+    });
+    if (user === undefined) throw wrongPassword();
+    const start = { user: name, userId: user.id, address, client, methods };
+    const opened = await sessions.open(start);
+    return { kind: 'signedIn', ...opened, access: await this.#issue(opened.session, ttlMs) };
+  }
+
+  async #issue({ id, user, userId }: Session, ttlMs: number | undefined): Promise<SignedToken> {
+    const { clock, tokens, accounts, accessTokenTtlMs } = this.#parts;
+    const expiresAtMs = clock.now() + Math.min(ttlMs ?? accessTokenTtlMs, ACCESS_TTL_MAX_MS);
+    return await tokens.issue({
+      ...{ kind: 'session', subject: user, user, userId, sessionId: id, ancestors: [] },
+      scopes: accounts.scopesOf(user, userId).texts,
+      ...{ expiresAtMs, grantEndsAtMs: expiresAtMs, impersonator: '', callsPerMinute: 0 },
+    });
+  }
+}
+
+function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('base64');
+}
+
+function isSame(a: string, b: string): boolean {
+  return timingSafeEqual(Buffer.from(a), Buffer.from(b));
+}
+
+/** CREDENTIAL_INVALID. */
+export function wrongPassword(): DomainError {
+  return new DomainError('CREDENTIAL_INVALID', 'the user name or the password is wrong');
+}

@@ -1,0 +1,261 @@
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Accounts } from './accounts.ts';
+import type { ApiKeys } from './api-keys.ts';
+import type { Authenticator } from './credentials.ts';
+import { TOKEN_TTL_MAX_MS } from './delegation.ts';
+import { isBelow, placeOf, type GrantPage, type Grants, type PlacedGrant } from './grants.ts';
+import type { Principal } from './principal.ts';
+import type { RevocationKind, Revocations } from './revocations.ts';
+import type { Sessions } from './sessions.ts';
+import { grantOf } from './tokens.ts';
+import { userNotFound } from './users.ts';
+
+/** What is to be revoked: a kind and the id of it; for users, the name. */
+export interface RevocationTarget {
+  readonly kind: Exclude<RevocationKind, 'token'>;
+  readonly id: string;
+}
+
+/** What a revocation takes down. */
+export interface RevocationPreview {
+  readonly tokens: number;
+  readonly sessions: number;
+  readonly apiKeys: number;
+  /** Clients that lose tokens: the first hundred, by name. */
+  readonly clients: readonly string[];
+}
+
+/** Looks at tokens and ends them. */
+export interface TokenControl {
+  /**
+   * Delegations below `parentId` (empty: all that the caller may see), parents before children. Whoever
+   * lacks the scope `tokens:*:*` sees what it has delegated itself.
+   */
+  list(
+    principal: Principal,
+    page: { readonly parentId: string; readonly after: string; readonly limit: number },
+  ): Promise<GrantPage>;
+  /** TOKEN_NOT_FOUND, also for one that the caller may not see. */
+  get(principal: Principal, tokenId: string): Promise<PlacedGrant>;
+  /** The delegation has been revoked, or something above it. */
+  isRevoked(placed: PlacedGrant): Promise<boolean>;
+  /**
+   * Revokes a delegated token and everything below it. Whoever lacks the scope `tokens:*:*` may revoke
+   * its own and what it has delegated; SCOPE_MISSING for all else. An unknown id is no error for those
+   * who have the scope.
+   */
+  revokeToken(principal: Principal, tokenId: string): Promise<void>;
+  /** Revokes by any kind. The scope `tokens:*:*` is demanded by the protocol. */
+  revoke(target: RevocationTarget): Promise<RevocationPreview>;
+  preview(target: RevocationTarget): Promise<RevocationPreview>;
+}
+
+/** What control needs. */
+export interface TokenControlParts {
+  readonly clock: Clock;
+  readonly accounts: Accounts;
+  readonly grants: Grants;
+  readonly sessions: Sessions;
+  readonly apiKeys: ApiKeys;
+  readonly revocations: Revocations;
+  readonly authenticator: Authenticator;
+}
+
+const CLIENTS_SHOWN = 100;
+const DAY_MS = 24 * 3_600_000;
+
+/** Creates the control of tokens. */
+export function createTokenControl(parts: TokenControlParts): TokenControl {
+  return new StoredTokenControl(parts);
+}
+
+class StoredTokenControl implements TokenControl {
+  readonly #parts: TokenControlParts;
+
+  constructor(parts: TokenControlParts) {
+    this.#parts = parts;
+  }
+
+  async list(
+    principal: Principal,
+    page: { readonly parentId: string; readonly after: string; readonly limit: number },
+  ): Promise<GrantPage> {
+    const { grants } = this.#parts;
+    if (page.parentId !== '') {
+      const { path } = await this.get(principal, page.parentId);
+      return await grants.page(path, page);
+    }
+    return await grants.page(mayControl(principal) ? '' : (placeOf(principal) ?? '-'), page);
+  }
+
+  async get(principal: Principal, tokenId: string): Promise<PlacedGrant> {
+    const placed = await this.#parts.grants.find(grantOf(tokenId));
+    if (placed === undefined || !isVisible(principal, placed)) throw tokenNotFound(tokenId);
+    return placed;
+  }
+
+  async isRevoked({ grant, path }: PlacedGrant): Promise<boolean> {
+    const { revocations, accounts, grants, apiKeys } = this.#parts;
+    if (!accounts.isActive(grant.user, grant.userId)) return true;
+    const links = [];
+    for (let id = grant.id; id !== '';) {
+      const one = id === grant.id ? grant : (await grants.find(id))?.grant;
+      const apiKey = apiKeys.find(id);
+      if (one === undefined && apiKey === undefined) break;
+      const { clientId = '', signingKeyId = '' } = one ?? {};
+      const issuedAtMs = one?.createdAtMs ?? apiKey?.createdAtMs ?? 0;
+      links.push({ tokenId: id, grantId: id, clientId, signingKeyId, issuedAtMs });
+      id = one?.parentId ?? '';
+    }
+    const userId = path.split('.', 1)[0] ?? '';
+    return revocations.isRevoked({ links, sessionId: '', userId });
+  }
+
+  async revokeToken(principal: Principal, tokenId: string): Promise<void> {
+    const { grants, revocations, clock } = this.#parts;
+    const placed = await grants.find(grantOf(tokenId));
+    const isOwn = principal.tokenId === tokenId;
+    if (
+      !mayControl(principal) &&
+      !isOwn &&
+      (placed === undefined || !isVisible(principal, placed))
+    ) {
+      throw new DomainError(
+        'SCOPE_MISSING',
+        'this token did not come from yours; revoking it needs the scope tokens:*:*',
+        { metadata: { action: 'tokens', collection: '*', key: '*' } },
+      );
+    }
+    const isDelegated = placed !== undefined || !isOwn;
+    const expiresAtMs = placed?.grant.grantEndsAtMs ?? clock.now() + TOKEN_TTL_MAX_MS;
+    await revocations.revoke({ kind: 'token', id: tokenId, expiresAtMs });
+    if (isDelegated) await revocations.revoke({ kind: 'grant', id: grantOf(tokenId), expiresAtMs });
+  }
+
+  async revoke(target: RevocationTarget): Promise<RevocationPreview> {
+    const { revocations, apiKeys, sessions } = this.#parts;
+    const preview = await this.preview(target);
+    const id = this.#idOf(target);
+    // First what ends everything at once, then what is kept about it.
+    await revocations.revoke({ kind: target.kind, id, expiresAtMs: await this.#endOf(target) });
+    switch (target.kind) {
+      case 'grant':
+        if (apiKeys.find(id) !== undefined) await apiKeys.delete(id);
+        break;
+      case 'session':
+        await sessions.end(userIdOf(id), id);
+        break;
+      case 'sessions':
+        await sessions.endAll(id);
+        break;
+      case 'user':
+        await sessions.endAll(id);
+        await apiKeys.deleteOf(id);
+        break;
+      case 'all':
+        for (const key of apiKeys.list(undefined)) await apiKeys.delete(key.id);
+        break;
+      case 'client':
+      case 'signingKey':
+        break;
+    }
+    return preview;
+  }
+
+  async preview(target: RevocationTarget): Promise<RevocationPreview> {
+    const id = this.#idOf(target);
+    const clients = new Set<string>();
+    let tokens = 0;
+    for await (const { grant } of this.#below(target, id)) {
+      tokens += 1;
+      if (clients.size < CLIENTS_SHOWN) clients.add(grant.clientId);
+    }
+    const [sessions, apiKeys] = await this.#countOthers(target.kind, id);
+    return { tokens, sessions, apiKeys, clients: [...clients].sort() };
+  }
+
+  /** The delegations that a revocation takes down. */
+  async *#below({ kind }: RevocationTarget, id: string): AsyncIterable<PlacedGrant> {
+    const { grants, apiKeys } = this.#parts;
+    if (kind === 'session' || kind === 'sessions') return;
+    const apiKey = kind === 'grant' ? apiKeys.find(id) : undefined;
+    const prefix = await this.#prefixOf(kind, id);
+    let taken = '-';
+    for await (const placed of grants.below(prefix)) {
+      const { grant, path } = placed;
+      const isNamed =
+        (kind === 'client' && grant.clientId === id) ||
+        (kind === 'signingKey' && grant.signingKeyId === id) ||
+        (apiKey !== undefined && path.split('.')[1] === apiKey.id);
+      const isWhole = prefix !== '' || kind === 'all';
+      if (isNamed && !isBelow(path, taken)) taken = path;
+      if (isWhole || isBelow(path, taken)) yield placed;
+    }
+  }
+
+  async #prefixOf(kind: RevocationKind, id: string): Promise<string> {
+    if (kind === 'user') return id;
+    if (kind !== 'grant') return '';
+    return (await this.#parts.grants.find(grantOf(id)))?.path ?? '';
+  }
+
+  async #countOthers(kind: RevocationKind, id: string): Promise<readonly [number, number]> {
+    const { sessions, apiKeys, accounts } = this.#parts;
+    switch (kind) {
+      case 'session':
+        return [(await sessions.list(userIdOf(id))).some((one) => one.id === id) ? 1 : 0, 0];
+      case 'sessions':
+        return [(await sessions.list(id)).length, 0];
+      case 'user':
+        return [(await sessions.list(id)).length, apiKeys.list(id).length];
+      case 'grant':
+        return [0, apiKeys.find(id) === undefined ? 0 : 1];
+      case 'all': {
+        let count = 0;
+        for (const [, user] of accounts.records.entries()) {
+          count += (await sessions.list(user.id)).length;
+        }
+        return [count, apiKeys.list(undefined).length];
+      }
+      default:
+        return [0, 0];
+    }
+  }
+
+  /** Users are named; what they hold names their ids. */
+  #idOf({ kind, id }: RevocationTarget): string {
+    if (kind === 'grant') return grantOf(id);
+    if (kind !== 'user' && kind !== 'sessions') return id;
+    const user = this.#parts.accounts.find(id);
+    if (user === undefined) throw userNotFound(id);
+    return user.id;
+  }
+
+  async #endOf({ kind, id }: RevocationTarget): Promise<number> {
+    const { grants, clock } = this.#parts;
+    const longest = clock.now() + TOKEN_TTL_MAX_MS + DAY_MS;
+    if (kind !== 'grant') return longest;
+    return (await grants.find(grantOf(id)))?.grant.grantEndsAtMs ?? longest;
+  }
+}
+
+function mayControl({ scopes }: Principal): boolean {
+  return scopes.coversStore('tokens');
+}
+
+function isVisible(principal: Principal, { path }: PlacedGrant): boolean {
+  const place = placeOf(principal);
+  return mayControl(principal) || (place !== undefined && isBelow(path, place));
+}
+
+/** Ids of sessions start with the id of their user. */
+function userIdOf(sessionId: string): string {
+  return sessionId.split('.', 1)[0] ?? '';
+}
+
+function tokenNotFound(tokenId: string): DomainError {
+  return new DomainError('TOKEN_NOT_FOUND', 'there is no such token, or it is not below yours', {
+    metadata: { token: tokenId.slice(0, 128) },
+  });
+}

@@ -1,0 +1,95 @@
+import type { UserService } from '../../../gen/molten/v1/users_pb.ts';
+import type { Access } from '../../domain/access/access.ts';
+import { selfOf } from '../../domain/access/users.ts';
+import type { ServiceImplementation } from '../call.ts';
+import { fromUserState, toRole, toUser } from '../mapping/access.ts';
+
+type Service = ServiceImplementation<typeof UserService>;
+
+const PAGE_SIZE = 100;
+
+/** The UserService over the domain. */
+export function createUserService(access: Access): Service {
+  return { ...createUserCalls(access), ...createProfileCalls(access), ...createRoleCalls(access) };
+}
+
+type RoleCall = 'createRole' | 'listRoles' | 'updateRole' | 'deleteRole';
+type ProfileCall = 'getProfile' | 'updateProfile';
+
+function createUserCalls({ users }: Access): Omit<Service, RoleCall | ProfileCall> {
+  return {
+    async createUser({ name, password, roles, scopes, displayName, email }, { principal }) {
+      const spec = { name, roles, scopes, displayName, email };
+      const withPassword = { ...spec, password: password === '' ? undefined : password };
+      return { user: toUser(await users.create(principal, withPassword)) };
+    },
+    async getUser({ user }) {
+      return { user: toUser(await users.get(user)) };
+    },
+    async listUsers({ pageSize, pageToken }) {
+      const limit = pageSize === 0 ? PAGE_SIZE : pageSize;
+      const found = await users.list({ after: pageToken, limit: limit + 1 });
+      const page = found.slice(0, limit);
+      const nextPageToken = found.length > limit ? (page.at(-1)?.name ?? '') : '';
+      return { users: page.map(toUser), nextPageToken };
+    },
+    async updateUser({ user, roles, scopes, displayName, email, state }, { principal }) {
+      const changed = await users.update(principal, user, {
+        ...{ roles: roles?.values, scopes: scopes?.values, displayName, email },
+        state: fromUserState(state),
+      });
+      return { user: toUser(changed) };
+    },
+    async deleteUser({ user }, { principal }) {
+      await users.delete(principal, user);
+      return { user };
+    },
+    async setPassword({ user, password }, { principal }) {
+      await users.setPassword(principal, user, password);
+      return {};
+    },
+    async unlockUser({ user }) {
+      await users.unlock(user);
+      return {};
+    },
+    async resetSecondFactor({ user }, { principal }) {
+      await users.resetSecondFactor(principal, user);
+      return {};
+    },
+  };
+}
+
+function createProfileCalls({ users, accounts }: Access): Pick<Service, ProfileCall> {
+  return {
+    async getProfile(_request, { principal }) {
+      return { user: toUser(await users.get(selfOf(accounts, principal.credential).name)) };
+    },
+    async updateProfile({ displayName, email }, { principal }) {
+      return { user: toUser(await users.updateProfile(principal, { displayName, email })) };
+    },
+  };
+}
+
+function createRoleCalls({ users, roles }: Access): Pick<Service, RoleCall> {
+  return {
+    async createRole({ name, description, scopes, secondFactorRequired }, { principal }) {
+      const spec = { name, description, scopes, needsSecondFactor: secondFactorRequired };
+      return { role: toRole(await users.createRole(principal, spec)) };
+    },
+    async listRoles() {
+      return { roles: roles.list().map(toRole) };
+    },
+    async updateRole({ role, description, scopes, secondFactorRequired }, { principal }) {
+      const changed = await users.updateRole(principal, role, {
+        ...(description === undefined ? {} : { description }),
+        ...(scopes === undefined ? {} : { scopes: scopes.values }),
+        ...(secondFactorRequired === undefined ? {} : { needsSecondFactor: secondFactorRequired }),
+      });
+      return { role: toRole(changed) };
+    },
+    async deleteRole({ role }, { principal }) {
+      await users.deleteRole(principal, role);
+      return { role };
+    },
+  };
+}
