@@ -36,6 +36,11 @@ const ROOMS = [
     path: '^src/storage/postgres/',
     may: [PORT, '^src/errors/', '^src/platform/'],
   },
+  {
+    name: 'identity',
+    path: '^src/identity/',
+    may: ['^src/domain/access/', '^src/errors/', '^src/platform/'],
+  },
   // Which folder of the domain may import which is a rule of its own, below.
   { name: 'domain', path: '^src/domain/', may: [PORT, '^src/errors/', '^src/platform/'] },
   {
@@ -70,6 +75,7 @@ const FENCES = [
   { name: 'oclif', packages: '(@oclif|@inquirer)/', only: '^cli/' },
   { name: 'pino', packages: 'pino/', only: '^src/platform/' },
   { name: 'jose', packages: 'jose/', only: '^src/domain/access/' },
+  { name: 'identity', packages: '(openid-client|ldapts)/', only: '^src/identity/' },
   { name: 'ws', packages: 'ws/', only: '^src/(protocol/websocket|client)/' },
   {
     name: 'protobuf',
@@ -99,6 +105,14 @@ module.exports = {
         pathNot: `^src/domain/(${DOMAIN_ORDER.slice(0, index + 1).join('|')})/`,
       },
     })),
+    {
+      name: 'identity-types',
+      comment:
+        'Whom a provider vouches for may be said in the words of access; nothing of it runs there.',
+      severity: 'error',
+      from: { path: '^src/identity/' },
+      to: { path: '^src/domain/', dependencyTypesNot: ['type-only'] },
+    },
     ...FENCES.map(({ name, packages, only }) => ({
       name: `fence-${name}`,
       severity: 'error',

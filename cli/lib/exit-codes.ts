@@ -73,6 +73,7 @@ const CODES: Record<Reason, number> = {
   DEADLINE_EXCEEDED: EXIT.unavailable,
   CANCELED: EXIT.failure,
   ENGINE_UNAVAILABLE: EXIT.unavailable,
+  PROVIDER_UNAVAILABLE: EXIT.unavailable,
   RECOVERING: EXIT.unavailable,
   SHUTTING_DOWN: EXIT.unavailable,
   FEATURE_DISABLED: EXIT.failure,

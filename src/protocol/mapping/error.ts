@@ -70,6 +70,7 @@ const CODES = {
   DEADLINE_EXCEEDED: Code.DeadlineExceeded,
   CANCELED: Code.Canceled,
   ENGINE_UNAVAILABLE: Code.Unavailable,
+  PROVIDER_UNAVAILABLE: Code.Unavailable,
   RECOVERING: Code.Unavailable,
   SHUTTING_DOWN: Code.Unavailable,
   FEATURE_DISABLED: Code.Unimplemented,
