@@ -3,7 +3,8 @@ import { Command, Flags, type Interfaces } from '@oclif/core';
 import { environment } from '../../src/config/environment.ts';
 import { ConfigError } from '../../src/config/faults.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
-import { CONFIG_OPTION, OPTIONS, variableOf, type Option } from '../../src/config/options.ts';
+import { CONFIG_OPTION, OPTIONS, variableOf } from '../../src/config/options.ts';
+import type { Option } from '../../src/config/option.ts';
 import type { FlagValues } from '../../src/config/values.ts';
 import { startServer, type RunningServer } from '../../src/server/start.ts';
 

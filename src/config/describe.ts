@@ -1,4 +1,5 @@
-import { CONFIG_OPTION, OPTIONS, variableOf, type Option } from './options.ts';
+import { CONFIG_OPTION, OPTIONS, variableOf } from './options.ts';
+import type { Option } from './option.ts';
 
 /** The reference page of all options, in Markdown. */
 export function describeOptions(): string {

@@ -7,8 +7,10 @@ import { resolve } from 'node:path';
 
 import { addDevelopmentSecrets, type DevelopmentSecrets } from './development-secrets.ts';
 import { ConfigError, type Fault } from './faults.ts';
-import { OPTIONS, type Option } from './options.ts';
+import type { Option } from './option.ts';
+import { OPTIONS } from './options.ts';
 import { refusals } from './refusals.ts';
+import { readIdentity } from './read-identity.ts';
 import type { ServerConfig } from './server-config.ts';
 import { collectValues, type OptionValues, type Sources } from './values.ts';
 
@@ -85,6 +87,7 @@ function settings(read: OptionReader): Settings {
       bytesMax: read.whole('retain-history-size'),
     },
     access: readAccess(read),
+    identity: readIdentity(read),
     archive: readArchive(read),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,

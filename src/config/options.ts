@@ -3,29 +3,8 @@
  * `docs/reference/configuration.md` all come from here.
  */
 
-/** How the text of an option is read. */
-export type OptionType =
-  | { readonly kind: 'text' }
-  /** A path of a file or directory. */
-  | { readonly kind: 'path' }
-  | { readonly kind: 'switch' }
-  | { readonly kind: 'whole'; readonly min: number; readonly max: number; readonly unit: string }
-  | { readonly kind: 'choice'; readonly choices: readonly string[] }
-  /** Several texts, with commas between them. */
-  | { readonly kind: 'list' };
-
-/** One option. */
-export interface Option {
-  /** The flag without dashes, and the key of the file: `max-body-size`. */
-  readonly name: string;
-  readonly type: OptionType;
-  /** As text, as a user would write it. Absent: no value. */
-  readonly fallback?: string;
-  /** Never shown; may also come from a file, by `<name>-file`. */
-  readonly isSecret?: boolean;
-  /** One or two sentences. */
-  readonly help: string;
-}
+import { IDENTITY_OPTIONS } from './identity-options.ts';
+import type { Option } from './option.ts';
 
 const BYTES = { kind: 'whole', unit: 'bytes' } as const;
 const GIBIBYTE = 1024 * 1024 * 1024;
@@ -88,6 +67,7 @@ export const OPTIONS: readonly Option[] = [
     ...{ name: 'root-password', type: { kind: 'text' }, isSecret: true },
     help: 'The password of the administrator: at least 12 characters, and not a common one. Absent: the first who completes the set-up gives one, from this machine or with --setup-token.',
   },
+  ...IDENTITY_OPTIONS,
   {
     ...{ name: 'write-mode', fallback: 'sync' },
     type: { kind: 'choice', choices: ['sync', 'async'] },

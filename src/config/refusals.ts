@@ -109,6 +109,20 @@ const RULES: readonly Rule[] = [
     encryptionKey === ''
       ? fault(read, 'encryption-key', 'is empty; give a key, or none')
       : undefined,
+  ({ read }) =>
+    read.text('ldap-url') !== undefined && read.text('ldap-user-base') === undefined
+      ? fault(read, 'ldap-user-base', 'is missing; --ldap-url needs it')
+      : undefined,
+  ({ read }) =>
+    read.text('oidc-issuer') !== undefined && read.text('oidc-client-id') === undefined
+      ? fault(read, 'oidc-client-id', 'is missing; --oidc-issuer needs it')
+      : undefined,
+  ...(['ldap-roles', 'oidc-roles'] as const).map((name): Rule => ({ read }) => {
+    const wrong = read.list(name).find((item) => !/^.+=[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(item));
+    return wrong === undefined
+      ? undefined
+      : fault(read, name, `has '${wrong}'; wants group=role, with commas between several`);
+  }),
 ];
 
 /** Judges a start by the table. */

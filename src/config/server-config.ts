@@ -9,6 +9,8 @@ export interface ServerConfig {
   readonly rootUser: string;
   /** Absent: whoever completes the set-up gives one. */
   readonly rootPassword: string | undefined;
+  /** Who else vouches for users. */
+  readonly identity: IdentityConfig;
   /** Tokens, passwords and the set-up. */
   readonly access: AccessConfig;
   /** What a write gets that asks for nothing. */
@@ -60,4 +62,46 @@ export interface AccessConfig {
   readonly passwordCharsMin: number;
   /** Lets the set-up be completed from elsewhere. */
   readonly setupToken: string | undefined;
+}
+
+/** Who else vouches for users, and what their groups give here. */
+export interface IdentityConfig {
+  readonly ldap: LdapConfig | undefined;
+  readonly oidc: OidcConfig | undefined;
+}
+
+/** Roles by group, and what everybody gets. */
+export interface RoleMappingConfig {
+  readonly groups: Readonly<Record<string, readonly string[]>>;
+  readonly defaultRoles: readonly string[];
+  /** Whoever signs in first becomes a user. */
+  readonly provision: boolean;
+}
+
+/** A directory of users. */
+export interface LdapConfig {
+  readonly url: string;
+  readonly startTls: boolean;
+  /** A file of certificates to trust, in PEM. */
+  readonly caPath: string | undefined;
+  readonly service?: { readonly dn: string; readonly password: string };
+  readonly userBase: string;
+  readonly userFilter: string;
+  readonly subjectAttribute?: string;
+  readonly groupBase?: string;
+  readonly groupFilter?: string;
+  readonly mapping: RoleMappingConfig;
+}
+
+/** An OpenID Connect provider. */
+export interface OidcConfig {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret?: string;
+  readonly redirectUris: readonly string[];
+  readonly scopes: readonly string[];
+  readonly usernameClaim: string;
+  readonly groupsClaim: string;
+  readonly allowInsecure: boolean;
+  readonly mapping: RoleMappingConfig;
 }

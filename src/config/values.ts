@@ -4,7 +4,8 @@ import { parse as parseToml } from 'smol-toml';
 
 import { ConfigError, type Fault } from './faults.ts';
 import { nearest } from '../platform/nearest.ts';
-import { CONFIG_OPTION, OPTIONS, variableOf, VARIABLE_PREFIX, type Option } from './options.ts';
+import { CONFIG_OPTION, OPTIONS, variableOf, VARIABLE_PREFIX } from './options.ts';
+import type { Option } from './option.ts';
 
 /** What a command line gave: names without dashes. */
 export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;

@@ -22,6 +22,7 @@ import type { Disposer } from '../platform/disposal.ts';
 import { createIdSource, type IdSource } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { StorageEngine } from '../storage/engine.ts';
+import { openDirectories, openProviders } from './identity.ts';
 import { RELEASE } from './release.ts';
 
 /** Every room of the domain over one store. */
@@ -57,6 +58,8 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
   const { jwtSecret, rootUser, rootPassword } = config;
   const access = await createAccess({
     ...{ engine, clock, rules: { ...config.access, jwtSecret, rootUser, rootPassword } },
+    directories: (linkedUsers) => openDirectories(config.identity, linkedUsers),
+    providers: openProviders(config.identity, clock),
     onSealLost: () => {
       ground.logger.warn(
         'neither --jwt-secret nor --jwt-secret-previous opens the secrets of the store: second factors and signing keys are lost',

@@ -42,6 +42,7 @@ export const ROOT = { username: 'root', password: 'a password long enough for te
 export function testConfig(dbPath: string): ServerConfig {
   return {
     ...{ dbPath, host: '127.0.0.1', port: 0, rootUser: ROOT.username, rootPassword: ROOT.password },
+    identity: { ldap: undefined, oidc: undefined },
     access: {
       ...{ previousJwtSecrets: [], tokenAlgorithm: 'HS256', tokenIssuer: 'moltendb' },
       ...{ tokenAudience: 'moltendb', accessTokenTtlMs: 900_000, passwordCharsMin: 12 },

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/auth.proto.
  */
 export const file_molten_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChRtb2x0ZW4vdjEvYXV0aC5wcm90bxIJbW9sdGVuLnYxIvsBCglQcmluY2lwYWwSDwoHc3ViamVjdBgBIAEoCRIOCgZzY29wZXMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSLwoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKD2NyZWRlbnRpYWxfa2luZBgFIAEoDjIZLm1vbHRlbi52MS5DcmVkZW50aWFsS2luZBIMCgR1c2VyGAYgASgJEhIKCnNlc3Npb25faWQYByABKAkSFAoMaW1wZXJzb25hdG9yGAggASgJEh4KFnNlY29uZF9mYWN0b3JfcmVxdWlyZWQYCSABKAgi8AEKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIvCgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhZGRyZXNzGAUgASgJEg4KBmNsaWVudBgGIAEoCRIPCgdtZXRob2RzGAcgAygJEg8KB2N1cnJlbnQYCCABKAgihwEKDExvZ2luUmVxdWVzdBIcCgh1c2VybmFtZRgBIAEoCUIKukgHcgUQARiAAhIfCghwYXNzd29yZBgCIAEoCUINgAEBukgHcgUQARiACBI4CgN0dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECICjBTICCAEiuwEKDUxvZ2luUmVzcG9uc2USEgoFdG9rZW4YASABKAlCA4ABARInCglwcmluY2lwYWwYAiABKAsyFC5tb2x0ZW4udjEuUHJpbmNpcGFsEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARIWCgljaGFsbGVuZ2UYBCABKAlCA4ABARI5ChVjaGFsbGVuZ2VfZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpABChZBbnN3ZXJDaGFsbGVuZ2VSZXF1ZXN0EiAKCWNoYWxsZW5nZRgBIAEoCUINgAEBukgHcgUQARiAAhIaCgRjb2RlGAIgASgJQgyAAQG6SAZyBBABGEASOAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBInIKF0Fuc3dlckNoYWxsZW5nZVJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbBIaCg1yZWZyZXNoX3Rva2VuGAMgASgJQgOAAQEidwoVUmVmcmVzaFNlc3Npb25SZXF1ZXN0EiQKDXJlZnJlc2hfdG9rZW4YASABKAlCDYABAbpIB3IFEAEYgAQSOAoDdHRsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBInEKFlJlZnJlc2hTZXNzaW9uUmVzcG9uc2USEgoFdG9rZW4YASABKAlCA4ABARInCglwcmluY2lwYWwYAiABKAsyFC5tb2x0ZW4udjEuUHJpbmNpcGFsEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABASIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IjwKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiQKCHNlc3Npb25zGAEgAygLMhIubW9sdGVuLnYxLlNlc3Npb24iMwoRRW5kU2Vzc2lvblJlcXVlc3QSHgoKc2Vzc2lvbl9pZBgBIAEoCUIKukgHcgUQARiAASIoChJFbmRTZXNzaW9uUmVzcG9uc2USEgoKc2Vzc2lvbl9pZBgBIAEoCSIPCg1XaG9BbUlSZXF1ZXN0IjkKDldob0FtSVJlc3BvbnNlEicKCXByaW5jaXBhbBgBIAEoCzIULm1vbHRlbi52MS5QcmluY2lwYWwiDwoNTG9nb3V0UmVxdWVzdCIQCg5Mb2dvdXRSZXNwb25zZSK5AQoURGVsZWdhdGVUb2tlblJlcXVlc3QSHQoJY2xpZW50X2lkGAEgASgJQgq6SAdyBRABGIACEiIKBnNjb3BlcxgCIAMoCUISukgPkgEMCAEQgAIiBXIDGIAEEjkKA3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgIqKDzICCAESIwoQY2FsbHNfcGVyX21pbnV0ZRgEIAEoDUIJukgGKgQYwIQ9IlQKFURlbGVnYXRlVG9rZW5SZXNwb25zZRISCgV0b2tlbhgBIAEoCUIDgAEBEicKCXByaW5jaXBhbBgCIAEoCzIULm1vbHRlbi52MS5QcmluY2lwYWwiUAoTUmVmcmVzaFRva2VuUmVxdWVzdBI5CgN0dGwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCICKig8yAggBIlMKFFJlZnJlc2hUb2tlblJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbCIyChJSZXZva2VUb2tlblJlcXVlc3QSHAoIdG9rZW5faWQYASABKAlCCrpIB3IFEAEYgAEiJwoTUmV2b2tlVG9rZW5SZXNwb25zZRIQCgh0b2tlbl9pZBgBIAEoCSJnChJJbXBlcnNvbmF0ZVJlcXVlc3QSGAoEdXNlchgBIAEoCUIKukgHcgUQARiAARI3CgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIASJSChNJbXBlcnNvbmF0ZVJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbCJdChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSIQoMb2xkX3Bhc3N3b3JkGAEgASgJQguAAQG6SAVyAxiACBIhCgxuZXdfcGFzc3dvcmQYAiABKAlCC4ABAbpIBXIDGIAIIhgKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiOQoYRW5yb2xTZWNvbmRGYWN0b3JSZXF1ZXN0Eh0KCHBhc3N3b3JkGAEgASgJQguAAQG6SAVyAxiACCJCChlFbnJvbFNlY29uZEZhY3RvclJlc3BvbnNlEhMKBnNlY3JldBgBIAEoCUIDgAEBEhAKA3VyaRgCIAEoCUIDgAEBIjYKGkNvbmZpcm1TZWNvbmRGYWN0b3JSZXF1ZXN0EhgKBGNvZGUYASABKAlCCoABAbpIBHICGEAiOgobQ29uZmlybVNlY29uZEZhY3RvclJlc3BvbnNlEhsKDnJlY292ZXJ5X2NvZGVzGAEgAygJQgOAAQEiNQoZUmVuZXdSZWNvdmVyeUNvZGVzUmVxdWVzdBIYCgRjb2RlGAEgASgJQgqAAQG6SARyAhhAIjkKGlJlbmV3UmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlEhsKDnJlY292ZXJ5X2NvZGVzGAEgAygJQgOAAQEiNQoZUmVtb3ZlU2Vjb25kRmFjdG9yUmVxdWVzdBIYCgRjb2RlGAEgASgJQgqAAQG6SARyAhhAIhwKGlJlbW92ZVNlY29uZEZhY3RvclJlc3BvbnNlIhEKD0dldFNldHVwUmVxdWVzdCIgChBHZXRTZXR1cFJlc3BvbnNlEgwKBG9wZW4YASABKAgiVwoUQ29tcGxldGVTZXR1cFJlcXVlc3QSHQoIcGFzc3dvcmQYASABKAlCC4ABAbpIBXIDGIAIEiAKC3NldHVwX3Rva2VuGAIgASgJQguAAQG6SAVyAxiACCIlChVDb21wbGV0ZVNldHVwUmVzcG9uc2USDAoEdXNlchgBIAEoCSqKAQoOQ3JlZGVudGlhbEtpbmQSHwobQ1JFREVOVElBTF9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXQ1JFREVOVElBTF9LSU5EX1NFU1NJT04QARIdChlDUkVERU5USUFMX0tJTkRfREVMRUdBVEVEEAISGwoXQ1JFREVOVElBTF9LSU5EX0FQSV9LRVkQAzKyEQoLQXV0aFNlcnZpY2USWQoFTG9naW4SFy5tb2x0ZW4udjEuTG9naW5SZXF1ZXN0GhgubW9sdGVuLnYxLkxvZ2luUmVzcG9uc2UiHZKVGQIQAYLT5JMCEToBKiIML3YxL3Nlc3Npb25zEl8KCEdldFNldHVwEhoubW9sdGVuLnYxLkdldFNldHVwUmVxdWVzdBobLm1vbHRlbi52MS5HZXRTZXR1cFJlc3BvbnNlIhqQAgGSlRkCEAGC0+STAgsSCS92MS9zZXR1cBJuCg1Db21wbGV0ZVNldHVwEh8ubW9sdGVuLnYxLkNvbXBsZXRlU2V0dXBSZXF1ZXN0GiAubW9sdGVuLnYxLkNvbXBsZXRlU2V0dXBSZXNwb25zZSIakpUZAhABgtPkkwIOOgEqIgkvdjEvc2V0dXASfgoPQW5zd2VyQ2hhbGxlbmdlEiEubW9sdGVuLnYxLkFuc3dlckNoYWxsZW5nZVJlcXVlc3QaIi5tb2x0ZW4udjEuQW5zd2VyQ2hhbGxlbmdlUmVzcG9uc2UiJJKVGQIQAYLT5JMCGDoBKiITL3YxL3Nlc3Npb25zOmFuc3dlchJ8Cg5SZWZyZXNoU2Vzc2lvbhIgLm1vbHRlbi52MS5SZWZyZXNoU2Vzc2lvblJlcXVlc3QaIS5tb2x0ZW4udjEuUmVmcmVzaFNlc3Npb25SZXNwb25zZSIlkpUZAhABgtPkkwIZOgEqIhQvdjEvc2Vzc2lvbnM6cmVmcmVzaBJuCgxMaXN0U2Vzc2lvbnMSHi5tb2x0ZW4udjEuTGlzdFNlc3Npb25zUmVxdWVzdBofLm1vbHRlbi52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIdkAIBkpUZAhACgtPkkwIOEgwvdjEvc2Vzc2lvbnMSdQoKRW5kU2Vzc2lvbhIcLm1vbHRlbi52MS5FbmRTZXNzaW9uUmVxdWVzdBodLm1vbHRlbi52MS5FbmRTZXNzaW9uUmVzcG9uc2UiKpACApKVGQIQAoLT5JMCGyoZL3YxL3Nlc3Npb25zL3tzZXNzaW9uX2lkfRJkCgZXaG9BbUkSGC5tb2x0ZW4udjEuV2hvQW1JUmVxdWVzdBoZLm1vbHRlbi52MS5XaG9BbUlSZXNwb25zZSIlkAIBkpUZAhACgtPkkwIWEhQvdjEvc2Vzc2lvbnMvY3VycmVudBJhCgZMb2dvdXQSGC5tb2x0ZW4udjEuTG9nb3V0UmVxdWVzdBoZLm1vbHRlbi52MS5Mb2dvdXRSZXNwb25zZSIikpUZAhACgtPkkwIWKhQvdjEvc2Vzc2lvbnMvY3VycmVudBJvCg1EZWxlZ2F0ZVRva2VuEh8ubW9sdGVuLnYxLkRlbGVnYXRlVG9rZW5SZXF1ZXN0GiAubW9sdGVuLnYxLkRlbGVnYXRlVG9rZW5SZXNwb25zZSIbkpUZAhACgtPkkwIPOgEqIgovdjEvdG9rZW5zEnQKDFJlZnJlc2hUb2tlbhIeLm1vbHRlbi52MS5SZWZyZXNoVG9rZW5SZXF1ZXN0Gh8ubW9sdGVuLnYxLlJlZnJlc2hUb2tlblJlc3BvbnNlIiOSlRkCEAKC0+STAhc6ASoiEi92MS90b2tlbnM6cmVmcmVzaBJ0CgtSZXZva2VUb2tlbhIdLm1vbHRlbi52MS5SZXZva2VUb2tlblJlcXVlc3QaHi5tb2x0ZW4udjEuUmV2b2tlVG9rZW5SZXNwb25zZSImkAICkpUZAhACgtPkkwIXKhUvdjEvdG9rZW5zL3t0b2tlbl9pZH0SiAEKC0ltcGVyc29uYXRlEh0ubW9sdGVuLnYxLkltcGVyc29uYXRlUmVxdWVzdBoeLm1vbHRlbi52MS5JbXBlcnNvbmF0ZVJlc3BvbnNlIjqSlRkPCgtpbXBlcnNvbmF0ZRAGgtPkkwIhOgEqIhwvdjEvdXNlcnMve3VzZXJ9OmltcGVyc29uYXRlEoIBCg5DaGFuZ2VQYXNzd29yZBIgLm1vbHRlbi52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaIS5tb2x0ZW4udjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIrkpUZAhACgtPkkwIfOgEqIhovdjEvcHJvZmlsZTpjaGFuZ2VQYXNzd29yZBKJAQoRRW5yb2xTZWNvbmRGYWN0b3ISIy5tb2x0ZW4udjEuRW5yb2xTZWNvbmRGYWN0b3JSZXF1ZXN0GiQubW9sdGVuLnYxLkVucm9sU2Vjb25kRmFjdG9yUmVzcG9uc2UiKZKVGQIQAoLT5JMCHToBKiIYL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yEpcBChNDb25maXJtU2Vjb25kRmFjdG9yEiUubW9sdGVuLnYxLkNvbmZpcm1TZWNvbmRGYWN0b3JSZXF1ZXN0GiYubW9sdGVuLnYxLkNvbmZpcm1TZWNvbmRGYWN0b3JSZXNwb25zZSIxkpUZAhACgtPkkwIlOgEqIiAvdjEvcHJvZmlsZS9zZWNvbmRGYWN0b3I6Y29uZmlybRKfAQoSUmVuZXdSZWNvdmVyeUNvZGVzEiQubW9sdGVuLnYxLlJlbmV3UmVjb3ZlcnlDb2Rlc1JlcXVlc3QaJS5tb2x0ZW4udjEuUmVuZXdSZWNvdmVyeUNvZGVzUmVzcG9uc2UiPJKVGQIQAoLT5JMCMDoBKiIrL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yOnJlbmV3UmVjb3ZlcnlDb2RlcxKTAQoSUmVtb3ZlU2Vjb25kRmFjdG9yEiQubW9sdGVuLnYxLlJlbW92ZVNlY29uZEZhY3RvclJlcXVlc3QaJS5tb2x0ZW4udjEuUmVtb3ZlU2Vjb25kRmFjdG9yUmVzcG9uc2UiMJKVGQIQAoLT5JMCJDoBKiIfL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yOnJlbW92ZWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChRtb2x0ZW4vdjEvYXV0aC5wcm90bxIJbW9sdGVuLnYxIvsBCglQcmluY2lwYWwSDwoHc3ViamVjdBgBIAEoCRIOCgZzY29wZXMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSLwoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKD2NyZWRlbnRpYWxfa2luZBgFIAEoDjIZLm1vbHRlbi52MS5DcmVkZW50aWFsS2luZBIMCgR1c2VyGAYgASgJEhIKCnNlc3Npb25faWQYByABKAkSFAoMaW1wZXJzb25hdG9yGAggASgJEh4KFnNlY29uZF9mYWN0b3JfcmVxdWlyZWQYCSABKAgi8AEKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIvCgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIdXNlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhZGRyZXNzGAUgASgJEg4KBmNsaWVudBgGIAEoCRIPCgdtZXRob2RzGAcgAygJEg8KB2N1cnJlbnQYCCABKAgihwEKDExvZ2luUmVxdWVzdBIcCgh1c2VybmFtZRgBIAEoCUIKukgHcgUQARiAAhIfCghwYXNzd29yZBgCIAEoCUINgAEBukgHcgUQARiACBI4CgN0dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECICjBTICCAEiuwEKDUxvZ2luUmVzcG9uc2USEgoFdG9rZW4YASABKAlCA4ABARInCglwcmluY2lwYWwYAiABKAsyFC5tb2x0ZW4udjEuUHJpbmNpcGFsEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABARIWCgljaGFsbGVuZ2UYBCABKAlCA4ABARI5ChVjaGFsbGVuZ2VfZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpABChZBbnN3ZXJDaGFsbGVuZ2VSZXF1ZXN0EiAKCWNoYWxsZW5nZRgBIAEoCUINgAEBukgHcgUQARiAAhIaCgRjb2RlGAIgASgJQgyAAQG6SAZyBBABGEASOAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBInIKF0Fuc3dlckNoYWxsZW5nZVJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbBIaCg1yZWZyZXNoX3Rva2VuGAMgASgJQgOAAQEidwoVUmVmcmVzaFNlc3Npb25SZXF1ZXN0EiQKDXJlZnJlc2hfdG9rZW4YASABKAlCDYABAbpIB3IFEAEYgAQSOAoDdHRsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBInEKFlJlZnJlc2hTZXNzaW9uUmVzcG9uc2USEgoFdG9rZW4YASABKAlCA4ABARInCglwcmluY2lwYWwYAiABKAsyFC5tb2x0ZW4udjEuUHJpbmNpcGFsEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABASIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IjwKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiQKCHNlc3Npb25zGAEgAygLMhIubW9sdGVuLnYxLlNlc3Npb24iMwoRRW5kU2Vzc2lvblJlcXVlc3QSHgoKc2Vzc2lvbl9pZBgBIAEoCUIKukgHcgUQARiAASIoChJFbmRTZXNzaW9uUmVzcG9uc2USEgoKc2Vzc2lvbl9pZBgBIAEoCSIPCg1XaG9BbUlSZXF1ZXN0IjkKDldob0FtSVJlc3BvbnNlEicKCXByaW5jaXBhbBgBIAEoCzIULm1vbHRlbi52MS5QcmluY2lwYWwiDwoNTG9nb3V0UmVxdWVzdCIQCg5Mb2dvdXRSZXNwb25zZSK5AQoURGVsZWdhdGVUb2tlblJlcXVlc3QSHQoJY2xpZW50X2lkGAEgASgJQgq6SAdyBRABGIACEiIKBnNjb3BlcxgCIAMoCUISukgPkgEMCAEQgAIiBXIDGIAEEjkKA3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgIqKDzICCAESIwoQY2FsbHNfcGVyX21pbnV0ZRgEIAEoDUIJukgGKgQYwIQ9IlQKFURlbGVnYXRlVG9rZW5SZXNwb25zZRISCgV0b2tlbhgBIAEoCUIDgAEBEicKCXByaW5jaXBhbBgCIAEoCzIULm1vbHRlbi52MS5QcmluY2lwYWwiUAoTUmVmcmVzaFRva2VuUmVxdWVzdBI5CgN0dGwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCICKig8yAggBIlMKFFJlZnJlc2hUb2tlblJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbCIyChJSZXZva2VUb2tlblJlcXVlc3QSHAoIdG9rZW5faWQYASABKAlCCrpIB3IFEAEYgAEiJwoTUmV2b2tlVG9rZW5SZXNwb25zZRIQCgh0b2tlbl9pZBgBIAEoCSJnChJJbXBlcnNvbmF0ZVJlcXVlc3QSGAoEdXNlchgBIAEoCUIKukgHcgUQARiAARI3CgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIASJSChNJbXBlcnNvbmF0ZVJlc3BvbnNlEhIKBXRva2VuGAEgASgJQgOAAQESJwoJcHJpbmNpcGFsGAIgASgLMhQubW9sdGVuLnYxLlByaW5jaXBhbCJdChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSIQoMb2xkX3Bhc3N3b3JkGAEgASgJQguAAQG6SAVyAxiACBIhCgxuZXdfcGFzc3dvcmQYAiABKAlCC4ABAbpIBXIDGIAIIhgKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiOQoYRW5yb2xTZWNvbmRGYWN0b3JSZXF1ZXN0Eh0KCHBhc3N3b3JkGAEgASgJQguAAQG6SAVyAxiACCJCChlFbnJvbFNlY29uZEZhY3RvclJlc3BvbnNlEhMKBnNlY3JldBgBIAEoCUIDgAEBEhAKA3VyaRgCIAEoCUIDgAEBIjYKGkNvbmZpcm1TZWNvbmRGYWN0b3JSZXF1ZXN0EhgKBGNvZGUYASABKAlCCoABAbpIBHICGEAiOgobQ29uZmlybVNlY29uZEZhY3RvclJlc3BvbnNlEhsKDnJlY292ZXJ5X2NvZGVzGAEgAygJQgOAAQEiNQoZUmVuZXdSZWNvdmVyeUNvZGVzUmVxdWVzdBIYCgRjb2RlGAEgASgJQgqAAQG6SARyAhhAIjkKGlJlbmV3UmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlEhsKDnJlY292ZXJ5X2NvZGVzGAEgAygJQgOAAQEiNQoZUmVtb3ZlU2Vjb25kRmFjdG9yUmVxdWVzdBIYCgRjb2RlGAEgASgJQgqAAQG6SARyAhhAIhwKGlJlbW92ZVNlY29uZEZhY3RvclJlc3BvbnNlIhEKD0dldFNldHVwUmVxdWVzdCIgChBHZXRTZXR1cFJlc3BvbnNlEgwKBG9wZW4YASABKAgiVwoUQ29tcGxldGVTZXR1cFJlcXVlc3QSHQoIcGFzc3dvcmQYASABKAlCC4ABAbpIBXIDGIAIEiAKC3NldHVwX3Rva2VuGAIgASgJQguAAQG6SAVyAxiACCIlChVDb21wbGV0ZVNldHVwUmVzcG9uc2USDAoEdXNlchgBIAEoCSIcChpMaXN0U2lnbk9uUHJvdmlkZXJzUmVxdWVzdCIwChtMaXN0U2lnbk9uUHJvdmlkZXJzUmVzcG9uc2USEQoJcHJvdmlkZXJzGAEgAygJIlMKEkJlZ2luU2lnbk9uUmVxdWVzdBIbCghwcm92aWRlchgBIAEoCUIJukgGcgQQARhAEiAKDHJlZGlyZWN0X3VyaRgCIAEoCUIKukgHcgUQARiAECI4ChNCZWdpblNpZ25PblJlc3BvbnNlEgsKA3VybBgBIAEoCRIUCgdzaWduX29uGAIgASgJQgOAAQEilAEKE0ZpbmlzaFNpZ25PblJlcXVlc3QSHgoHc2lnbl9vbhgBIAEoCUINgAEBukgHcgUQARiAARIjCgxjYWxsYmFja191cmwYAiABKAlCDYABAbpIB3IFEAEYgEASOAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBIj8KFEZpbmlzaFNpZ25PblJlc3BvbnNlEicKBWxvZ2luGAEgASgLMhgubW9sdGVuLnYxLkxvZ2luUmVzcG9uc2UiNwoYQmVnaW5EZXZpY2VTaWduT25SZXF1ZXN0EhsKCHByb3ZpZGVyGAEgASgJQgm6SAZyBBABGEAi3wEKGUJlZ2luRGV2aWNlU2lnbk9uUmVzcG9uc2USFAoHc2lnbl9vbhgBIAEoCUIDgAEBEhEKCXVzZXJfY29kZRgCIAEoCRIYChB2ZXJpZmljYXRpb25fdXJpGAMgASgJEiEKGXZlcmlmaWNhdGlvbl91cmlfY29tcGxldGUYBCABKAkSKwoIaW50ZXJ2YWwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInMKF1BvbGxEZXZpY2VTaWduT25SZXF1ZXN0Eh4KB3NpZ25fb24YASABKAlCDYABAbpIB3IFEAEYgAESOAoDdHRsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBIlQKGFBvbGxEZXZpY2VTaWduT25SZXNwb25zZRIPCgdwZW5kaW5nGAEgASgIEicKBWxvZ2luGAIgASgLMhgubW9sdGVuLnYxLkxvZ2luUmVzcG9uc2UqigEKDkNyZWRlbnRpYWxLaW5kEh8KG0NSRURFTlRJQUxfS0lORF9VTlNQRUNJRklFRBAAEhsKF0NSRURFTlRJQUxfS0lORF9TRVNTSU9OEAESHQoZQ1JFREVOVElBTF9LSU5EX0RFTEVHQVRFRBACEhsKF0NSRURFTlRJQUxfS0lORF9BUElfS0VZEAMyrRYKC0F1dGhTZXJ2aWNlElkKBUxvZ2luEhcubW9sdGVuLnYxLkxvZ2luUmVxdWVzdBoYLm1vbHRlbi52MS5Mb2dpblJlc3BvbnNlIh2SlRkCEAGC0+STAhE6ASoiDC92MS9zZXNzaW9ucxJfCghHZXRTZXR1cBIaLm1vbHRlbi52MS5HZXRTZXR1cFJlcXVlc3QaGy5tb2x0ZW4udjEuR2V0U2V0dXBSZXNwb25zZSIakAIBkpUZAhABgtPkkwILEgkvdjEvc2V0dXASbgoNQ29tcGxldGVTZXR1cBIfLm1vbHRlbi52MS5Db21wbGV0ZVNldHVwUmVxdWVzdBogLm1vbHRlbi52MS5Db21wbGV0ZVNldHVwUmVzcG9uc2UiGpKVGQIQAYLT5JMCDjoBKiIJL3YxL3NldHVwEn4KD0Fuc3dlckNoYWxsZW5nZRIhLm1vbHRlbi52MS5BbnN3ZXJDaGFsbGVuZ2VSZXF1ZXN0GiIubW9sdGVuLnYxLkFuc3dlckNoYWxsZW5nZVJlc3BvbnNlIiSSlRkCEAGC0+STAhg6ASoiEy92MS9zZXNzaW9uczphbnN3ZXISigEKE0xpc3RTaWduT25Qcm92aWRlcnMSJS5tb2x0ZW4udjEuTGlzdFNpZ25PblByb3ZpZGVyc1JlcXVlc3QaJi5tb2x0ZW4udjEuTGlzdFNpZ25PblByb3ZpZGVyc1Jlc3BvbnNlIiSQAgGSlRkCEAGC0+STAhUSEy92MS9zaWduT25Qcm92aWRlcnMSagoLQmVnaW5TaWduT24SHS5tb2x0ZW4udjEuQmVnaW5TaWduT25SZXF1ZXN0Gh4ubW9sdGVuLnYxLkJlZ2luU2lnbk9uUmVzcG9uc2UiHJKVGQIQAYLT5JMCEDoBKiILL3YxL3NpZ25PbnMSdAoMRmluaXNoU2lnbk9uEh4ubW9sdGVuLnYxLkZpbmlzaFNpZ25PblJlcXVlc3QaHy5tb2x0ZW4udjEuRmluaXNoU2lnbk9uUmVzcG9uc2UiI5KVGQIQAYLT5JMCFzoBKiISL3YxL3NpZ25PbnM6ZmluaXNoEoIBChFCZWdpbkRldmljZVNpZ25PbhIjLm1vbHRlbi52MS5CZWdpbkRldmljZVNpZ25PblJlcXVlc3QaJC5tb2x0ZW4udjEuQmVnaW5EZXZpY2VTaWduT25SZXNwb25zZSIikpUZAhABgtPkkwIWOgEqIhEvdjEvZGV2aWNlU2lnbk9ucxKEAQoQUG9sbERldmljZVNpZ25PbhIiLm1vbHRlbi52MS5Qb2xsRGV2aWNlU2lnbk9uUmVxdWVzdBojLm1vbHRlbi52MS5Qb2xsRGV2aWNlU2lnbk9uUmVzcG9uc2UiJ5KVGQIQAYLT5JMCGzoBKiIWL3YxL2RldmljZVNpZ25PbnM6cG9sbBJ8Cg5SZWZyZXNoU2Vzc2lvbhIgLm1vbHRlbi52MS5SZWZyZXNoU2Vzc2lvblJlcXVlc3QaIS5tb2x0ZW4udjEuUmVmcmVzaFNlc3Npb25SZXNwb25zZSIlkpUZAhABgtPkkwIZOgEqIhQvdjEvc2Vzc2lvbnM6cmVmcmVzaBJuCgxMaXN0U2Vzc2lvbnMSHi5tb2x0ZW4udjEuTGlzdFNlc3Npb25zUmVxdWVzdBofLm1vbHRlbi52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIdkAIBkpUZAhACgtPkkwIOEgwvdjEvc2Vzc2lvbnMSdQoKRW5kU2Vzc2lvbhIcLm1vbHRlbi52MS5FbmRTZXNzaW9uUmVxdWVzdBodLm1vbHRlbi52MS5FbmRTZXNzaW9uUmVzcG9uc2UiKpACApKVGQIQAoLT5JMCGyoZL3YxL3Nlc3Npb25zL3tzZXNzaW9uX2lkfRJkCgZXaG9BbUkSGC5tb2x0ZW4udjEuV2hvQW1JUmVxdWVzdBoZLm1vbHRlbi52MS5XaG9BbUlSZXNwb25zZSIlkAIBkpUZAhACgtPkkwIWEhQvdjEvc2Vzc2lvbnMvY3VycmVudBJhCgZMb2dvdXQSGC5tb2x0ZW4udjEuTG9nb3V0UmVxdWVzdBoZLm1vbHRlbi52MS5Mb2dvdXRSZXNwb25zZSIikpUZAhACgtPkkwIWKhQvdjEvc2Vzc2lvbnMvY3VycmVudBJvCg1EZWxlZ2F0ZVRva2VuEh8ubW9sdGVuLnYxLkRlbGVnYXRlVG9rZW5SZXF1ZXN0GiAubW9sdGVuLnYxLkRlbGVnYXRlVG9rZW5SZXNwb25zZSIbkpUZAhACgtPkkwIPOgEqIgovdjEvdG9rZW5zEnQKDFJlZnJlc2hUb2tlbhIeLm1vbHRlbi52MS5SZWZyZXNoVG9rZW5SZXF1ZXN0Gh8ubW9sdGVuLnYxLlJlZnJlc2hUb2tlblJlc3BvbnNlIiOSlRkCEAKC0+STAhc6ASoiEi92MS90b2tlbnM6cmVmcmVzaBJ0CgtSZXZva2VUb2tlbhIdLm1vbHRlbi52MS5SZXZva2VUb2tlblJlcXVlc3QaHi5tb2x0ZW4udjEuUmV2b2tlVG9rZW5SZXNwb25zZSImkAICkpUZAhACgtPkkwIXKhUvdjEvdG9rZW5zL3t0b2tlbl9pZH0SiAEKC0ltcGVyc29uYXRlEh0ubW9sdGVuLnYxLkltcGVyc29uYXRlUmVxdWVzdBoeLm1vbHRlbi52MS5JbXBlcnNvbmF0ZVJlc3BvbnNlIjqSlRkPCgtpbXBlcnNvbmF0ZRAGgtPkkwIhOgEqIhwvdjEvdXNlcnMve3VzZXJ9OmltcGVyc29uYXRlEoIBCg5DaGFuZ2VQYXNzd29yZBIgLm1vbHRlbi52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaIS5tb2x0ZW4udjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIrkpUZAhACgtPkkwIfOgEqIhovdjEvcHJvZmlsZTpjaGFuZ2VQYXNzd29yZBKJAQoRRW5yb2xTZWNvbmRGYWN0b3ISIy5tb2x0ZW4udjEuRW5yb2xTZWNvbmRGYWN0b3JSZXF1ZXN0GiQubW9sdGVuLnYxLkVucm9sU2Vjb25kRmFjdG9yUmVzcG9uc2UiKZKVGQIQAoLT5JMCHToBKiIYL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yEpcBChNDb25maXJtU2Vjb25kRmFjdG9yEiUubW9sdGVuLnYxLkNvbmZpcm1TZWNvbmRGYWN0b3JSZXF1ZXN0GiYubW9sdGVuLnYxLkNvbmZpcm1TZWNvbmRGYWN0b3JSZXNwb25zZSIxkpUZAhACgtPkkwIlOgEqIiAvdjEvcHJvZmlsZS9zZWNvbmRGYWN0b3I6Y29uZmlybRKfAQoSUmVuZXdSZWNvdmVyeUNvZGVzEiQubW9sdGVuLnYxLlJlbmV3UmVjb3ZlcnlDb2Rlc1JlcXVlc3QaJS5tb2x0ZW4udjEuUmVuZXdSZWNvdmVyeUNvZGVzUmVzcG9uc2UiPJKVGQIQAoLT5JMCMDoBKiIrL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yOnJlbmV3UmVjb3ZlcnlDb2RlcxKTAQoSUmVtb3ZlU2Vjb25kRmFjdG9yEiQubW9sdGVuLnYxLlJlbW92ZVNlY29uZEZhY3RvclJlcXVlc3QaJS5tb2x0ZW4udjEuUmVtb3ZlU2Vjb25kRmFjdG9yUmVzcG9uc2UiMJKVGQIQAoLT5JMCJDoBKiIfL3YxL3Byb2ZpbGUvc2Vjb25kRmFjdG9yOnJlbW92ZWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_molten_v1_options]);
 
 /**
  * Who calls, and what it may do.
@@ -1048,6 +1048,287 @@ export const CompleteSetupResponseSchema: GenMessage<CompleteSetupResponse> = /*
   messageDesc(file_molten_v1_auth, 37);
 
 /**
+ * Asks for the identity providers.
+ *
+ * @generated from message molten.v1.ListSignOnProvidersRequest
+ */
+export type ListSignOnProvidersRequest = Message<"molten.v1.ListSignOnProvidersRequest"> & {
+};
+
+/**
+ * Describes the message molten.v1.ListSignOnProvidersRequest.
+ * Use `create(ListSignOnProvidersRequestSchema)` to create a new message.
+ */
+export const ListSignOnProvidersRequestSchema: GenMessage<ListSignOnProvidersRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 38);
+
+/**
+ * The identity providers.
+ *
+ * @generated from message molten.v1.ListSignOnProvidersResponse
+ */
+export type ListSignOnProvidersResponse = Message<"molten.v1.ListSignOnProvidersResponse"> & {
+  /**
+   * Their names.
+   *
+   * @generated from field: repeated string providers = 1;
+   */
+  providers: string[];
+};
+
+/**
+ * Describes the message molten.v1.ListSignOnProvidersResponse.
+ * Use `create(ListSignOnProvidersResponseSchema)` to create a new message.
+ */
+export const ListSignOnProvidersResponseSchema: GenMessage<ListSignOnProvidersResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 39);
+
+/**
+ * Begins a sign-on.
+ *
+ * @generated from message molten.v1.BeginSignOnRequest
+ */
+export type BeginSignOnRequest = Message<"molten.v1.BeginSignOnRequest"> & {
+  /**
+   * The name of the provider.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * Where the browser shall come back to: one of the addresses of the configuration, exactly.
+   *
+   * @generated from field: string redirect_uri = 2;
+   */
+  redirectUri: string;
+};
+
+/**
+ * Describes the message molten.v1.BeginSignOnRequest.
+ * Use `create(BeginSignOnRequestSchema)` to create a new message.
+ */
+export const BeginSignOnRequestSchema: GenMessage<BeginSignOnRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 40);
+
+/**
+ * A sign-on that has begun.
+ *
+ * @generated from message molten.v1.BeginSignOnResponse
+ */
+export type BeginSignOnResponse = Message<"molten.v1.BeginSignOnResponse"> & {
+  /**
+   * Where to send the browser.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * Proves to FinishSignOn that the same party began; keep it where only that can read it.
+   *
+   * @generated from field: string sign_on = 2;
+   */
+  signOn: string;
+};
+
+/**
+ * Describes the message molten.v1.BeginSignOnResponse.
+ * Use `create(BeginSignOnResponseSchema)` to create a new message.
+ */
+export const BeginSignOnResponseSchema: GenMessage<BeginSignOnResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 41);
+
+/**
+ * Ends a sign-on.
+ *
+ * @generated from message molten.v1.FinishSignOnRequest
+ */
+export type FinishSignOnRequest = Message<"molten.v1.FinishSignOnRequest"> & {
+  /**
+   * From BeginSignOnResponse.
+   *
+   * @generated from field: string sign_on = 1;
+   */
+  signOn: string;
+
+  /**
+   * The whole address that the browser came back to, at most 8 KiB.
+   *
+   * @generated from field: string callback_url = 2;
+   */
+  callbackUrl: string;
+
+  /**
+   * As in LoginRequest.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 3;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message molten.v1.FinishSignOnRequest.
+ * Use `create(FinishSignOnRequestSchema)` to create a new message.
+ */
+export const FinishSignOnRequestSchema: GenMessage<FinishSignOnRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 42);
+
+/**
+ * What the login of this user gives.
+ *
+ * @generated from message molten.v1.FinishSignOnResponse
+ */
+export type FinishSignOnResponse = Message<"molten.v1.FinishSignOnResponse"> & {
+  /**
+   * The session, or the challenge.
+   *
+   * @generated from field: molten.v1.LoginResponse login = 1;
+   */
+  login?: LoginResponse | undefined;
+};
+
+/**
+ * Describes the message molten.v1.FinishSignOnResponse.
+ * Use `create(FinishSignOnResponseSchema)` to create a new message.
+ */
+export const FinishSignOnResponseSchema: GenMessage<FinishSignOnResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 43);
+
+/**
+ * Begins a sign-on of a device.
+ *
+ * @generated from message molten.v1.BeginDeviceSignOnRequest
+ */
+export type BeginDeviceSignOnRequest = Message<"molten.v1.BeginDeviceSignOnRequest"> & {
+  /**
+   * The name of the provider.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+};
+
+/**
+ * Describes the message molten.v1.BeginDeviceSignOnRequest.
+ * Use `create(BeginDeviceSignOnRequestSchema)` to create a new message.
+ */
+export const BeginDeviceSignOnRequestSchema: GenMessage<BeginDeviceSignOnRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 44);
+
+/**
+ * A sign-on of a device that has begun.
+ *
+ * @generated from message molten.v1.BeginDeviceSignOnResponse
+ */
+export type BeginDeviceSignOnResponse = Message<"molten.v1.BeginDeviceSignOnResponse"> & {
+  /**
+   * Proves to PollDeviceSignOn that the same party began.
+   *
+   * @generated from field: string sign_on = 1;
+   */
+  signOn: string;
+
+  /**
+   * What the user types at the provider.
+   *
+   * @generated from field: string user_code = 2;
+   */
+  userCode: string;
+
+  /**
+   * Where.
+   *
+   * @generated from field: string verification_uri = 3;
+   */
+  verificationUri: string;
+
+  /**
+   * The same with the code in it; empty: the provider has none.
+   *
+   * @generated from field: string verification_uri_complete = 4;
+   */
+  verificationUriComplete: string;
+
+  /**
+   * How often to poll.
+   *
+   * @generated from field: google.protobuf.Duration interval = 5;
+   */
+  interval?: Duration | undefined;
+
+  /**
+   * When it ends.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message molten.v1.BeginDeviceSignOnResponse.
+ * Use `create(BeginDeviceSignOnResponseSchema)` to create a new message.
+ */
+export const BeginDeviceSignOnResponseSchema: GenMessage<BeginDeviceSignOnResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 45);
+
+/**
+ * Asks whether the user has decided.
+ *
+ * @generated from message molten.v1.PollDeviceSignOnRequest
+ */
+export type PollDeviceSignOnRequest = Message<"molten.v1.PollDeviceSignOnRequest"> & {
+  /**
+   * From BeginDeviceSignOnResponse.
+   *
+   * @generated from field: string sign_on = 1;
+   */
+  signOn: string;
+
+  /**
+   * As in LoginRequest.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 2;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message molten.v1.PollDeviceSignOnRequest.
+ * Use `create(PollDeviceSignOnRequestSchema)` to create a new message.
+ */
+export const PollDeviceSignOnRequestSchema: GenMessage<PollDeviceSignOnRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 46);
+
+/**
+ * Whether the user has decided.
+ *
+ * @generated from message molten.v1.PollDeviceSignOnResponse
+ */
+export type PollDeviceSignOnResponse = Message<"molten.v1.PollDeviceSignOnResponse"> & {
+  /**
+   * The user has not decided yet.
+   *
+   * @generated from field: bool pending = 1;
+   */
+  pending: boolean;
+
+  /**
+   * The session, or the challenge. Absent while pending.
+   *
+   * @generated from field: molten.v1.LoginResponse login = 2;
+   */
+  login?: LoginResponse | undefined;
+};
+
+/**
+ * Describes the message molten.v1.PollDeviceSignOnResponse.
+ * Use `create(PollDeviceSignOnResponseSchema)` to create a new message.
+ */
+export const PollDeviceSignOnResponseSchema: GenMessage<PollDeviceSignOnResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_auth, 47);
+
+/**
  * What proves a caller.
  *
  * @generated from enum molten.v1.CredentialKind
@@ -1147,6 +1428,59 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof AnswerChallengeRequestSchema;
     output: typeof AnswerChallengeResponseSchema;
+  },
+  /**
+   * Names the identity providers that a user may sign in through.
+   *
+   * @generated from rpc molten.v1.AuthService.ListSignOnProviders
+   */
+  listSignOnProviders: {
+    methodKind: "unary";
+    input: typeof ListSignOnProvidersRequestSchema;
+    output: typeof ListSignOnProvidersResponseSchema;
+  },
+  /**
+   * Begins to sign in through an identity provider (OpenID Connect, authorization code with PKCE): send
+   * the browser to `url`, keep `sign_on`, and show it to FinishSignOn within 10 minutes.
+   *
+   * @generated from rpc molten.v1.AuthService.BeginSignOn
+   */
+  beginSignOn: {
+    methodKind: "unary";
+    input: typeof BeginSignOnRequestSchema;
+    output: typeof BeginSignOnResponseSchema;
+  },
+  /**
+   * Ends a sign-on with the address that the browser came back to. CREDENTIAL_INVALID for an answer that
+   * is not one to this sign-on and for a user whom nobody knows here; each sign-on is taken once.
+   *
+   * @generated from rpc molten.v1.AuthService.FinishSignOn
+   */
+  finishSignOn: {
+    methodKind: "unary";
+    input: typeof FinishSignOnRequestSchema;
+    output: typeof FinishSignOnResponseSchema;
+  },
+  /**
+   * Begins to sign in on a device without a browser (RFC 8628): show the user the code and the address.
+   * FEATURE_DISABLED when the provider does not offer it.
+   *
+   * @generated from rpc molten.v1.AuthService.BeginDeviceSignOn
+   */
+  beginDeviceSignOn: {
+    methodKind: "unary";
+    input: typeof BeginDeviceSignOnRequestSchema;
+    output: typeof BeginDeviceSignOnResponseSchema;
+  },
+  /**
+   * Asks whether the user has decided; as often as one likes, the provider is asked at its own pace.
+   *
+   * @generated from rpc molten.v1.AuthService.PollDeviceSignOn
+   */
+  pollDeviceSignOn: {
+    methodKind: "unary";
+    input: typeof PollDeviceSignOnRequestSchema;
+    output: typeof PollDeviceSignOnResponseSchema;
   },
   /**
    * Exchanges a refresh token for a fresh token and the next refresh token. Each is taken once: one that

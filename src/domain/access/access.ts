@@ -18,9 +18,11 @@ import { createDelegation, type Delegation } from './delegation.ts';
 import { createGrants } from './grants.ts';
 import { createImpersonation, type Impersonation } from './impersonation.ts';
 import { createIntrospection, type Introspection } from './introspection.ts';
+import { createLinkedUsers, type LinkedUsers } from './linked-users.ts';
 import { createLockouts } from './lockouts.ts';
 import { createPasswordPolicy } from './password-policy.ts';
 import { createPasswords, type PasswordCost } from './passwords.ts';
+import { createProfiles, type Profiles } from './profiles.ts';
 import { createRevocations, type Revocations } from './revocations.ts';
 import { openRoles, type Roles } from './roles.ts';
 import { ensureRootUser } from './root-user.ts';
@@ -29,6 +31,7 @@ import { createSecondFactors, type SecondFactors } from './second-factor.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { openSetup, type Setup } from './setup.ts';
 import { createSignIns, type Directory, type SignIns } from './sign-in.ts';
+import { createSingleSignOn, type SignOnProvider, type SingleSignOn } from './single-sign-on.ts';
 import { openSigningKeys, type SigningKeys, type TokenAlgorithm } from './signing-keys.ts';
 import { createTokenControl, type TokenControl } from './token-control.ts';
 import { createTokens, type Tokens } from './tokens.ts';
@@ -47,11 +50,14 @@ export interface Access {
   readonly signingKeys: SigningKeys;
   readonly accounts: Accounts;
   readonly users: Users;
+  readonly profiles: Profiles;
   readonly roles: Roles;
   readonly apiKeys: ApiKeys;
   readonly apiKeyControl: ApiKeyControl;
   readonly introspection: Introspection;
   readonly setup: Setup;
+  readonly singleSignOn: SingleSignOn;
+  readonly linkedUsers: LinkedUsers;
   /** The name of the root user. */
   readonly rootUser: string;
   readonly revocations: Revocations;
@@ -63,7 +69,9 @@ export interface AccessOptions {
   readonly clock: Clock;
   readonly rules: AccessRules;
   readonly passwordCost?: PasswordCost;
-  readonly directories?: readonly Directory[];
+  /** Asked about users without a password here. */
+  readonly directories?: (linkedUsers: LinkedUsers) => readonly Directory[];
+  readonly providers?: readonly SignOnProvider[];
   /** Secrets of the store that no secret of the configuration opens any more. */
   readonly onSealLost: () => void;
 }
@@ -86,7 +94,7 @@ export interface AccessRules {
 
 /** Opens access on a store. */
 export async function createAccess(options: AccessOptions): Promise<Access> {
-  const { engine, clock, rules, onSealLost, directories = [] } = options;
+  const { engine, clock, rules, onSealLost, providers = [] } = options;
   const secrets = [rules.jwtSecret, ...rules.previousJwtSecrets];
   const sealer = await openSealer({ engine, secrets, onLost: onSealLost });
   const passwords = createPasswords(options.passwordCost);
@@ -116,6 +124,12 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
   const issuer = rules.tokenIssuer;
   const secondFactors = createSecondFactors({ accounts, sealer, clock, issuer });
   const authenticator = createAuthenticator({ clock, tokens, accounts, revocations, apiKeys });
+  const linkedUsers = createLinkedUsers({ accounts, roles, clock });
+  const signIns = createSignIns({
+    ...{ engine, clock, accounts, passwords, lockouts, sessions, secondFactors, tokens },
+    directories: options.directories?.(linkedUsers) ?? [],
+    accessTokenTtlMs: rules.accessTokenTtlMs,
+  });
   const control = createTokenControl({
     ...{ clock, accounts, grants, sessions, apiKeys, revocations, authenticator },
   });
@@ -131,14 +145,16 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
     }),
     ...{ authenticator, sessions, secondFactors, tokens, signingKeys, accounts, roles, apiKeys },
     revocations,
-    signIns: createSignIns({
-      ...{ engine, clock, accounts, passwords, lockouts, sessions, secondFactors, tokens },
-      ...{ directories, accessTokenTtlMs: rules.accessTokenTtlMs },
-    }),
+    signIns,
+    linkedUsers,
+    singleSignOn: createSingleSignOn({ engine, clock, sealer, providers, linkedUsers, signIns }),
     delegation: createDelegation({
       ...{ clock, tokens, grants, revocations, rootUser },
     }),
     impersonation: createImpersonation({ clock, accounts, tokens }),
+    profiles: createProfiles({
+      ...{ accounts, passwords, policy, lockouts, sessions, secondFactors },
+    }),
     users: createUsers({
       ...{ clock, accounts, roles, passwords, lockouts, sessions, secondFactors, revocations },
       ...{ apiKeys, policy },

@@ -25,6 +25,8 @@ export interface StoredUser {
   readonly secondFactor?: SecondFactor | undefined;
   /** Who vouches for the user elsewhere. */
   readonly identities: readonly LinkedIdentity[];
+  /** Made by an identity provider, whose groups say which roles it has. */
+  readonly isProvisioned?: boolean | undefined;
 }
 
 /** `locked` by an administrator; `disabled` for good or until enabled. Neither signs in or calls. */

@@ -12,7 +12,7 @@ import type { Principal } from './principal.ts';
 import type { Revocations } from './revocations.ts';
 import { checkScopeTexts } from './roles.ts';
 import { createScopeSet } from './scope-set.ts';
-import { demandOver, selfOf, userNotFound } from './users.ts';
+import { demandOver, selfOf, userNotFound } from './user-rules.ts';
 
 /** What is asked for when a key is made. */
 export interface ApiKeyRequest {
@@ -63,16 +63,8 @@ export function createApiKeyControl(parts: {
     get,
     async create(principal, request) {
       const { name: caller } = selfOf(accounts, principal.credential);
-      const {
-        owner = caller,
-        scopes,
-        description,
-        environment,
-        ttlMs,
-      } = {
-        ...request,
-        owner: request.owner === '' ? caller : request.owner,
-      };
+      const { scopes, description, environment, ttlMs } = request;
+      const owner = request.owner === '' ? caller : request.owner;
       const user = accounts.find(owner);
       if (owner !== caller && !mayControl(principal)) throw notYours();
       if (user === undefined) throw userNotFound(owner);

@@ -73,9 +73,8 @@ const CHECKSUM_CHARS = 6;
 const TOUCH_MS = 60_000;
 const DESCRIPTION_CHARS_MAX = 256;
 
-/** The form of a key; published, so that scanners for secrets know it. */
-export const API_KEY_PATTERN =
-  /^mk_(live|test)_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
+/** The form of a key; the contract publishes it, so that scanners for secrets know it. */
+const API_KEY_PATTERN = /^mk_(live|test)_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
 
 /** Opens the keys of a store. */
 export async function openApiKeys(engine: StorageEngine, clock: Clock): Promise<ApiKeys> {

@@ -5,8 +5,7 @@ import type { Credential, Principal } from './principal.ts';
 import { revoked, type Revocable, type Revocations } from './revocations.ts';
 import { checkScopeTexts } from './roles.ts';
 import { ADMINISTRATOR, parseScope } from './scope.ts';
-import type { SignedToken, Tokens } from './tokens.ts';
-import { grantOf } from './tokens.ts';
+import { grantOf, type SignedToken, type Tokens } from './tokens.ts';
 
 /** What is asked for when a token is delegated. */
 export interface DelegationRequest {
@@ -149,7 +148,7 @@ function toRecord({ verified }: SignedToken, ancestors: readonly Revocable[]): G
     ...{ id: own?.grantId ?? '', clientId, user, userId, scopes, callsPerMinute },
     ...{ parentId: ancestors[0]?.grantId ?? '', depth: ancestors.length + 1 },
     ...{ createdAtMs: own?.issuedAtMs ?? 0, expiresAtMs, grantEndsAtMs },
-    signingKeyId: own?.signingKeyId ?? '',
+    ...{ signingKeyId: own?.signingKeyId ?? '', ancestors },
   };
 }
 

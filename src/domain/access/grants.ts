@@ -2,7 +2,7 @@ import type { StorageEngine } from '../../storage/engine.ts';
 import type { StoredDocument } from '../../storage/types.ts';
 import type { Principal } from './principal.ts';
 import { readAll } from './records.ts';
-import type { RevocableChain } from './revocations.ts';
+import type { Revocable, RevocableChain } from './revocations.ts';
 
 /** A delegated token as the store knows it; the token itself it does not know. */
 export interface GrantRecord {
@@ -24,6 +24,8 @@ export interface GrantRecord {
   /** It cannot be renewed beyond this. */
   readonly grantEndsAtMs: number;
   readonly signingKeyId: string;
+  /** What it was delegated with: the nearest first. */
+  readonly ancestors: readonly Revocable[];
   readonly callsPerMinute: number;
 }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Accounts } from './accounts.ts';
 import type { Principal } from './principal.ts';
 import type { SignedToken, Tokens } from './tokens.ts';
-import { selfOf, userNotFound } from './users.ts';
+import { selfOf, userNotFound } from './user-rules.ts';
 
 /** Acting as another user: strictly downward, for a short time, with both names in every record. */
 export interface Impersonation {

@@ -24,7 +24,7 @@ export function createPasswordPolicy(charsMin: number): PasswordPolicy {
   let common: Promise<ReadonlySet<string>> | undefined;
   return {
     async check(password, context) {
-      const { length } = [...password];
+      const length = countOf(password);
       if (length < charsMin) {
         throw weak(`has ${String(length)} characters; give at least ${String(charsMin)}`);
       }
@@ -41,6 +41,11 @@ export function createPasswordPolicy(charsMin: number): PasswordPolicy {
       checkContext(folded, [...context, ...PRODUCT_WORDS]);
     },
   };
+}
+
+/** Code points, as NIST SP 800-63B-4 counts. */
+function countOf(text: string): number {
+  return Array.from(text).length;
 }
 
 /** A few characters over and over. */

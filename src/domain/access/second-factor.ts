@@ -40,15 +40,18 @@ const RECOVERY_BYTES = 8;
 const PURPOSE = 'second factor';
 const DIGITS = /^\d{6}$/;
 
-/** Creates the second factors of the users of a store. */
-export function createSecondFactors(parts: {
+/** What second factors need. */
+export interface SecondFactorsParts {
   readonly accounts: Accounts;
   readonly sealer: Sealer;
   readonly clock: Clock;
   /** Shown by the device beside the name. */
   readonly issuer: string;
-}): SecondFactors {
-  const { accounts, sealer, clock, issuer } = parts;
+}
+
+/** Creates the second factors of the users of a store. */
+export function createSecondFactors(parts: SecondFactorsParts): SecondFactors {
+  const { accounts, sealer, issuer } = parts;
 
   async function change(
     name: string,
@@ -58,18 +61,6 @@ export function createSecondFactors(parts: {
       if (user === undefined) return undefined;
       return { ...user, secondFactor: body(user.secondFactor, user) };
     });
-  }
-
-  /** The step of a code that is right now and newer than the last one; undefined when it is wrong. */
-  function stepOf(factor: SecondFactor, code: string): number | undefined {
-    const secret = sealer.open(factor.secret, PURPOSE);
-    if (secret === undefined || !DIGITS.test(code)) return undefined;
-    const totp = new TOTP({ secret: Secret.fromBase32(secret), period: STEP_S });
-    const timestamp = clock.now();
-    const delta = totp.validate({ token: code, timestamp, window: WINDOW_STEPS });
-    if (delta === null) return undefined;
-    const step = Math.floor(timestamp / 1000 / STEP_S) + delta;
-    return step > factor.lastStep ? step : undefined;
   }
 
   return {
@@ -88,7 +79,7 @@ export function createSecondFactors(parts: {
       await change(name, (factor) => {
         if (factor === undefined) throw notEnrolled();
         if (factor.isConfirmed) throw isEnrolled();
-        const lastStep = stepOf(factor, code);
+        const lastStep = stepOf(parts, factor, code);
         if (lastStep === undefined) throw wrongCode();
         return { ...factor, isConfirmed: true, lastStep, recoveryHashes: codes.map(hashOf) };
       });
@@ -99,7 +90,7 @@ export function createSecondFactors(parts: {
       await change(name, (factor) => {
         isRight = false;
         if (factor?.isConfirmed !== true) return factor;
-        const lastStep = stepOf(factor, code);
+        const lastStep = stepOf(parts, factor, code);
         const recoveryHashes = factor.recoveryHashes.filter((hash) => !isSame(hash, hashOf(code)));
         const isRecovery = recoveryHashes.length < factor.recoveryHashes.length;
         isRight = lastStep !== undefined || isRecovery;
@@ -119,6 +110,22 @@ export function createSecondFactors(parts: {
       await change(name, () => undefined);
     },
   };
+}
+
+/** The step of a code that is right now and newer than the last one; undefined when it is wrong. */
+function stepOf(
+  { sealer, clock }: Pick<SecondFactorsParts, 'sealer' | 'clock'>,
+  factor: SecondFactor,
+  code: string,
+): number | undefined {
+  const secret = sealer.open(factor.secret, PURPOSE);
+  if (secret === undefined || !DIGITS.test(code)) return undefined;
+  const totp = new TOTP({ secret: Secret.fromBase32(secret), period: STEP_S });
+  const timestamp = clock.now();
+  const delta = totp.validate({ token: code, timestamp, window: WINDOW_STEPS });
+  if (delta === null) return undefined;
+  const step = Math.floor(timestamp / 1000 / STEP_S) + delta;
+  return step > factor.lastStep ? step : undefined;
 }
 
 /** Sixteen characters of base 32 in four groups: 64 bits, too many to guess, so that SHA-256 will do. */

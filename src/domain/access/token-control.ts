@@ -4,12 +4,19 @@ import type { Accounts } from './accounts.ts';
 import type { ApiKeys } from './api-keys.ts';
 import type { Authenticator } from './credentials.ts';
 import { TOKEN_TTL_MAX_MS } from './delegation.ts';
-import { isBelow, placeOf, type GrantPage, type Grants, type PlacedGrant } from './grants.ts';
+import {
+  isBelow,
+  placeOf,
+  type GrantPage,
+  type GrantRecord,
+  type Grants,
+  type PlacedGrant,
+} from './grants.ts';
 import type { Principal } from './principal.ts';
 import type { RevocationKind, Revocations } from './revocations.ts';
 import type { Sessions } from './sessions.ts';
 import { grantOf } from './tokens.ts';
-import { userNotFound } from './users.ts';
+import { userNotFound } from './user-rules.ts';
 
 /** What is to be revoked: a kind and the id of it; for users, the name. */
 export interface RevocationTarget {
@@ -39,7 +46,7 @@ export interface TokenControl {
   /** TOKEN_NOT_FOUND, also for one that the caller may not see. */
   get(principal: Principal, tokenId: string): Promise<PlacedGrant>;
   /** The delegation has been revoked, or something above it. */
-  isRevoked(placed: PlacedGrant): Promise<boolean>;
+  isRevoked(placed: PlacedGrant): boolean;
   /**
    * Revokes a delegated token and everything below it. Whoever lacks the scope `tokens:*:*` may revoke
    * its own and what it has delegated; SCOPE_MISSING for all else. An unknown id is no error for those
@@ -82,11 +89,12 @@ class StoredTokenControl implements TokenControl {
     page: { readonly parentId: string; readonly after: string; readonly limit: number },
   ): Promise<GrantPage> {
     const { grants } = this.#parts;
-    if (page.parentId !== '') {
-      const { path } = await this.get(principal, page.parentId);
-      return await grants.page(path, page);
-    }
-    return await grants.page(mayControl(principal) ? '' : (placeOf(principal) ?? '-'), page);
+    const own = placeOf(principal) ?? NOWHERE;
+    if (page.parentId === '') return await grants.page(mayControl(principal) ? '' : own, page);
+    const path = await this.#pathOf(page.parentId);
+    const isSeen = path !== undefined && (mayControl(principal) || isBelow(path, own));
+    if (!isSeen) throw tokenNotFound(page.parentId);
+    return await grants.page(path, page);
   }
 
   async get(principal: Principal, tokenId: string): Promise<PlacedGrant> {
@@ -95,21 +103,12 @@ class StoredTokenControl implements TokenControl {
     return placed;
   }
 
-  async isRevoked({ grant, path }: PlacedGrant): Promise<boolean> {
-    const { revocations, accounts, grants, apiKeys } = this.#parts;
-    if (!accounts.isActive(grant.user, grant.userId)) return true;
-    const links = [];
-    for (let id = grant.id; id !== '';) {
-      const one = id === grant.id ? grant : (await grants.find(id))?.grant;
-      const apiKey = apiKeys.find(id);
-      if (one === undefined && apiKey === undefined) break;
-      const { clientId = '', signingKeyId = '' } = one ?? {};
-      const issuedAtMs = one?.createdAtMs ?? apiKey?.createdAtMs ?? 0;
-      links.push({ tokenId: id, grantId: id, clientId, signingKeyId, issuedAtMs });
-      id = one?.parentId ?? '';
-    }
-    const userId = path.split('.', 1)[0] ?? '';
-    return revocations.isRevoked({ links, sessionId: '', userId });
+  isRevoked({ grant }: PlacedGrant): boolean {
+    const { revocations, accounts } = this.#parts;
+    const { id, user, userId, clientId, signingKeyId, createdAtMs: issuedAtMs, ancestors } = grant;
+    const own = { tokenId: id, grantId: id, clientId, signingKeyId, issuedAtMs };
+    const chain = { links: [own, ...ancestors], sessionId: '', userId };
+    return !accounts.isActive(user, userId) || revocations.isRevoked(chain);
   }
 
   async revokeToken(principal: Principal, tokenId: string): Promise<void> {
@@ -177,27 +176,27 @@ class StoredTokenControl implements TokenControl {
 
   /** The delegations that a revocation takes down. */
   async *#below({ kind }: RevocationTarget, id: string): AsyncIterable<PlacedGrant> {
-    const { grants, apiKeys } = this.#parts;
-    if (kind === 'session' || kind === 'sessions') return;
-    const apiKey = kind === 'grant' ? apiKeys.find(id) : undefined;
-    const prefix = await this.#prefixOf(kind, id);
-    let taken = '-';
-    for await (const placed of grants.below(prefix)) {
-      const { grant, path } = placed;
-      const isNamed =
-        (kind === 'client' && grant.clientId === id) ||
-        (kind === 'signingKey' && grant.signingKeyId === id) ||
-        (apiKey !== undefined && path.split('.')[1] === apiKey.id);
-      const isWhole = prefix !== '' || kind === 'all';
-      if (isNamed && !isBelow(path, taken)) taken = path;
-      if (isWhole || isBelow(path, taken)) yield placed;
+    const { grants } = this.#parts;
+    const isNamed = NAMED_BY[kind];
+    if (kind === 'user' || kind === 'all') {
+      yield* grants.below(kind === 'user' ? id : '');
+    } else if (kind === 'grant') {
+      const path = await this.#pathOf(id);
+      if (path !== undefined) yield* grants.below(path);
+    } else if (isNamed !== undefined) {
+      let taken = NOWHERE;
+      for await (const placed of grants.below('')) {
+        if (isNamed(placed.grant, id) && !isBelow(placed.path, taken)) taken = placed.path;
+        if (isBelow(placed.path, taken)) yield placed;
+      }
     }
   }
 
-  async #prefixOf(kind: RevocationKind, id: string): Promise<string> {
-    if (kind === 'user') return id;
-    if (kind !== 'grant') return '';
-    return (await this.#parts.grants.find(grantOf(id)))?.path ?? '';
+  /** The place of a delegation or an API key. */
+  async #pathOf(id: string): Promise<string | undefined> {
+    const apiKey = this.#parts.apiKeys.find(id);
+    if (apiKey !== undefined) return `${apiKey.ownerId}.${id}`;
+    return (await this.#parts.grants.find(grantOf(id)))?.path;
   }
 
   async #countOthers(kind: RevocationKind, id: string): Promise<readonly [number, number]> {
@@ -239,6 +238,15 @@ class StoredTokenControl implements TokenControl {
     return (await grants.find(grantOf(id)))?.grant.grantEndsAtMs ?? longest;
   }
 }
+
+/** No path. */
+const NOWHERE = '-';
+
+/** Revocations that name something of a delegation; those below it fall with it. */
+const NAMED_BY: Partial<Record<RevocationKind, (grant: GrantRecord, id: string) => boolean>> = {
+  client: ({ clientId }, id) => clientId === id,
+  signingKey: ({ signingKeyId }, id) => signingKeyId === id,
+};
 
 function mayControl({ scopes }: Principal): boolean {
   return scopes.coversStore('tokens');

@@ -10,11 +10,20 @@ import type { Passwords } from './passwords.ts';
 import type { Principal } from './principal.ts';
 import type { Revocations } from './revocations.ts';
 import { checkScopeTexts, type Role, type Roles, type RoleSpec } from './roles.ts';
-import { parseScope } from './scope.ts';
-import { createScopeSet, type ScopeSet } from './scope-set.ts';
+import { createScopeSet } from './scope-set.ts';
 import type { SecondFactors } from './second-factor.ts';
 import type { Sessions } from './sessions.ts';
-import { wrongPassword } from './sign-in.ts';
+import { storePassword } from './profiles.ts';
+import {
+  argument,
+  checkName,
+  checkTexts,
+  demandOver,
+  roleInUse,
+  userExists,
+  userNotFound,
+  withoutUndefined,
+} from './user-rules.ts';
 
 /** A user as it is shown. */
 export interface User extends Omit<StoredUser, 'passwordHash' | 'configuredHash' | 'secondFactor'> {
@@ -56,6 +65,8 @@ export interface Users {
   create(principal: Principal, spec: UserSpec): Promise<User>;
   /** USER_NOT_FOUND. */
   get(name: string): Promise<User>;
+  /** SCOPE_MISSING unless all that the user may do is within what the caller may do. */
+  demandOver(principal: Principal, name: string): Promise<void>;
   /** By name, after `after`. */
   list(page: { readonly after: string; readonly limit: number }): Promise<readonly User[]>;
   /** Takes effect on the next call; a user that is not active any more is signed out everywhere. */
@@ -70,16 +81,6 @@ export interface Users {
   updateRole(principal: Principal, name: string, change: Partial<RoleSpec>): Promise<Role>;
   /** ROLE_IN_USE while users have it. */
   deleteRole(principal: Principal, name: string): Promise<void>;
-  /** Of the caller itself. CREDENTIAL_INVALID for a wrong old one. Ends its other sessions. */
-  changePassword(principal: Principal, before: string, after: string): Promise<void>;
-  /** CREDENTIAL_INVALID unless this is the caller's password, for what asks for it again. */
-  demandPassword(principal: Principal, password: string): Promise<void>;
-  /** CREDENTIAL_INVALID unless this is a code of the caller's second factor. */
-  demandCode(principal: Principal, code: string): Promise<void>;
-  updateProfile(
-    principal: Principal,
-    change: Pick<UserChange, 'displayName' | 'email'>,
-  ): Promise<User>;
 }
 
 /** What users need. */
@@ -96,9 +97,7 @@ export interface UsersParts {
   readonly apiKeys: ApiKeys;
 }
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,127}$/;
 const ROLES_MAX = 64;
-const TEXT_CHARS_MAX = 256;
 
 /** Creates the administration of users. */
 export function createUsers(parts: UsersParts): Users {
@@ -136,6 +135,12 @@ class StoredUsers implements Users {
     const user = this.#parts.accounts.find(name);
     if (user === undefined) throw userNotFound(name);
     return await this.#show(name, user);
+  }
+
+  async demandOver(principal: Principal, name: string): Promise<void> {
+    const user = this.#parts.accounts.find(name);
+    if (user === undefined) throw userNotFound(name);
+    demandOver(principal, this.#parts.accounts.grantedTo(user));
   }
 
   async list({
@@ -190,7 +195,7 @@ class StoredUsers implements Users {
     const user = accounts.find(name);
     if (user === undefined) throw userNotFound(name);
     demandOver(principal, accounts.grantedTo(user));
-    await this.#store(name, user, password);
+    await storePassword(this.#parts, { name, user, password });
     await sessions.endAll(user.id);
   }
 
@@ -233,65 +238,6 @@ class StoredUsers implements Users {
     await roles.delete(name);
   }
 
-  async changePassword(principal: Principal, before: string, after: string): Promise<void> {
-    const { name, user, sessionId } = this.#self(principal);
-    await this.#demand(name, () => this.#parts.passwords.verify(user.passwordHash, before));
-    await this.#store(name, user, after);
-    await this.#parts.sessions.endAll(user.id, sessionId);
-  }
-
-  async demandPassword(principal: Principal, password: string): Promise<void> {
-    const { name, user } = this.#self(principal);
-    if (user.passwordHash === undefined) return;
-    await this.#demand(name, () => this.#parts.passwords.verify(user.passwordHash, password));
-  }
-
-  async demandCode(principal: Principal, code: string): Promise<void> {
-    const { name } = this.#self(principal);
-    await this.#demand(name, () => this.#parts.secondFactors.take(name, code));
-  }
-
-  /** Guessing is as slow here as at the login. */
-  async #demand(username: string, check: () => Promise<boolean>): Promise<void> {
-    const { lockouts } = this.#parts;
-    const attempt = { username, address: '' };
-    await lockouts.check(attempt);
-    if (await check()) return;
-    await lockouts.fail(attempt);
-    throw wrongPassword();
-  }
-
-  async updateProfile(
-    principal: Principal,
-    change: Pick<UserChange, 'displayName' | 'email'>,
-  ): Promise<User> {
-    const { name } = this.#self(principal);
-    checkTexts(change);
-    const user = await this.#parts.accounts.records.change(name, (current) => {
-      return current && { ...current, ...withoutUndefined(change) };
-    });
-    if (user === undefined) throw userNotFound(name);
-    return await this.#show(name, user);
-  }
-
-  /** The user that has signed in itself: no token made for a client, and nobody on its behalf. */
-  #self({ credential }: Principal): {
-    readonly name: string;
-    readonly user: StoredUser;
-    readonly sessionId: string;
-  } {
-    return selfOf(this.#parts.accounts, credential);
-  }
-
-  async #store(name: string, user: StoredUser, password: string): Promise<void> {
-    const { accounts, passwords, policy } = this.#parts;
-    await policy.check(password, [name, user.email, user.displayName]);
-    const passwordHash = await passwords.hash(password);
-    await accounts.records.change(name, (current) => {
-      return current?.id === user.id ? { ...current, passwordHash } : current;
-    });
-  }
-
   async #show(name: string, user: StoredUser): Promise<User> {
     const { passwordHash, configuredHash: _, secondFactor, ...rest } = user;
     const waitsUntilMs = await this.#parts.lockouts.waitsUntil(name);
@@ -332,80 +278,4 @@ class StoredUsers implements Users {
       `'${name}' is the last active administrator; make another one first`,
     );
   }
-}
-
-/** The user behind a sign-in. SCOPE_MISSING for any other credential. */
-export function selfOf(
-  accounts: Accounts,
-  credential: Principal['credential'],
-): { readonly name: string; readonly user: StoredUser; readonly sessionId: string } {
-  const { kind, user: name = '', impersonator, chain } = credential ?? {};
-  const user = accounts.find(name);
-  if (kind === 'session' && impersonator === '' && user !== undefined) {
-    return { name, user, sessionId: chain?.sessionId ?? '' };
-  }
-  throw new DomainError(
-    'SCOPE_MISSING',
-    'only a user who has signed in may do this, with the token of the sign-in',
-  );
-}
-
-/** SCOPE_MISSING unless the caller may do all that is granted. */
-export function demandOver({ scopes }: Principal, granted: ScopeSet): void {
-  const isWhole = scopes.isAdmin && scopes.restrictions.length === 0;
-  if (isWhole || granted.isWithin(scopes)) return;
-  const beyond = granted.texts.find((text) => !scopes.includes(parseScope(text))) ?? '';
-  throw new DomainError(
-    'SCOPE_MISSING',
-    `this would concern rights beyond yours${beyond === '' ? '' : `: ${beyond}`}`,
-    { metadata: beyond === '' ? {} : { scope: beyond } },
-  );
-}
-
-function withoutUndefined<T extends object>(
-  change: T,
-): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const entries = Object.entries(change).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
-}
-
-function checkName(name: string): void {
-  if (NAME.test(name)) return;
-  throw argument(
-    `'${name.slice(0, 64)}' is no user name: use 1 to 128 of A-Z a-z 0-9 _ . @ + -, the first a letter or digit`,
-  );
-}
-
-function checkTexts({ displayName = '', email = '' }: UserChange): void {
-  if (displayName.length > TEXT_CHARS_MAX) {
-    throw argument('the display name is longer than 256 characters');
-  }
-  if (email !== '' && (email.length > TEXT_CHARS_MAX || !/^[^\s@]+@[^\s@]+$/.test(email))) {
-    throw argument('the e-mail address is not of the form name@host, in 256 characters');
-  }
-}
-
-function argument(message: string): DomainError {
-  return new DomainError('ARGUMENT_INVALID', message);
-}
-
-/** USER_NOT_FOUND. */
-export function userNotFound(name: string): DomainError {
-  return new DomainError('USER_NOT_FOUND', `there is no user '${name}'`, {
-    metadata: { user: name },
-  });
-}
-
-function userExists(name: string): DomainError {
-  return new DomainError('USER_EXISTS', `the user '${name}' exists already`, {
-    metadata: { user: name },
-  });
-}
-
-function roleInUse(role: string, user: string, count: number): DomainError {
-  return new DomainError(
-    'ROLE_IN_USE',
-    `the role '${role}' is held by ${String(count)} users, '${user}' among them; take it from them first`,
-    { metadata: { role } },
-  );
 }

@@ -1,13 +1,19 @@
-import type { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
+import { create } from '@bufbuild/protobuf';
+
+import {
+  LoginResponseSchema,
+  type AuthService,
+  type LoginResponse,
+} from '../../../gen/molten/v1/auth_pb.ts';
 import type { Access } from '../../domain/access/access.ts';
 import type { Principal } from '../../domain/access/principal.ts';
-import type { SignedIn, SignInContext } from '../../domain/access/sign-in.ts';
+import type { Challenged, SignedIn, SignInContext } from '../../domain/access/sign-in.ts';
 import type { SignedToken } from '../../domain/access/tokens.ts';
-import { selfOf } from '../../domain/access/users.ts';
+import { selfOf } from '../../domain/access/user-rules.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { CallContext, ServiceImplementation } from '../call.ts';
 import { toPrincipal, toSession } from '../mapping/access.ts';
-import { fromDuration, toTimestamp } from '../mapping/time.ts';
+import { fromDuration, toDuration, toTimestamp } from '../mapping/time.ts';
 
 type Service = ServiceImplementation<typeof AuthService>;
 
@@ -18,6 +24,7 @@ const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-real-ip'];
 export function createAuthService(access: Access): Service {
   return {
     ...createSignInCalls(access),
+    ...createSignOnCalls(access),
     ...createSessionCalls(access),
     ...createTokenCalls(access),
     ...createProfileCalls(access),
@@ -43,10 +50,7 @@ function createSignInCalls(
     },
     async login({ username, password, ttl }, context) {
       setup.demandClosed();
-      const result = await signIns.login({ username, password }, contextOf(context, ttl));
-      if (result.kind === 'signedIn') return show.signedIn(result);
-      const { challenge, expiresAtMs } = result;
-      return { challenge, challengeExpireTime: toTimestamp(expiresAtMs) };
+      return show.login(await signIns.login({ username, password }, contextOf(context, ttl)));
     },
     async answerChallenge({ challenge, code, ttl }, context) {
       return show.signedIn(await signIns.answer(challenge, code, contextOf(context, ttl)));
@@ -56,6 +60,37 @@ function createSignInCalls(
     },
     async impersonate({ user, ttl }, { principal }) {
       return show.token(await impersonation.impersonate(principal, user, fromDuration(ttl)));
+    },
+  };
+}
+
+function createSignOnCalls(
+  access: Access,
+): Pick<
+  Service,
+  'listSignOnProviders' | 'beginSignOn' | 'finishSignOn' | 'beginDeviceSignOn' | 'pollDeviceSignOn'
+> {
+  const { singleSignOn } = access;
+  const show = createShow(access);
+  return {
+    async listSignOnProviders() {
+      return { providers: [...singleSignOn.providers] };
+    },
+    async beginSignOn({ provider, redirectUri }) {
+      return await singleSignOn.begin(provider, redirectUri);
+    },
+    async finishSignOn({ signOn, callbackUrl, ttl }, context) {
+      const result = await singleSignOn.finish(signOn, callbackUrl, contextOf(context, ttl));
+      return { login: show.login(result) };
+    },
+    async beginDeviceSignOn({ provider }) {
+      const { intervalMs, expiresAtMs, ...start } = await singleSignOn.beginDevice(provider);
+      const interval = toDuration(intervalMs);
+      return { ...start, interval, expireTime: toTimestamp(expiresAtMs) };
+    },
+    async pollDeviceSignOn({ signOn, ttl }, context) {
+      const result = await singleSignOn.pollDevice(signOn, contextOf(context, ttl));
+      return result === undefined ? { pending: true } : { login: show.login(result) };
     },
   };
 }
@@ -113,7 +148,7 @@ function createTokenCalls(
 }
 
 function createProfileCalls({
-  users,
+  profiles,
   accounts,
   secondFactors,
 }: Access): Pick<
@@ -128,22 +163,22 @@ function createProfileCalls({
     selfOf(accounts, principal.credential).name;
   return {
     async changePassword({ oldPassword, newPassword }, { principal }) {
-      await users.changePassword(principal, oldPassword, newPassword);
+      await profiles.changePassword(principal, oldPassword, newPassword);
       return {};
     },
     async enrolSecondFactor({ password }, context) {
-      await users.demandPassword(context.principal, password);
+      await profiles.demandPassword(context.principal, password);
       return await secondFactors.enrol(nameOf(context));
     },
     async confirmSecondFactor({ code }, context) {
       return { recoveryCodes: [...(await secondFactors.confirm(nameOf(context), code))] };
     },
     async renewRecoveryCodes({ code }, context) {
-      await users.demandCode(context.principal, code);
+      await profiles.demandCode(context.principal, code);
       return { recoveryCodes: [...(await secondFactors.renewRecoveryCodes(nameOf(context)))] };
     },
     async removeSecondFactor({ code }, context) {
-      await users.demandCode(context.principal, code);
+      await profiles.demandCode(context.principal, code);
       await secondFactors.remove(nameOf(context));
       return {};
     },
@@ -164,11 +199,19 @@ interface Show {
     readonly token: string;
     readonly principal: ReturnType<typeof toPrincipal>;
   };
+  login(result: SignedIn | Challenged): LoginResponse;
   signedIn(result: SignedIn): {
     readonly token: string;
     readonly principal: ReturnType<typeof toPrincipal>;
     readonly refreshToken: string;
   };
+}
+
+function toLogin(result: SignedIn | Challenged, signedIn: Show['signedIn']): LoginResponse {
+  if (result.kind === 'signedIn') return create(LoginResponseSchema, signedIn(result));
+  const { challenge, expiresAtMs } = result;
+  const challengeExpireTime = toTimestamp(expiresAtMs);
+  return create(LoginResponseSchema, { challenge, challengeExpireTime });
 }
 
 function createShow({ authenticator, accounts }: Access): Show {
@@ -180,9 +223,12 @@ function createShow({ authenticator, accounts }: Access): Show {
     token,
     principal: principalOf(authenticator.principalOf(verified)),
   });
+  const signedIn: Show['signedIn'] = ({ access, refreshToken }) => ({
+    ...tokenOf(access),
+    refreshToken,
+  });
   return {
-    principal: principalOf,
-    token: tokenOf,
-    signedIn: ({ access, refreshToken }) => ({ ...tokenOf(access), refreshToken }),
+    ...{ principal: principalOf, token: tokenOf, signedIn },
+    login: (result) => toLogin(result, signedIn),
   };
 }

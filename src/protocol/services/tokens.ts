@@ -21,17 +21,16 @@ export function createTokenService(access: Access): Service {
 }
 
 function createTreeCalls({ control }: Access): Omit<Service, KeyCall | ShownCall> {
-  const show = async (placed: PlacedGrant): Promise<ReturnType<typeof toToken>> =>
-    toToken(placed.grant, await control.isRevoked(placed));
+  const show = (placed: PlacedGrant): ReturnType<typeof toToken> =>
+    toToken(placed.grant, control.isRevoked(placed));
   return {
     async listTokens({ parentId, pageSize, pageToken }, { principal }) {
       const limit = pageSize === 0 ? PAGE_SIZE : pageSize;
       const page = await control.list(principal, { parentId, after: pageToken, limit });
-      const tokens = await Promise.all(page.grants.map(show));
-      return { tokens, nextPageToken: page.next ?? '' };
+      return { tokens: page.grants.map(show), nextPageToken: page.next ?? '' };
     },
     async getToken({ tokenId }, { principal }) {
-      return { token: await show(await control.get(principal, tokenId)) };
+      return { token: show(await control.get(principal, tokenId)) };
     },
     async previewRevocation(request) {
       return { impact: toImpact(await control.preview(fromTarget(request))) };

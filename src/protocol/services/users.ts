@@ -1,6 +1,6 @@
 import type { UserService } from '../../../gen/molten/v1/users_pb.ts';
 import type { Access } from '../../domain/access/access.ts';
-import { selfOf } from '../../domain/access/users.ts';
+import { selfOf } from '../../domain/access/user-rules.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { fromUserState, toRole, toUser } from '../mapping/access.ts';
 
@@ -16,7 +16,7 @@ export function createUserService(access: Access): Service {
 type RoleCall = 'createRole' | 'listRoles' | 'updateRole' | 'deleteRole';
 type ProfileCall = 'getProfile' | 'updateProfile';
 
-function createUserCalls({ users }: Access): Omit<Service, RoleCall | ProfileCall> {
+function createUserCalls({ users, linkedUsers }: Access): Omit<Service, RoleCall | ProfileCall> {
   return {
     async createUser({ name, password, roles, scopes, displayName, email }, { principal }) {
       const spec = { name, roles, scopes, displayName, email };
@@ -52,6 +52,12 @@ function createUserCalls({ users }: Access): Omit<Service, RoleCall | ProfileCal
       await users.unlock(user);
       return {};
     },
+    async linkIdentity({ user, identity }, { principal }) {
+      const { provider = '', issuer = '', subject = '' } = identity ?? {};
+      await users.demandOver(principal, user);
+      await linkedUsers.link(user, { provider, issuer, subject });
+      return { user: toUser(await users.get(user)) };
+    },
     async resetSecondFactor({ user }, { principal }) {
       await users.resetSecondFactor(principal, user);
       return {};
@@ -59,13 +65,14 @@ function createUserCalls({ users }: Access): Omit<Service, RoleCall | ProfileCal
   };
 }
 
-function createProfileCalls({ users, accounts }: Access): Pick<Service, ProfileCall> {
+function createProfileCalls({ users, profiles, accounts }: Access): Pick<Service, ProfileCall> {
   return {
     async getProfile(_request, { principal }) {
       return { user: toUser(await users.get(selfOf(accounts, principal.credential).name)) };
     },
     async updateProfile({ displayName, email }, { principal }) {
-      return { user: toUser(await users.updateProfile(principal, { displayName, email })) };
+      await profiles.update(principal, { displayName, email });
+      return { user: toUser(await users.get(selfOf(accounts, principal.credential).name)) };
     },
   };
 }

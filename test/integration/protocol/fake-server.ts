@@ -73,7 +73,8 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
     ...{ getSetup: unused, completeSetup: unused, answerChallenge: unused, refreshSession: unused },
     ...{ listSessions: unused, endSession: unused, impersonate: unused, changePassword: unused },
     ...{ enrolSecondFactor: unused, confirmSecondFactor: unused, renewRecoveryCodes: unused },
-    removeSecondFactor: unused,
+    ...{ removeSecondFactor: unused, listSignOnProviders: unused, beginSignOn: unused },
+    ...{ finishSignOn: unused, beginDeviceSignOn: unused, pollDeviceSignOn: unused },
     async login({ username, password }, context) {
       if (username === 'hang') await hang(context);
       if (username === 'echo' || username === 'hang') return { token: password };

@@ -1,0 +1,56 @@
+import { resolve } from 'node:path';
+
+import type { OptionReader } from './load.ts';
+import type { IdentityConfig, LdapConfig, OidcConfig, RoleMappingConfig } from './server-config.ts';
+
+/** Who else vouches for users, from checked values. */
+export function readIdentity(read: OptionReader): IdentityConfig {
+  return { ldap: readLdap(read), oidc: readOidc(read) };
+}
+
+function readLdap(read: OptionReader): LdapConfig | undefined {
+  const url = read.text('ldap-url');
+  if (url === undefined) return undefined;
+  const caPath = read.text('ldap-ca');
+  const dn = read.text('ldap-bind-dn');
+  const password = read.text('ldap-bind-password') ?? '';
+  const subjectAttribute = read.text('ldap-subject-attribute');
+  const groupBase = read.text('ldap-group-base');
+  return {
+    ...{ url, startTls: read.switch('ldap-starttls') },
+    caPath: caPath === undefined ? undefined : resolve(caPath),
+    ...(dn === undefined ? {} : { service: { dn, password } }),
+    userBase: read.text('ldap-user-base') ?? '',
+    userFilter: read.text('ldap-user-filter') ?? '',
+    ...(subjectAttribute === undefined ? {} : { subjectAttribute }),
+    ...(groupBase === undefined ? {} : { groupBase }),
+    groupFilter: read.text('ldap-group-filter') ?? '',
+    mapping: readMapping(read, 'ldap'),
+  };
+}
+
+function readOidc(read: OptionReader): OidcConfig | undefined {
+  const issuer = read.text('oidc-issuer');
+  if (issuer === undefined) return undefined;
+  const clientSecret = read.text('oidc-client-secret');
+  return {
+    ...{ issuer, clientId: read.text('oidc-client-id') ?? '' },
+    ...(clientSecret === undefined ? {} : { clientSecret }),
+    redirectUris: read.list('oidc-redirect-uri'),
+    scopes: read.list('oidc-scopes'),
+    usernameClaim: read.text('oidc-username-claim') ?? '',
+    groupsClaim: read.text('oidc-groups-claim') ?? '',
+    allowInsecure: read.switch('oidc-allow-insecure'),
+    mapping: readMapping(read, 'oidc'),
+  };
+}
+
+function readMapping(read: OptionReader, provider: 'ldap' | 'oidc'): RoleMappingConfig {
+  const groups: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  for (const item of read.list(`${provider}-roles`)) {
+    const at = item.lastIndexOf('=');
+    (groups[item.slice(0, at)] ??= []).push(item.slice(at + 1));
+  }
+  const defaultRoles = read.list(`${provider}-default-roles`);
+  return { groups, defaultRoles, provision: read.switch(`${provider}-provision`) };
+}

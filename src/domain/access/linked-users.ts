@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Accounts, LinkedIdentity, StoredUser } from './accounts.ts';
+import type { Roles } from './roles.ts';
+import { userNotFound } from './user-rules.ts';
+
+/** Whom a provider vouches for, and the roles that its groups give here. */
+export interface VouchedIdentity extends LinkedIdentity {
+  readonly username: string;
+  readonly displayName: string;
+  readonly email: string;
+  readonly roles: readonly string[];
+  /** Whoever signs in first becomes a user. */
+  readonly provision: boolean;
+}
+
+/** Users of identity providers. */
+export interface LinkedUsers {
+  /**
+   * The user of an identity, made or brought up to date; undefined when nobody is linked to it and none
+   * is made. A user that the provider made has the roles of its groups as they are now; one that was
+   * linked by an administrator keeps its own.
+   */
+  resolve(
+    identity: VouchedIdentity,
+  ): Promise<{ readonly name: string; readonly user: StoredUser } | undefined>;
+  /** Links an identity to a user. USER_EXISTS when it is linked to another one. */
+  link(name: string, identity: LinkedIdentity): Promise<void>;
+}
+
+const NAME_CHARS = /[^A-Za-z0-9_.@+-]/g;
+const NAME_CHARS_MAX = 128;
+const TEXT_CHARS_MAX = 256;
+
+/** Creates the users of identity providers. */
+export function createLinkedUsers(parts: {
+  readonly accounts: Accounts;
+  readonly roles: Roles;
+  readonly clock: Clock;
+}): LinkedUsers {
+  const { accounts, roles, clock } = parts;
+
+  function findLinked(identity: LinkedIdentity): string | undefined {
+    for (const [name, { identities }] of accounts.records.entries()) {
+      if (identities.some((one) => isSame(one, identity))) return name;
+    }
+    return undefined;
+  }
+
+  async function provision(identity: VouchedIdentity): Promise<string> {
+    const name = nameOf(identity);
+    const { provider, issuer, subject, displayName, email } = identity;
+    await accounts.records.change(name, (current) => {
+      // A user of this name is somebody else until an administrator says otherwise.
+      if (current !== undefined || isTaken(accounts, name)) throw nameTaken(name, provider);
+      return {
+        ...{ id: randomUUID(), roles: [], scopes: [], state: 'active' },
+        ...{ displayName: cut(displayName), email: cut(email), createdAtMs: clock.now() },
+        identities: [{ provider, issuer, subject }],
+        isProvisioned: true,
+      };
+    });
+    return name;
+  }
+
+  return {
+    async resolve(identity) {
+      const known = findLinked(identity);
+      if (known === undefined && !identity.provision) return undefined;
+      const name = known ?? (await provision(identity));
+      // A role that does not exist here grants nothing.
+      const mapped = identity.roles.filter((role) => roles.find(role) !== undefined);
+      const user = await accounts.records.change(name, (current) => {
+        if (current?.isProvisioned !== true) return current;
+        const { displayName, email } = identity;
+        return { ...current, roles: mapped, displayName: cut(displayName), email: cut(email) };
+      });
+      return user && { name, user };
+    },
+    async link(name, { provider, issuer, subject }) {
+      const other = findLinked({ provider, issuer, subject });
+      if (other !== undefined && other !== name) throw linkedElsewhere(other);
+      await accounts.records.change(name, (current) => {
+        if (current === undefined) throw userNotFound(name);
+        if (other === name) return current;
+        return { ...current, identities: [...current.identities, { provider, issuer, subject }] };
+      });
+    },
+  };
+}
+
+function isSame(a: LinkedIdentity, b: LinkedIdentity): boolean {
+  return a.provider === b.provider && a.issuer === b.issuer && a.subject === b.subject;
+}
+
+function isTaken({ records }: Accounts, name: string): boolean {
+  const folded = name.toLowerCase();
+  return [...records.entries()].some(([other]) => other.toLowerCase() === folded);
+}
+
+/** The name at the provider, in the characters of ours. */
+function nameOf({ username, provider }: VouchedIdentity): string {
+  const name = username.replaceAll(NAME_CHARS, '_').slice(0, NAME_CHARS_MAX);
+  return /^[A-Za-z0-9]/.test(name) ? name : `${provider}${name}`.slice(0, NAME_CHARS_MAX);
+}
+
+function cut(text: string): string {
+  return text.slice(0, TEXT_CHARS_MAX);
+}
+
+function nameTaken(name: string, provider: string): DomainError {
+  return new DomainError(
+    'USER_EXISTS',
+    `'${name}' is a user that '${provider}' does not vouch for; an administrator can link the two`,
+    { metadata: { user: name } },
+  );
+}
+
+function linkedElsewhere(name: string): DomainError {
+  return new DomainError('USER_EXISTS', `this identity is linked to '${name}'`, {
+    metadata: { user: name },
+  });
+}
