@@ -1,3 +1,4 @@
+import { AuditService } from '../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
@@ -23,6 +24,7 @@ import { createInterceptors } from '../protocol/interceptors/order.ts';
 import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
+import { createAuditService } from '../protocol/services/audit.ts';
 import { createAuthService } from '../protocol/services/auth.ts';
 import { createCollectionService } from '../protocol/services/collections.ts';
 import { createDocumentService } from '../protocol/services/documents.ts';
@@ -41,11 +43,12 @@ export function composeDispatcher(
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Dispatcher {
   const { authenticator } = domain.access;
+  const { audit } = domain;
   const { rateLimit } = config;
   return createDispatcher({
     services: bindAll(config, domain),
     interceptors: createInterceptors({
-      ...{ logger, clock, authenticator, rateLimit, metrics: createMetrics() },
+      ...{ logger, clock, authenticator, audit, rateLimit, metrics: createMetrics() },
     }),
   });
 }
@@ -64,6 +67,7 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
     bindService(SnapshotService, createSnapshotService({ snapshots, operations, restores })),
     bindService(OperationService, createOperationService(operations)),
     bindService(AuthService, createAuthService(domain.access.auth)),
+    bindService(AuditService, createAuditService(domain.audit)),
     bindService(SystemService, createSystemService(domain.node, operations)),
   ];
 }

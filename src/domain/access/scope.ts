@@ -10,7 +10,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import { ALL_KEYS, type KeyAccess } from '../../storage/types.ts';
 
 /** What a scope allows to do. */
-export const ACTIONS = ['read', 'write', 'delete', 'schema', 'admin'] as const;
+export const ACTIONS = ['read', 'write', 'delete', 'schema', 'admin', 'audit'] as const;
 
 /** One of ACTIONS. */
 export type Action = (typeof ACTIONS)[number];

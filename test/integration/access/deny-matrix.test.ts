@@ -5,6 +5,7 @@
 import { create, getOption, hasOption, type DescMethod } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
+import { AuditService } from '../../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../../gen/molten/v1/documents_pb.ts';
@@ -20,7 +21,7 @@ import { compileAuthorizer } from '../../../src/protocol/interceptors/authorize.
 
 const METHODS = [
   ...[DocumentService, CollectionService, AuthService, SystemService, WatchService],
-  ...[SnapshotService, OperationService],
+  ...[SnapshotService, OperationService, AuditService],
 ].flatMap(({ methods }) => methods);
 
 function principal(scopes: readonly string[]): Principal {
@@ -67,7 +68,7 @@ function scopesFor(method: DescMethod): { readonly enough: string[]; readonly sh
   }
 }
 
-const OTHERS = ['read', 'write', 'delete', 'schema', 'admin'];
+const OTHERS = ['read', 'write', 'delete', 'schema', 'admin', 'audit'];
 
 describe.each(METHODS.map((method) => [method.name, method] as const))('%s', (_, method) => {
   const { target, action } = hasOption(method, scope)
