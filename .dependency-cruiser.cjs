@@ -9,6 +9,7 @@
 const DOMAIN_ORDER = [
   'access',
   'query',
+  'audit',
   'quota',
   'collections',
   'documents',

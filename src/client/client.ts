@@ -7,6 +7,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { createClient, type Client, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 
+import { AuditService } from '../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
@@ -35,6 +36,7 @@ export interface MoltenClientOptions {
 
 /** Every service of a server. Calls fail with MoltenError. */
 export interface MoltenClient {
+  readonly audit: Client<typeof AuditService>;
   readonly auth: Client<typeof AuthService>;
   readonly collections: Client<typeof CollectionService>;
   readonly documents: Client<typeof DocumentService>;
@@ -54,6 +56,7 @@ const TIMEOUT_MS = 60_000;
 export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
   const transport = createTransport(options);
   return {
+    audit: translated(createClient(AuditService, transport)),
     auth: translated(createClient(AuthService, transport)),
     collections: translated(createClient(CollectionService, transport)),
     documents: translated(createClient(DocumentService, transport)),

@@ -89,6 +89,7 @@ function settings(read: OptionReader): Settings {
     access: readAccess(read),
     identity: readIdentity(read),
     archive: readArchive(read),
+    audit: readAudit(read),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
@@ -113,6 +114,12 @@ function readArchive(read: OptionReader): ServerConfig['archive'] {
   const directory = read.text('archive-dir');
   const intervalMs = read.whole('archive-interval') * MS_PER_SECOND;
   return directory === undefined ? undefined : { directory: resolve(directory), intervalMs };
+}
+
+function readAudit(read: OptionReader): ServerConfig['audit'] {
+  const file = read.text('audit-file');
+  const retainMs = read.whole('audit-retention') * MS_PER_SECOND;
+  return { retainMs, file: file === undefined ? undefined : resolve(file) };
 }
 
 function readSnapshots(read: OptionReader): ServerConfig['snapshots'] {

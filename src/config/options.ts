@@ -103,6 +103,15 @@ export const OPTIONS: readonly Option[] = [
     help: 'How often that is done, and so how much a lost disk can cost.',
   },
   {
+    ...{ name: 'audit-retention', fallback: '31536000' },
+    type: { kind: 'whole', min: 0, max: 3_155_760_000, unit: 'seconds' },
+    help: 'How long audit records are kept. 0: for ever.',
+  },
+  {
+    ...{ name: 'audit-file', type: { kind: 'path' } },
+    help: 'A file that gets every audit record as well, one JSON object a line, to be shipped elsewhere. Made when missing, and again when it is renamed away.',
+  },
+  {
     ...{ name: 'snapshot-schedule', type: { kind: 'text' } },
     help: 'When snapshots are taken: a cron expression in UTC, such as "0 3 * * *". Absent: only on request.',
   },

@@ -34,6 +34,12 @@ export interface ServerConfig {
   readonly retention: { readonly ageMs: number; readonly bytesMax: number };
   /** Where the log is archived; undefined: nowhere. */
   readonly archive: { readonly directory: string; readonly intervalMs: number } | undefined;
+  readonly audit: {
+    /** How long audit records are kept, in milliseconds; 0: for ever. */
+    readonly retainMs: number;
+    /** A file that gets every record as well; undefined: none. */
+    readonly file: string | undefined;
+  };
   readonly snapshots: {
     /** A cron expression; undefined: only on request. */
     readonly schedule: string | undefined;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import type { ServerConfig } from '../config/server-config.ts';
 import { createAccess, type Access } from '../domain/access/access.ts';
+import { createAudit, type Audit } from '../domain/audit/audit.ts';
 import { createCatalog } from '../domain/collections/catalog.ts';
 import { createCollections, type Collections } from '../domain/collections/collections.ts';
 import { startSweeper } from '../domain/collections/sweeper.ts';
@@ -28,6 +29,7 @@ import { RELEASE } from './release.ts';
 /** Every room of the domain over one store. */
 export interface Domain {
   readonly access: Access;
+  readonly audit: Audit;
   readonly node: Node;
   readonly documents: Documents;
   readonly collections: Collections;
@@ -66,6 +68,7 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
       );
     },
   });
+  const audit = await openAudit(config, ground);
   const ids = createIdSource(clock);
   const pageTokenKey = deriveKey(jwtSecret, 'page tokens');
   const watches = await openWatches(ground, access);
@@ -79,7 +82,23 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
     isStopping: ground.isStopping,
     operations: keeping.operations,
   });
-  return { access, node, watches, pageTokenKey, ...documentsAndCollections, ...keeping };
+  return { access, audit, node, watches, pageTokenKey, ...documentsAndCollections, ...keeping };
+}
+
+async function openAudit(
+  { jwtSecret, audit: rules }: ServerConfig,
+  { engine, clock, logger, rooms }: Ground,
+): Promise<Audit> {
+  const audit = await createAudit({
+    ...{ engine, clock, key: deriveKey(jwtSecret, 'audit'), ...rules },
+    onFailure: (problem, error) => {
+      logger.error(`audit log: ${problem}`, error === undefined ? {} : { error: error.message });
+    },
+  });
+  rooms.defer(async () => {
+    await audit[Symbol.asyncDispose]();
+  });
+  return audit;
 }
 
 async function openWatches(

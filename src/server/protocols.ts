@@ -1,4 +1,5 @@
 import { ApiKeyService } from '../../gen/molten/v1/api_keys_pb.ts';
+import { AuditService } from '../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
@@ -27,6 +28,7 @@ import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
 import { createApiKeyService } from '../protocol/services/api-keys.ts';
+import { createAuditService } from '../protocol/services/audit.ts';
 import { createAuthService } from '../protocol/services/auth.ts';
 import { createCollectionService } from '../protocol/services/collections.ts';
 import { createDocumentService } from '../protocol/services/documents.ts';
@@ -47,11 +49,12 @@ export function composeDispatcher(
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Dispatcher {
   const { authenticator } = domain.access;
+  const { audit } = domain;
   const { rateLimit } = config;
   return createDispatcher({
     services: bindAll(config, domain),
     interceptors: createInterceptors({
-      ...{ logger, clock, authenticator, rateLimit, metrics: createMetrics() },
+      ...{ logger, clock, authenticator, audit, rateLimit, metrics: createMetrics() },
     }),
   });
 }
@@ -73,6 +76,7 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
     bindService(UserService, createUserService(domain.access)),
     bindService(TokenService, createTokenService(domain.access)),
     bindService(ApiKeyService, createApiKeyService(domain.access)),
+    bindService(AuditService, createAuditService(domain.audit)),
     bindService(SystemService, createSystemService(domain.node, operations)),
   ];
 }

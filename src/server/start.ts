@@ -73,8 +73,9 @@ async function open(
     ...{ host, port, url: urlOf(config, port) },
     close() {
       isStopping = true;
-      // First, so that nobody who watches holds up the others.
+      // First, so that nobody who watches or follows holds up the others.
       domain.watches.stop();
+      domain.audit.stopFollowing();
       return rooms.dispose();
     },
   };

@@ -61,6 +61,7 @@ export function testConfig(dbPath: string): ServerConfig {
     },
     retention: { ageMs: 0, bytesMax: 0 },
     archive: undefined,
+    audit: { retainMs: 0, file: undefined },
     snapshots: { schedule: undefined, keep: 0, hook: undefined },
     shutdownGraceMs: 500,
   };

@@ -15,7 +15,59 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/options.proto.
  */
 export const file_molten_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Chdtb2x0ZW4vdjEvb3B0aW9ucy5wcm90bxIJbW9sdGVuLnYxIncKEFNjb3BlUmVxdWlyZW1lbnQSDgoGYWN0aW9uGAEgASgJEiYKBnRhcmdldBgCIAEoDjIWLm1vbHRlbi52MS5TY29wZVRhcmdldBIYChBjb2xsZWN0aW9uX2ZpZWxkGAMgASgJEhEKCWtleV9maWVsZBgEIAEoCSrnAQoLU2NvcGVUYXJnZXQSHAoYU0NPUEVfVEFSR0VUX1VOU1BFQ0lGSUVEEAASFwoTU0NPUEVfVEFSR0VUX1BVQkxJQxABEh4KGlNDT1BFX1RBUkdFVF9BVVRIRU5USUNBVEVEEAISFAoQU0NPUEVfVEFSR0VUX0tFWRADEhoKFlNDT1BFX1RBUkdFVF9TT01FX0tFWVMQBBIbChdTQ09QRV9UQVJHRVRfQ09MTEVDVElPThAFEhYKElNDT1BFX1RBUkdFVF9TVE9SRRAGEhoKFlNDT1BFX1RBUkdFVF9FQUNIX1BBUlQQBzpTCgVzY29wZRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNKSAyABKAsyGy5tb2x0ZW4udjEuU2NvcGVSZXF1aXJlbWVudFIFc2NvcGViBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("Chdtb2x0ZW4vdjEvb3B0aW9ucy5wcm90bxIJbW9sdGVuLnYxInQKCUF1ZGl0UnVsZRIOCgZhY3Rpb24YASABKAkSFgoOcmVzb3VyY2VfZmllbGQYAiABKAkSFQoNZGV0YWlsX2ZpZWxkcxgDIAMoCRIUCgxpc3N1ZXNfdG9rZW4YBCABKAgSEgoKaW5fYWR2YW5jZRgFIAEoCCJ3ChBTY29wZVJlcXVpcmVtZW50Eg4KBmFjdGlvbhgBIAEoCRImCgZ0YXJnZXQYAiABKA4yFi5tb2x0ZW4udjEuU2NvcGVUYXJnZXQSGAoQY29sbGVjdGlvbl9maWVsZBgDIAEoCRIRCglrZXlfZmllbGQYBCABKAkq5wEKC1Njb3BlVGFyZ2V0EhwKGFNDT1BFX1RBUkdFVF9VTlNQRUNJRklFRBAAEhcKE1NDT1BFX1RBUkdFVF9QVUJMSUMQARIeChpTQ09QRV9UQVJHRVRfQVVUSEVOVElDQVRFRBACEhQKEFNDT1BFX1RBUkdFVF9LRVkQAxIaChZTQ09QRV9UQVJHRVRfU09NRV9LRVlTEAQSGwoXU0NPUEVfVEFSR0VUX0NPTExFQ1RJT04QBRIWChJTQ09QRV9UQVJHRVRfU1RPUkUQBhIaChZTQ09QRV9UQVJHRVRfRUFDSF9QQVJUEAc6UwoFc2NvcGUSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjSkgMgASgLMhsubW9sdGVuLnYxLlNjb3BlUmVxdWlyZW1lbnRSBXNjb3BlOkwKBWF1ZGl0Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY05IDIAEoCzIULm1vbHRlbi52MS5BdWRpdFJ1bGVSBWF1ZGl0YgZwcm90bzM", [file_google_protobuf_descriptor]);
+
+/**
+ * What is recorded of the calls of an RPC that reach its service: one record each, which is on disk before
+ * the answer of a call that succeeds. The fields named here must never hold a secret or a document.
+ *
+ * @generated from message molten.v1.AuditRule
+ */
+export type AuditRule = Message<"molten.v1.AuditRule"> & {
+  /**
+   * The dotted name of the action, such as `snapshot.create`. At most 64 characters.
+   *
+   * @generated from field: string action = 1;
+   */
+  action: string;
+
+  /**
+   * The text field of the request that is recorded as the resource. Empty: none. A caller without a
+   * credential is recorded by this name, for who signs in is not known before.
+   *
+   * @generated from field: string resource_field = 2;
+   */
+  resourceField: string;
+
+  /**
+   * More fields of the request, texts or lists of texts, that are recorded as details by their JSON names.
+   *
+   * @generated from field: repeated string detail_fields = 3;
+   */
+  detailFields: string[];
+
+  /**
+   * The reply has a field `principal`, whose token id is recorded as the detail `tokenId`.
+   *
+   * @generated from field: bool issues_token = 4;
+   */
+  issuesToken: boolean;
+
+  /**
+   * The record is written before the call runs, because the call holds up every write; a failure is
+   * recorded as well.
+   *
+   * @generated from field: bool in_advance = 5;
+   */
+  inAdvance: boolean;
+};
+
+/**
+ * Describes the message molten.v1.AuditRule.
+ * Use `create(AuditRuleSchema)` to create a new message.
+ */
+export const AuditRuleSchema: GenMessage<AuditRule> = /*@__PURE__*/
+  messageDesc(file_molten_v1_options, 0);
 
 /**
  * What the caller of an RPC must hold. Checked before the request reaches a service.
@@ -59,7 +111,7 @@ export type ScopeRequirement = Message<"molten.v1.ScopeRequirement"> & {
  * Use `create(ScopeRequirementSchema)` to create a new message.
  */
 export const ScopeRequirementSchema: GenMessage<ScopeRequirement> = /*@__PURE__*/
-  messageDesc(file_molten_v1_options, 0);
+  messageDesc(file_molten_v1_options, 1);
 
 /**
  * Which resources a required scope must cover.
@@ -146,4 +198,12 @@ export const ScopeTargetSchema: GenEnum<ScopeTarget> = /*@__PURE__*/
  */
 export const scope: GenExtension<MethodOptions, ScopeRequirement> = /*@__PURE__*/
   extDesc(file_molten_v1_options, 0);
+
+/**
+ * What is recorded of calls of this RPC in the audit log. Absent: only refusals.
+ *
+ * @generated from extension: molten.v1.AuditRule audit = 51539;
+ */
+export const audit: GenExtension<MethodOptions, AuditRule> = /*@__PURE__*/
+  extDesc(file_molten_v1_options, 1);
 

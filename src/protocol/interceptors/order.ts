@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { CallInterceptor } from '../call.ts';
+import { createAuditInterceptors, type AuditLog } from './audit.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorize } from './authorize.ts';
 import { deadline } from './deadline.ts';
@@ -18,6 +19,7 @@ export interface InterceptorParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly authenticator: Authenticator;
+  readonly audit: AuditLog;
   /** Calls of one address per window; 0 requests: no bound. */
   readonly rateLimit: { readonly requests: number; readonly windowMs: number };
 }
@@ -25,18 +27,23 @@ export interface InterceptorParts {
 /**
  * Every interceptor, outermost first. Whoever logs sees what all others answer; errors are translated
  * before they are counted; nothing is verified for an address over its limit; a broken credential is
- * refused before its request is looked at.
+ * refused before its request is looked at. Refusals are noted wherever they come from, actions recorded
+ * next to the service.
  */
 export function createInterceptors(parts: InterceptorParts): readonly CallInterceptor[] {
   const { logger, metrics, clock, authenticator, rateLimit } = parts;
+  const audit = createAuditInterceptors(parts.audit);
   return [
     createLogging({ logger, clock }),
     createCallMetrics({ metrics, clock }),
     createErrors(logger),
+    audit.refusals,
     deadline,
     createAddressRateLimit({ clock, ...rateLimit }),
     createAuthenticate(authenticator),
+    audit.denials,
     createValidate(),
     createAuthorize(),
+    audit.actions,
   ];
 }

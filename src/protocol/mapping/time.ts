@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import {
   DurationSchema,
+  timestampMs,
   TimestampSchema,
   type Duration,
   type Timestamp,
@@ -14,6 +15,11 @@ export function toTimestamp(unixMs: number): Timestamp {
   const seconds = Math.floor(unixMs / MS_PER_SECOND);
   const nanos = (unixMs - seconds * MS_PER_SECOND) * NANOS_PER_MS;
   return create(TimestampSchema, { seconds: BigInt(seconds), nanos });
+}
+
+/** A Timestamp in Unix milliseconds, undefined stays undefined. */
+export function fromTimestamp(timestamp: Timestamp | undefined): number | undefined {
+  return timestamp === undefined ? undefined : timestampMs(timestamp);
 }
 
 /** A span in milliseconds as a Duration. */

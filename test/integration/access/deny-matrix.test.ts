@@ -6,6 +6,7 @@ import { create, getOption, hasOption, type DescMethod } from '@bufbuild/protobu
 import { describe, expect, it } from 'vitest';
 
 import { ApiKeyService } from '../../../gen/molten/v1/api_keys_pb.ts';
+import { AuditService } from '../../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../../gen/molten/v1/documents_pb.ts';
@@ -24,7 +25,7 @@ import { compileAuthorizer } from '../../../src/protocol/interceptors/authorize.
 
 const METHODS = [
   ...[DocumentService, CollectionService, AuthService, SystemService, WatchService],
-  ...[SnapshotService, OperationService, UserService, TokenService, ApiKeyService],
+  ...[SnapshotService, OperationService, UserService, TokenService, ApiKeyService, AuditService],
 ].flatMap(({ methods }) => methods);
 
 function principal(scopes: readonly string[]): Principal {

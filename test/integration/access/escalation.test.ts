@@ -30,7 +30,14 @@ describe('a delegated token', () => {
     const token = await server.tokenWith(scopes);
     const statuses = [];
     for (const scope of [
-      ...['schema:*:*', 'schema:c:*', 'read:c:eu-*', 'read:c:eu-1', 'read:c:eu-at-*', 'write:d:one'],
+      ...[
+        'schema:*:*',
+        'schema:c:*',
+        'read:c:eu-*',
+        'read:c:eu-1',
+        'read:c:eu-at-*',
+        'write:d:one',
+      ],
       ...['read:*:*', 'read:c:*', 'read:c:e*', 'read:c:us-1', 'write:d:two', 'delete:d:one'],
     ]) {
       statuses.push((await delegate(server, token, { scopes: [scope] })).status);

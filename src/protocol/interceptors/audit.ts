@@ -1,0 +1,203 @@
+import { getOption, hasOption, type DescMethod, type Message } from '@bufbuild/protobuf';
+
+import { audit as auditRule, type AuditRule } from '../../../gen/molten/v1/options_pb.ts';
+import type { Audit } from '../../domain/audit/audit.ts';
+import type { AuditEntry } from '../../domain/audit/record.ts';
+import { invariant } from '../../errors/invariant.ts';
+import type { Reason } from '../../errors/reason.ts';
+import type { Call, CallInterceptor, CallResult } from '../call.ts';
+import { nameOf } from '../dispatcher.ts';
+import { toWireError } from '../mapping/error.ts';
+import { isStream, watchEnd } from './stream.ts';
+
+/** The three places at which calls are looked at. Of one call at most one refusal is recorded. */
+export interface AuditInterceptors {
+  /** Inside the translation of errors: notes who was refused before anybody was known. */
+  readonly refusals: CallInterceptor;
+  /** Inside authentication: notes who was refused when it was known who calls, also in a stream. */
+  readonly denials: CallInterceptor;
+  /** Next to the service: records what its RPC declares, before the answer. */
+  readonly actions: CallInterceptor;
+}
+
+/** What of the log the interceptors use. */
+export type AuditLog = Pick<Audit, 'record' | 'note'>;
+
+/** The action under which refusals are recorded. */
+const DENIED = 'access.denied';
+
+/**
+ * Records calls in the audit log. A refusal is noted and held up by nothing; what an RPC declares by the
+ * option `audit` is on disk before its caller hears of success. When it cannot be recorded, the call fails.
+ */
+export function createAuditInterceptors(audit: AuditLog): AuditInterceptors {
+  // Errors that were recorded on their way out.
+  const recorded = new WeakSet();
+  const noteDenial = (call: Call, error: unknown): void => {
+    const { reason } = toWireError(error);
+    if (!isDenial(reason) || isRecorded(recorded, error)) return;
+    audit.note({
+      ...{ ...originOf(call), action: DENIED, result: 'denied', reason },
+      resource: nameOf(call.method),
+    });
+  };
+  return {
+    refusals: (next) => async (call) => {
+      try {
+        return await next(call);
+      } catch (error) {
+        noteDenial(call, error);
+        throw error;
+      }
+    },
+    denials: (next) => async (call) => {
+      const failed = (error: unknown): unknown => {
+        noteDenial(call, error);
+        return error;
+      };
+      try {
+        const result = await next(call);
+        return isStream(result) ? watchEnd(result, { failed }) : result;
+      } catch (error) {
+        throw failed(error);
+      }
+    },
+    actions: createActions(audit, recorded),
+  };
+}
+
+/** Marks an error; true when it was marked before. */
+function isRecorded(recorded: WeakSet<object>, error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false;
+  if (recorded.has(error)) return true;
+  recorded.add(error);
+  return false;
+}
+
+function isDenial(reason: Reason): boolean {
+  return (
+    reason.startsWith('CREDENTIAL_') || reason === 'SCOPE_MISSING' || reason === 'RATE_LIMITED'
+  );
+}
+
+function originOf({ principal, origin }: Call): Partial<AuditEntry> {
+  const { address, requestId } = origin;
+  const impersonator = principal.credential?.impersonator ?? '';
+  return {
+    ...{ actor: principal.subject, impersonator, credentialId: principal.tokenId },
+    ...{ address, requestId },
+  };
+}
+
+function createActions(audit: AuditLog, recorded: WeakSet<object>): CallInterceptor {
+  const rules = new Map<DescMethod, Describe | undefined>();
+  return (next) => async (call) => {
+    const { method } = call;
+    if (!rules.has(method)) rules.set(method, compileRule(method));
+    const describe = rules.get(method);
+    if (describe === undefined) return await next(call);
+    const failed = (error: unknown): unknown => {
+      const { reason } = toWireError(error);
+      const result = isDenial(reason) ? 'denied' : 'failure';
+      if (!isRecorded(recorded, error)) audit.note({ ...describe(call), result, reason });
+      return error;
+    };
+    const succeeded = async (answer?: Message): Promise<void> => {
+      await audit.record({ ...describe(call, answer), result: 'success' });
+    };
+    try {
+      return await run(next, call, { isInAdvance: describe.isInAdvance, succeeded, failed });
+    } catch (error) {
+      throw failed(error);
+    }
+  };
+}
+
+interface Ends {
+  readonly isInAdvance: boolean;
+  readonly succeeded: (answer?: Message) => Promise<void>;
+  readonly failed: (error: unknown) => unknown;
+}
+
+async function run(
+  next: (call: Call) => Promise<CallResult>,
+  call: Call,
+  { isInAdvance, succeeded, failed }: Ends,
+): Promise<CallResult> {
+  if (isInAdvance) await succeeded();
+  const result = await next(call);
+  if (isStream(result)) return watchEnd(recordedStream(result, succeeded), { failed });
+  if (!isInAdvance) await succeeded(result);
+  return result;
+}
+
+/** The same messages; that they were asked for is recorded before the first is sent. */
+async function* recordedStream(
+  results: AsyncIterable<Message>,
+  succeeded: () => Promise<void>,
+): AsyncIterable<Message> {
+  let isFirst = true;
+  for await (const result of results) {
+    if (isFirst) await succeeded();
+    isFirst = false;
+    yield result;
+  }
+  if (isFirst) await succeeded();
+}
+
+/** Says what a call is, for its record. */
+interface Describe {
+  (call: Call, answer?: Message): Omit<AuditEntry, 'result'>;
+  readonly isInAdvance: boolean;
+}
+
+/** Compiles what an RPC declares; undefined when it declares nothing. */
+export function compileRule(method: DescMethod): Describe | undefined {
+  if (!hasOption(method, auditRule)) return undefined;
+  const rule = getOption(method, auditRule);
+  invariant(rule.action !== '', `${nameOf(method)} records an action without a name`);
+  const resourceOf = rule.resourceField === '' ? () => '' : reader(method, rule.resourceField);
+  const readDetails = rule.detailFields.map((name) => [name, reader(method, name)] as const);
+  const describe = (call: Call, answer?: Message): Omit<AuditEntry, 'result'> => {
+    const origin = originOf(call);
+    const resource = resourceOf(call.request);
+    const details = readDetails.map(([name, read]) => [name, read(call.request)] as const);
+    return {
+      ...{ ...origin, action: rule.action, resource },
+      // Who signs in is nobody yet.
+      ...(call.principal.kind === 'anonymous' ? { actor: resource } : {}),
+      details: { ...Object.fromEntries(details), ...issuedToken(rule, answer) },
+    };
+  };
+  return Object.assign(describe, { isInAdvance: rule.inAdvance });
+}
+
+/** Reads a field by its name in the proto. A field that is declared a secret is refused. */
+function reader(method: DescMethod, name: string): (request: Message) => string {
+  const field = method.input.fields.find((one) => one.name === name);
+  invariant(field !== undefined, `${nameOf(method)} has no field ${name} to record`);
+  const isSecret = field.proto.options?.debugRedact === true;
+  invariant(!isSecret, `${nameOf(method)} would record ${name}, which is secret`);
+  const { localName } = field;
+  return (request) => textOf((request as unknown as Fields)[localName]);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
+    ? value.join(' ')
+    : '';
+}
+
+function issuedToken(
+  { issuesToken }: AuditRule,
+  answer: Message | undefined,
+): Record<string, string> {
+  const principal = issuesToken
+    ? (answer as unknown as Fields | undefined)?.['principal']
+    : undefined;
+  const tokenId = (principal as Fields | undefined)?.['tokenId'];
+  return typeof tokenId === 'string' ? { tokenId } : {};
+}
