@@ -7,6 +7,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { createClient, type Client, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 
+import { ApiKeyService } from '../../gen/molten/v1/api_keys_pb.ts';
 import { AuditService } from '../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
@@ -14,6 +15,8 @@ import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
 import { OperationService } from '../../gen/molten/v1/operations_pb.ts';
 import { SnapshotService } from '../../gen/molten/v1/snapshots_pb.ts';
 import { SystemService } from '../../gen/molten/v1/system_pb.ts';
+import { TokenService } from '../../gen/molten/v1/tokens_pb.ts';
+import { UserService } from '../../gen/molten/v1/users_pb.ts';
 import {
   WatchService,
   type WatchRequestSchema,
@@ -36,6 +39,7 @@ export interface MoltenClientOptions {
 
 /** Every service of a server. Calls fail with MoltenError. */
 export interface MoltenClient {
+  readonly apiKeys: Client<typeof ApiKeyService>;
   readonly audit: Client<typeof AuditService>;
   readonly auth: Client<typeof AuthService>;
   readonly collections: Client<typeof CollectionService>;
@@ -43,6 +47,8 @@ export interface MoltenClient {
   readonly operations: Client<typeof OperationService>;
   readonly snapshots: Client<typeof SnapshotService>;
   readonly system: Client<typeof SystemService>;
+  readonly tokens: Client<typeof TokenService>;
+  readonly users: Client<typeof UserService>;
   /** Follows changes, each once and in order, over as many connections as it takes. */
   watch(
     request: MessageInitShape<typeof WatchRequestSchema>,
@@ -56,6 +62,7 @@ const TIMEOUT_MS = 60_000;
 export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
   const transport = createTransport(options);
   return {
+    apiKeys: translated(createClient(ApiKeyService, transport)),
     audit: translated(createClient(AuditService, transport)),
     auth: translated(createClient(AuthService, transport)),
     collections: translated(createClient(CollectionService, transport)),
@@ -63,6 +70,8 @@ export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
     operations: translated(createClient(OperationService, transport)),
     snapshots: translated(createClient(SnapshotService, transport)),
     system: translated(createClient(SystemService, transport)),
+    tokens: translated(createClient(TokenService, transport)),
+    users: translated(createClient(UserService, transport)),
     watch(request, watchOptions) {
       const service = createClient(WatchService, transport);
       const token = (): string | undefined => options.token?.();
