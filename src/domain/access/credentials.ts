@@ -84,7 +84,9 @@ class CredentialAuthenticator implements Authenticator {
     const said = parseScopes(token.scopes);
     // What a session may do is what its user may do now; all else is bounded by what it was given.
     const bound = kind === 'session' && impersonator === '' ? undefined : said;
-    const scopes = createLiveScopes(() => accounts.scopesOf(user, userId), bound);
+    const held = [() => accounts.scopesOf(user, userId)];
+    if (impersonator !== '') held.push(() => accounts.scopesOf(impersonator, actorOf(sessionId)));
+    const scopes = createLiveScopes(held, bound);
     return toPrincipal(
       { subject, tokenId: links[0]?.tokenId ?? '', expiresAtMs },
       credential,
@@ -95,8 +97,10 @@ class CredentialAuthenticator implements Authenticator {
   lapseOf({ credential, expiresAtMs, tokenId }: Principal): CredentialLapse | undefined {
     if (credential === undefined) return undefined;
     const { accounts, revocations, apiKeys, clock } = this.#parts;
-    const { user, chain, kind } = credential;
+    const { user, chain, kind, impersonator } = credential;
     if (revocations.isRevoked(chain) || !accounts.isActive(user, chain.userId)) return 'revoked';
+    const actorId = impersonator === '' ? '' : actorOf(chain.sessionId);
+    if (impersonator !== '' && !accounts.isActive(impersonator, actorId)) return 'revoked';
     if (kind !== 'apiKey') return expiresAtMs <= clock.now() ? 'expired' : undefined;
     const apiKey = apiKeys.find(tokenId);
     if (apiKey === undefined) return 'revoked';
@@ -124,10 +128,8 @@ class CredentialAuthenticator implements Authenticator {
       chain: { links: [linkOf(apiKey)], sessionId: '', userId: ownerId },
       callsPerMinute: 0,
     };
-    const scopes = createLiveScopes(
-      () => accounts.scopesOf(owner, ownerId),
-      parseScopes(apiKey.scopes),
-    );
+    const held = [() => accounts.scopesOf(owner, ownerId)];
+    const scopes = createLiveScopes(held, parseScopes(apiKey.scopes));
     return toPrincipal({ subject: owner, tokenId: apiKey.id, expiresAtMs }, credential, scopes);
   }
 }
@@ -150,19 +152,33 @@ function toPrincipal(
   };
 }
 
-/** What the user may do now, bounded by what the credential was given; computed when either changes. */
-function createLiveScopes(held: () => ScopeSet, bound: ScopeSet | undefined): () => ScopeSet {
-  if (bound === undefined) return held;
-  let last: { readonly held: ScopeSet; readonly both: ScopeSet } | undefined;
+/** The user whose sign-in a session is, who may not be the one that a token of it speaks for. */
+function actorOf(sessionId: string): string {
+  return sessionId.split('.', 1)[0] ?? '';
+}
+
+/**
+ * What users may do now, bounded by what the credential was given. Computed anew when one of them changes:
+ * a set of scopes that changes is another set.
+ */
+function createLiveScopes(
+  held: readonly (() => ScopeSet)[],
+  bound: ScopeSet | undefined,
+): () => ScopeSet {
+  let last: { readonly now: readonly ScopeSet[]; readonly all: ScopeSet } | undefined;
   return () => {
-    const now = held();
-    if (last?.held !== now) {
-      // The administrator bounds nothing.
-      const isWhole = now.isAdmin && now.restrictions.length === 0;
-      last = { held: now, both: isWhole ? bound : now.meet(bound) };
+    const now = held.map((one) => one());
+    if (last === undefined || now.some((one, at) => one !== last?.now[at])) {
+      const sets = bound === undefined ? now : [...now, bound];
+      last = { now, all: sets.reduce(meetOf) };
     }
-    return last.both;
+    return last.all;
   };
+}
+
+function meetOf(a: ScopeSet, b: ScopeSet): ScopeSet {
+  // The administrator bounds nothing.
+  return a.isAdmin && a.restrictions.length === 0 ? b : a.meet(b);
 }
 
 function parseScopes(texts: readonly string[]): ScopeSet {

@@ -64,11 +64,12 @@ export function createDelegation(parts: DelegationParts): Delegation {
       const endMs = credential.kind === 'session' ? Infinity : credential.grantEndsAtMs;
       const expiresAtMs = Math.min(nowMs + Math.min(ttlMs, TOKEN_TTL_MAX_MS), endMs);
       const grantEndsAtMs = Math.min(Math.max(expiresAtMs, nowMs + GRANT_MS), endMs);
-      const { user, chain, impersonator } = credential;
+      const { user, chain } = credential;
       const callsPerMinute = lower(request.callsPerMinute, credential.callsPerMinute);
       const signed = await tokens.issue({
         ...{ kind: 'delegated', subject: clientId, scopes, user, userId: chain.userId },
-        ...{ sessionId: '', ancestors, expiresAtMs, grantEndsAtMs, impersonator, callsPerMinute },
+        ...{ sessionId: '', ancestors, expiresAtMs, grantEndsAtMs, callsPerMinute },
+        impersonator: '',
       });
       await grants.add(toRecord(signed, ancestors), pathOf(chain));
       return signed;
@@ -78,7 +79,7 @@ export function createDelegation(parts: DelegationParts): Delegation {
       if (credential.kind !== 'delegated' || principal.scopes.isAdmin) {
         throw notRenewable(principal);
       }
-      const { grantEndsAtMs, chain, user, impersonator, callsPerMinute } = credential;
+      const { grantEndsAtMs, chain, user, callsPerMinute } = credential;
       const expiresAtMs = Math.min(clock.now() + ttlMs, grantEndsAtMs);
       if (expiresAtMs <= clock.now()) {
         throw new DomainError('CREDENTIAL_EXPIRED', 'the grant has ended; ask for a new token');
@@ -95,7 +96,7 @@ export function createDelegation(parts: DelegationParts): Delegation {
       const signed = await tokens.issue({
         ...{ kind: 'delegated', subject, scopes: principal.scopes.texts, user },
         ...{ userId: chain.userId, sessionId: '', ancestors, renews: tokenId },
-        ...{ expiresAtMs, grantEndsAtMs, impersonator, callsPerMinute },
+        ...{ expiresAtMs, grantEndsAtMs, impersonator: '', callsPerMinute },
       });
       await grants.moveEnd(grantOf(tokenId), expiresAtMs);
       return signed;
@@ -104,6 +105,7 @@ export function createDelegation(parts: DelegationParts): Delegation {
 }
 
 function credentialOf({ credential }: Principal): Credential {
+  if (credential !== undefined && credential.impersonator !== '') throw actsAsAnother();
   if (credential !== undefined) return credential;
   throw new DomainError('CREDENTIAL_MISSING', 'this needs a credential; log in first');
 }
@@ -156,6 +158,11 @@ function beyond(scope: string, fix: string): DomainError {
   return new DomainError('SCOPE_MISSING', `the scope '${scope}' cannot be delegated: ${fix}`, {
     metadata: { scope },
   });
+}
+
+/** What is delegated would outlive the acting. */
+function actsAsAnother(): DomainError {
+  return new DomainError('SCOPE_MISSING', 'who acts as another user delegates nothing for it');
 }
 
 function tooDeep(): DomainError {
