@@ -9,6 +9,7 @@
 const DOMAIN_ORDER = [
   'access',
   'query',
+  'visibility',
   'quota',
   'collections',
   'documents',
