@@ -66,10 +66,9 @@ export interface Delegated {
 export async function delegate(
   server: TestServer,
   token: string,
-  scopes: readonly string[],
-  clientId = 'a-client',
+  asked: readonly string[] | { readonly scopes: readonly string[]; readonly clientId: string },
 ): Promise<Delegated> {
-  const body = { clientId, scopes };
+  const body = 'clientId' in asked ? asked : { clientId: 'a-client', scopes: asked };
   const answer = await server.request('POST', '/v1/tokens', { token, body });
   if (answer.status !== 200) throw new Error(answer.text);
   return { token: String(answer.body.token), tokenId: String(answer.body.principal.tokenId) };
@@ -81,14 +80,13 @@ export async function whoAmI(server: TestServer, token: string): Promise<string>
   return answer.status === 200 ? 'taken' : String(answer.body.reason);
 }
 
-/** Reads a document; how it ends. */
+/** Reads the document `k` of a collection; how it ends. */
 export async function read(
   server: TestServer,
   token: string,
-  collection = 'c',
-  key = 'k',
+  collection: string = 'c',
 ): Promise<string> {
-  const path = `/v1/collections/${collection}/documents/${key}`;
+  const path = `/v1/collections/${collection}/documents/k`;
   const answer = await server.request('GET', path, { token });
   return answer.status === 200 ? 'taken' : String(answer.body.reason);
 }

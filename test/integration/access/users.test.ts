@@ -29,8 +29,8 @@ describe('a user', () => {
     expect(changed.body.user.scopes).toEqual(['write:c:*']);
     for (const name of ['bob', 'eve']) await makeUser(server, name);
     const first = await server.asRoot('GET', '/v1/users?pageSize=2');
-    const { nextPageToken } = first.body;
-    const second = await server.asRoot('GET', `/v1/users?pageSize=2&pageToken=${nextPageToken}`);
+    const next = String(first.body.nextPageToken);
+    const second = await server.asRoot('GET', `/v1/users?pageSize=2&pageToken=${next}`);
     const names = [...first.body.users, ...second.body.users].map(
       (one: { name: string }) => one.name,
     );
