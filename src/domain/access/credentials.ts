@@ -9,6 +9,7 @@ import type { ApiKey, ApiKeys } from './api-keys.ts';
 import { ANONYMOUS, type Credential, type Principal } from './principal.ts';
 import { revoked, type Revocable, type Revocations } from './revocations.ts';
 import { createScopeSet, type ScopeSet } from './scope-set.ts';
+import type { SigningKeys } from './signing-keys.ts';
 import { expired, invalid, type Tokens, type VerifiedToken } from './tokens.ts';
 
 /** What a caller shows to prove who it is. */
@@ -39,6 +40,7 @@ export type CredentialLapse = 'expired' | 'revoked';
 export interface AuthenticatorParts {
   readonly clock: Clock;
   readonly tokens: Tokens;
+  readonly signingKeys: SigningKeys;
   readonly accounts: Accounts;
   readonly revocations: Revocations;
   readonly apiKeys: ApiKeys;
@@ -101,10 +103,17 @@ class CredentialAuthenticator implements Authenticator {
     if (revocations.isRevoked(chain) || !accounts.isActive(user, chain.userId)) return 'revoked';
     const actorId = impersonator === '' ? '' : actorOf(chain.sessionId);
     if (impersonator !== '' && !accounts.isActive(impersonator, actorId)) return 'revoked';
-    if (kind !== 'apiKey') return expiresAtMs <= clock.now() ? 'expired' : undefined;
+    if (kind !== 'apiKey') return this.#hasEnded(credential, expiresAtMs) ? 'expired' : undefined;
     const apiKey = apiKeys.find(tokenId);
     if (apiKey === undefined) return 'revoked';
     return (apiKey.expiresAtMs ?? Infinity) <= clock.now() ? 'expired' : undefined;
+  }
+
+  /** By its own time, or because its key is not taken any more. */
+  #hasEnded({ chain }: Credential, expiresAtMs: number): boolean {
+    const { clock, signingKeys } = this.#parts;
+    const keyId = chain.links[0]?.signingKeyId ?? '';
+    return expiresAtMs <= clock.now() || signingKeys.verifier(keyId) === undefined;
   }
 
   async #ofToken(token: string): Promise<Principal> {
