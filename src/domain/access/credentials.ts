@@ -80,7 +80,7 @@ class CredentialAuthenticator implements Authenticator {
     const { kind, links, user, userId, sessionId, impersonator } = token;
     const credential: Credential = {
       ...{ kind, user, impersonator, chain: { links, sessionId, userId } },
-      ...{ grantEndsAtMs: token.grantEndsAtMs, callsPerMinute: token.callsPerMinute },
+      grantEndsAtMs: token.grantEndsAtMs,
     };
     const { subject, expiresAtMs } = token;
     const said = parseScopes(token.scopes);
@@ -135,7 +135,6 @@ class CredentialAuthenticator implements Authenticator {
     const credential: Credential = {
       ...{ kind: 'apiKey', user: owner, impersonator: '', grantEndsAtMs: expiresAtMs },
       chain: { links: [linkOf(apiKey)], sessionId: '', userId: ownerId },
-      callsPerMinute: 0,
     };
     const held = [() => accounts.scopesOf(owner, ownerId)];
     const scopes = createLiveScopes(held, parseScopes(apiKey.scopes));
@@ -144,7 +143,10 @@ class CredentialAuthenticator implements Authenticator {
 }
 
 function linkOf({ id, createdAtMs }: ApiKey): Revocable {
-  return { tokenId: id, grantId: id, clientId: '', signingKeyId: '', issuedAtMs: createdAtMs };
+  return {
+    ...{ tokenId: id, grantId: id, clientId: '', signingKeyId: '', issuedAtMs: createdAtMs },
+    callsPerMinute: 0,
+  };
 }
 
 function toPrincipal(

@@ -65,7 +65,7 @@ export function createDelegation(parts: DelegationParts): Delegation {
       const expiresAtMs = Math.min(nowMs + Math.min(ttlMs, TOKEN_TTL_MAX_MS), endMs);
       const grantEndsAtMs = Math.min(Math.max(expiresAtMs, nowMs + GRANT_MS), endMs);
       const { user, chain } = credential;
-      const callsPerMinute = lower(request.callsPerMinute, credential.callsPerMinute);
+      const { callsPerMinute } = request;
       const signed = await tokens.issue({
         ...{ kind: 'delegated', subject: clientId, scopes, user, userId: chain.userId },
         ...{ sessionId: '', ancestors, expiresAtMs, grantEndsAtMs, callsPerMinute },
@@ -79,7 +79,7 @@ export function createDelegation(parts: DelegationParts): Delegation {
       if (credential.kind !== 'delegated' || principal.scopes.isAdmin) {
         throw notRenewable(principal);
       }
-      const { grantEndsAtMs, chain, user, callsPerMinute } = credential;
+      const { grantEndsAtMs, chain, user } = credential;
       const expiresAtMs = Math.min(clock.now() + ttlMs, grantEndsAtMs);
       if (expiresAtMs <= clock.now()) {
         throw new DomainError('CREDENTIAL_EXPIRED', 'the grant has ended; ask for a new token');
@@ -92,7 +92,8 @@ export function createDelegation(parts: DelegationParts): Delegation {
         expiresAtMs: oldEndMs,
       });
       if (!isOurs) throw revoked();
-      const [, ...ancestors] = chain.links;
+      const [own, ...ancestors] = chain.links;
+      const callsPerMinute = own?.callsPerMinute ?? 0;
       const signed = await tokens.issue({
         ...{ kind: 'delegated', subject, scopes: principal.scopes.texts, user },
         ...{ userId: chain.userId, sessionId: '', ancestors, renews: tokenId },
@@ -135,11 +136,6 @@ function narrow(
     }
   }
   return [...new Set([...asked, ...scopes.restrictions])];
-}
-
-function lower(asked: number, held: number): number {
-  if (held === 0) return asked;
-  return asked === 0 ? held : Math.min(asked, held);
 }
 
 function toRecord({ verified }: SignedToken, ancestors: readonly Revocable[]): GrantRecord {

@@ -28,7 +28,7 @@ export interface TokenClaims {
   readonly grantEndsAtMs: number;
   /** Who acts as the user; empty: the user itself. */
   readonly impersonator: string;
-  /** 0: no bound of its own. */
+  /** With it and all that it delegates; 0: no bound of its own. */
   readonly callsPerMinute: number;
 }
 
@@ -90,7 +90,7 @@ async function issue(options: TokensOptions, claims: TokenClaims): Promise<Signe
   const tokenId = claims.renews === undefined ? randomUUID() : renewalOf(claims.renews);
   const own: Revocable = {
     ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf(claims) },
-    ...{ signingKeyId: key.id, issuedAtMs },
+    ...{ signingKeyId: key.id, issuedAtMs, callsPerMinute: claims.callsPerMinute },
   };
   const payload = toPayload(claims, issuedAtMs);
   const token = await new SignJWT(payload)
@@ -121,14 +121,21 @@ function toPayload(claims: TokenClaims, issuedAtMs: number): JWTPayload {
   };
 }
 
-type Link = readonly [grantId: string, clientId: string, keyId: string, issuedAtMs: number];
+type Link = readonly [
+  grantId: string,
+  clientId: string,
+  keyId: string,
+  issuedAtMs: number,
+  callsPerMinute: number,
+];
 
-function toLink({ grantId, clientId, signingKeyId, issuedAtMs }: Revocable): Link {
-  return [grantId, clientId, signingKeyId, issuedAtMs];
+function toLink(link: Revocable): Link {
+  const { grantId, clientId, signingKeyId, issuedAtMs, callsPerMinute } = link;
+  return [grantId, clientId, signingKeyId, issuedAtMs, callsPerMinute];
 }
 
-function fromLink([grantId, clientId, signingKeyId, issuedAtMs]: Link): Revocable {
-  return { tokenId: grantId, grantId, clientId, signingKeyId, issuedAtMs };
+function fromLink([grantId, clientId, signingKeyId, issuedAtMs, callsPerMinute]: Link): Revocable {
+  return { tokenId: grantId, grantId, clientId, signingKeyId, issuedAtMs, callsPerMinute };
 }
 
 function clientOf({ kind, subject }: Pick<TokenClaims, 'kind' | 'subject'>): string {
@@ -188,7 +195,7 @@ function fromPayload(payload: JWTPayload, signingKeyId: string): VerifiedToken {
   const kind = sid === undefined ? 'delegated' : 'session';
   const own: Revocable = {
     ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf({ kind, subject }) },
-    ...{ signingKeyId, issuedAtMs: payload.iat_ms },
+    ...{ signingKeyId, issuedAtMs: payload.iat_ms, callsPerMinute: payload.rpm ?? 0 },
   };
   return {
     ...{ kind, subject, scopes: payload.scopes, user: payload.usr, userId: payload.uid },
@@ -200,11 +207,20 @@ function fromPayload(payload: JWTPayload, signingKeyId: string): VerifiedToken {
 
 /** Whoever holds the shared secret may sign anything: the shapes are checked all the same. */
 function isOurs(payload: JWTPayload): payload is Payload {
-  const { scopes, iat_ms: issued, usr, uid, sid, anc = [], act } = payload as Partial<Payload>;
+  const {
+    scopes,
+    iat_ms: issued,
+    usr,
+    uid,
+    sid,
+    anc = [],
+    act,
+    rpm = 0,
+  } = payload as Partial<Payload>;
   return (
     Array.isArray(scopes) &&
     scopes.every((one) => typeof one === 'string') &&
-    typeof issued === 'number' &&
+    [issued, rpm].every((one) => typeof one === 'number') &&
     [usr, uid, sid ?? '', act?.sub ?? ''].every((one) => typeof one === 'string') &&
     Array.isArray(anc) &&
     anc.every(isLink)
@@ -214,9 +230,9 @@ function isOurs(payload: JWTPayload): payload is Payload {
 function isLink(link: unknown): boolean {
   return (
     Array.isArray(link) &&
-    link.length === 4 &&
+    link.length === 5 &&
     link.slice(0, 3).every((one) => typeof one === 'string') &&
-    typeof link[3] === 'number'
+    link.slice(3).every((one) => typeof one === 'number')
   );
 }
 

@@ -10,7 +10,7 @@ import { deadline } from './deadline.ts';
 import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
 import { createCallMetrics } from './metrics.ts';
-import { createAddressRateLimit } from './rate-limit.ts';
+import { createAddressRateLimit, createTokenRateLimit } from './rate-limit.ts';
 import { createValidate } from './validate.ts';
 
 /** What the interceptors need. */
@@ -42,6 +42,7 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
     createAddressRateLimit({ clock, ...rateLimit }),
     createAuthenticate(authenticator),
     audit.denials,
+    createTokenRateLimit(clock),
     createValidate(),
     createAuthorize(),
     audit.actions,

@@ -95,6 +95,24 @@ describe('a chain of delegations', () => {
     expect(third.body.reason).toBe('SCOPE_MISSING');
   });
 
+  it('shares the bound of calls of a token with all that it delegates', async () => {
+    const clock = createManualClock();
+    await using server = await startTestServer({}, { clock });
+    const body = { clientId: 'x', scopes: ['read:c:*'], callsPerMinute: 5 };
+    const made = await server.asRoot('POST', '/v1/tokens', body);
+    const parent = String(made.body.token);
+    const children = [await delegate(server, parent, ['read:c:*'])];
+    children.push(await delegate(server, children[0]?.token ?? '', ['read:c:*']));
+    // Two calls of the parent's five were made: the delegation of the one, and that of the other.
+    const statuses: string[] = [];
+    for (const { token } of [...children, ...children]) statuses.push(await whoAmI(server, token));
+    expect(statuses).toEqual(['taken', 'taken', 'taken', 'RATE_LIMITED']);
+    expect(await whoAmI(server, parent)).toBe('RATE_LIMITED');
+    expect(await whoAmI(server, await server.rootToken())).toBe('taken');
+    clock.advance(120_000);
+    expect(await whoAmI(server, parent)).toBe('taken');
+  });
+
   it('goes on below a token that is renewed', async () => {
     await using server = await startTestServer();
     await server.asRoot('PUT', '/v1/collections/c/documents/k', { body: { fields: {} } });

@@ -92,7 +92,7 @@ export async function forgedTokens(
     ['scopes that are text', good({ scopes: '*:*:*' })],
     ['scopes that are none', good({ scopes: ['all'], sid: undefined })],
     ['ancestors that are text', good({ anc: 'x' })],
-    ['ancestors of another shape', good({ anc: [[1, 2, 3, 4]] })],
+    ['ancestors of another shape', good({ anc: [[1, 2, 3, 4, 5]] })],
     ['changed claims', `${head}.${encode({ ...claims, sub: 'eve' })}.${signature}`],
     ['a changed signature', `${head}.${body}.${signature.slice(0, -4)}AAAA`],
     ['a huge payload', good({ filler: 'x'.repeat(8_000) }).slice(0, -1)],
