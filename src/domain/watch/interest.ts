@@ -6,6 +6,7 @@ import { compileProjection, type Projector } from '../../storage/query/project.t
 import type { Projection } from '../../storage/query/query.ts';
 import type { LogEntry, StoredDocument } from '../../storage/types.ts';
 import type { Principal } from '../access/principal.ts';
+import type { ScopeSet } from '../access/scope-set.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
 import { permitKeys, permittedKeys } from '../documents/permission.ts';
 import { parseProjection } from '../query/projection.ts';
@@ -25,6 +26,8 @@ export interface Interest {
   /** Judging a change takes what it replaced. */
   readonly needsPrevious: boolean;
   readonly targets: readonly CompiledTarget[];
+  /** A field that a filter asks about has been hidden from the caller since: it is shown nothing more. */
+  isBlinded(): boolean;
   /** The change as the watcher sees it; undefined when it does not concern it. */
   judge(entry: LogEntry): WatchedChange | undefined;
   /** The caller may read the document. */
@@ -106,11 +109,14 @@ interface InterestParts {
 class TargetInterest implements Interest {
   readonly #parts: InterestParts;
   readonly #projectors = new WeakMap<Visibility, Projector>();
+  #checked: ScopeSet;
+  #isBlinded = false;
   readonly collections: ReadonlySet<string> | undefined;
   readonly needsPrevious: boolean;
 
   constructor(parts: InterestParts) {
     this.#parts = parts;
+    this.#checked = parts.principal.scopes;
     const names = parts.targets.map(({ collection }) => collection);
     this.collections = names.includes('') ? undefined : new Set(names);
     this.needsPrevious =
@@ -129,13 +135,34 @@ class TargetInterest implements Interest {
         ? bare(entry, kind === 'clearCollection' ? 'cleared' : 'dropped')
         : undefined;
     }
-    if (kind !== 'put' && kind !== 'delete') return undefined;
+    if ((kind !== 'put' && kind !== 'delete') || this.isBlinded()) return undefined;
     // As they are now: what was granted when the watch began may have been taken since.
     if (!this.#parts.principal.scopes.covers('read', collection, entry.key)) return undefined;
     return this.#judgeDocument(entry);
   }
 
+  isBlinded(): boolean {
+    const { scopes } = this.#parts.principal;
+    // A set of scopes that changes is another set.
+    if (scopes !== this.#checked) {
+      this.#checked = scopes;
+      this.#isBlinded = !this.#parts.targets.every((target) => this.#mayAsk(target));
+    }
+    return this.#isBlinded;
+  }
+
+  #mayAsk({ collection, filter }: CompiledTarget): boolean {
+    const visibility = visibilityIn(this.#parts.principal, collection);
+    try {
+      demandFilter({ visibility, collection: collection || '*' }, filter, 'where');
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   mayShow({ collection, key }: StoredDocument): boolean {
+    if (this.isBlinded()) return false;
     return this.#parts.principal.scopes.covers('read', collection, key);
   }
 

@@ -93,4 +93,26 @@ describe('an open stream', () => {
     await server.asRoot('DELETE', `/v1/apiKeys/${id}`);
     expect(await socket.closed()).toBe(1008);
   });
+
+  it('ends when a field that it asks about is hidden from its user', async () => {
+    await using server = await startTestServer();
+    await makeUser(server, 'ada', { scopes });
+    const { token } = await login(server, 'ada');
+    const where = encodeURIComponent(JSON.stringify({ pay: { $gt: 10 } }));
+    const response = await fetch(`${server.url}/v1/watch?collection=c&where=${where}`, {
+      headers: { authorization: `Bearer ${token}`, accept: 'text/event-stream' },
+    });
+    expect(response.status).toBe(200);
+    const ended = response.text();
+    const put = (key: string): Promise<unknown> =>
+      server.asRoot('PUT', `/v1/collections/c/documents/${key}`, { body: { fields: { pay: 20 } } });
+    await put('seen');
+    const hidden = { scopes: { values: [...scopes, 'hide:c:pay'] } };
+    expect((await server.asRoot('PATCH', '/v1/users/ada', hidden)).status).toBe(200);
+    await put('unseen');
+    const text = await ended;
+    expect(text).toContain('CREDENTIAL_REVOKED');
+    expect(text).toContain('"seen"');
+    expect(text).not.toContain('"unseen"');
+  });
 });
