@@ -9,12 +9,16 @@ const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).to
 const decode = (part: string): Json =>
   JSON.parse(Buffer.from(part, 'base64url').toString()) as Json;
 
-function hmac(header: Json, claims: Json, secret: string, hash = 'sha256'): string {
+function hmac([header, claims]: readonly [Json, Json], secret: string, hash = 'sha256'): string {
   const text = `${encode(header)}.${encode(claims)}`;
   return `${text}.${createHmac(hash, secret).update(text).digest('base64url')}`;
 }
 
-function signed(header: Json, claims: Json, key: KeyObject, hash: string | null): string {
+function signed(
+  [header, claims]: readonly [Json, Json],
+  key: KeyObject,
+  hash: string | null,
+): string {
   const text = `${encode(header)}.${encode(claims)}`;
   return `${text}.${sign(hash, Buffer.from(text), key).toString('base64url')}`;
 }
@@ -31,7 +35,13 @@ export async function forgedTokens(
   const [head = '', body = '', signature = ''] = real.split('.');
   const [header, claims] = [decode(head), decode(body)];
   const good = (change: Json, headers: Json = {}): string =>
-    hmac({ ...header, ...headers }, { ...claims, ...change }, jwtSecret);
+    hmac(
+      [
+        { ...header, ...headers },
+        { ...claims, ...change },
+      ],
+      jwtSecret,
+    );
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const ed = generateKeyPairSync('ed25519');
   const jwk = ed.publicKey.export({ format: 'jwk' });
@@ -44,28 +54,29 @@ export async function forgedTokens(
     ['no signature', `${head}.${body}.`],
     ['two parts', `${head}.${body}`],
     ['five parts', `${real}.x.y`],
-    ['another secret', hmac(header, claims, 'another secret of thirty-two bytes and more')],
-    ['an empty secret', hmac(header, claims, '')],
-    ['HS512 with the real secret', hmac({ ...header, alg: 'HS512' }, claims, jwtSecret, 'sha512')],
-    ['RS256', signed({ ...header, alg: 'RS256' }, claims, rsa.privateKey, 'sha256')],
-    ['EdDSA of an unknown key', signed({ ...header, alg: 'EdDSA' }, claims, ed.privateKey, null)],
-    ['a public key as the secret', hmac(header, claims, pem)],
+    ['another secret', hmac([header, claims], 'another secret of thirty-two bytes and more')],
+    ['an empty secret', hmac([header, claims], '')],
+    [
+      'HS512 with the real secret',
+      hmac([{ ...header, alg: 'HS512' }, claims], jwtSecret, 'sha512'),
+    ],
+    ['RS256', signed([{ ...header, alg: 'RS256' }, claims], rsa.privateKey, 'sha256')],
+    ['EdDSA of an unknown key', signed([{ ...header, alg: 'EdDSA' }, claims], ed.privateKey, null)],
+    ['a public key as the secret', hmac([header, claims], pem)],
     [
       'a key that it carries (jwk)',
-      signed({ ...header, alg: 'EdDSA', jwk }, claims, ed.privateKey, null),
+      signed([{ ...header, alg: 'EdDSA', jwk }, claims], ed.privateKey, null),
     ],
     [
       'a key that it points to (jku)',
       signed(
-        ...([
-          { ...header, alg: 'EdDSA', jku: `${server.url}/.well-known/jwks.json` },
-          claims,
-        ] as const),
-        ...([ed.privateKey, null] as const),
+        [{ ...header, alg: 'EdDSA', jku: `${server.url}/.well-known/jwks.json` }, claims],
+        ed.privateKey,
+        null,
       ),
     ],
     ['a certificate that it carries (x5c)', good({}, { x5c: ['AAAA'], kid: 'x' })],
-    ['no kid', hmac({ alg: 'HS256', typ: 'at+jwt' }, claims, jwtSecret)],
+    ['no kid', hmac([{ alg: 'HS256', typ: 'at+jwt' }, claims], jwtSecret)],
     ['an unknown kid', good({}, { kid: 'unknown' })],
     ['a kid that is a path', good({}, { kid: '../../../../dev/null' })],
     ['a kid that is SQL', good({}, { kid: "x' UNION SELECT 'a" })],

@@ -138,15 +138,16 @@ const HTTP_CODES: Readonly<Record<number, number>> = {
 async function overRest(method: DescMethod, request: Message, token?: string): Promise<number> {
   const { pattern, body } = getOption(method, http);
   const json = toJson(method.input, create(method.input, request)) as Record<string, unknown>;
-  const path = String(pattern.value).replaceAll(/\{([a-z_]+)\}/g, (_, name: string) => {
-    const field = method.input.fields.find((one) => one.name === name);
-    return encodeURIComponent(String(json[field?.jsonName ?? ''] ?? 'x'));
+  const template = typeof pattern.value === 'string' ? pattern.value : '';
+  const named = new Set<string>();
+  const path = template.replaceAll(/\{([a-z_]+)\}/g, (_, name: string) => {
+    const jsonName = method.input.fields.find((one) => one.name === name)?.jsonName ?? '';
+    named.add(jsonName);
+    const value = json[jsonName];
+    return encodeURIComponent(typeof value === 'string' ? value : 'x');
   });
-  for (const [, name = ''] of String(pattern.value).matchAll(/\{([a-z_]+)\}/g)) {
-    const field = method.input.fields.find((one) => one.name === name);
-    delete json[field?.jsonName ?? ''];
-  }
-  const content = body === '' ? {} : { body: body === '*' ? json : (json[body] ?? {}) };
+  const rest = Object.fromEntries(Object.entries(json).filter(([name]) => !named.has(name)));
+  const content = body === '' ? {} : { body: body === '*' ? rest : (rest[body] ?? {}) };
   const answer = await server.request(String(pattern.case).toUpperCase(), path, {
     ...content,
     ...(token === undefined ? {} : { token }),

@@ -124,8 +124,8 @@ describe('single sign-on through OpenID Connect', () => {
     expect((await poll()).body.pending).toBe(true);
     await openBrowser().submit(String(begun.body.verificationUriComplete));
     await expect
-      .poll(async () => (await poll()).body.login?.token, { timeout: 20_000 })
-      .toBeTruthy();
+      .poll(async () => String((await poll()).body.login?.token ?? ''), { timeout: 20_000 })
+      .not.toBe('');
     expect((await poll()).body.reason).toBe('CREDENTIAL_EXPIRED');
   }, 30_000);
 });

@@ -81,11 +81,7 @@ export async function whoAmI(server: TestServer, token: string): Promise<string>
 }
 
 /** Reads the document `k` of a collection; how it ends. */
-export async function read(
-  server: TestServer,
-  token: string,
-  collection: string = 'c',
-): Promise<string> {
+export async function read(server: TestServer, token: string, collection = 'c'): Promise<string> {
   const path = `/v1/collections/${collection}/documents/k`;
   const answer = await server.request('GET', path, { token });
   return answer.status === 200 ? 'taken' : String(answer.body.reason);
