@@ -11,6 +11,8 @@ export interface CommandResult {
 /** The `molten` command of this tree, run as a user runs it. */
 export interface Molten {
   (...args: readonly string[]): Promise<CommandResult>;
+  /** Runs with a text on standard input. */
+  fed(input: string, ...args: readonly string[]): Promise<CommandResult>;
   /** Runs with `--json` and returns what it says. */
   json<T = never>(...args: readonly string[]): Promise<T>;
 }
@@ -23,7 +25,7 @@ export function createMolten(
   configHome: string,
   variables: Readonly<Record<string, string>> = {},
 ): Molten {
-  const run = (...args: readonly string[]): Promise<CommandResult> =>
+  const start = (args: readonly string[], input?: string): Promise<CommandResult> =>
     new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [MOLTEN, ...args], {
         env: {
@@ -32,8 +34,10 @@ export function createMolten(
           HOME: configHome,
           ...variables,
         },
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: ['pipe', 'pipe', 'pipe'],
       });
+      // A command that ends before it has read its input is no failure of the test.
+      child.stdin.on('error', () => undefined).end(input);
       let stdout = '';
       let stderr = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -43,7 +47,9 @@ export function createMolten(
         resolve({ code: code ?? -1, stdout, stderr });
       });
     });
+  const run = (...args: readonly string[]): Promise<CommandResult> => start(args);
   return Object.assign(run, {
+    fed: (input: string, ...args: readonly string[]) => start(args, input),
     async json<T>(...args: readonly string[]): Promise<T> {
       const { code, stdout, stderr } = await run(...args, '--json');
       if (code !== 0)
