@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 /** How a command ended. */
@@ -13,6 +13,11 @@ export interface Molten {
   (...args: readonly string[]): Promise<CommandResult>;
   /** Runs with a text on standard input. */
   fed(input: string, ...args: readonly string[]): Promise<CommandResult>;
+  /** Runs and answers what it prints, on either stream; an answer is a line of standard input. */
+  converse(
+    answer: (printed: string) => Promise<string | undefined>,
+    ...args: readonly string[]
+  ): Promise<CommandResult>;
   /** Runs with `--json` and returns what it says. */
   json<T = never>(...args: readonly string[]): Promise<T>;
 }
@@ -25,7 +30,10 @@ export function createMolten(
   configHome: string,
   variables: Readonly<Record<string, string>> = {},
 ): Molten {
-  const start = (args: readonly string[], input?: string): Promise<CommandResult> =>
+  const start = (
+    args: readonly string[],
+    talk: (child: ChildProcessWithoutNullStreams) => void,
+  ): Promise<CommandResult> =>
     new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [MOLTEN, ...args], {
         env: {
@@ -36,8 +44,6 @@ export function createMolten(
         },
         stdio: ['pipe', 'pipe', 'pipe'],
       });
-      // A command that ends before it has read its input is no failure of the test.
-      child.stdin.on('error', () => undefined).end(input);
       let stdout = '';
       let stderr = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -46,10 +52,26 @@ export function createMolten(
       child.once('close', (code) => {
         resolve({ code: code ?? -1, stdout, stderr });
       });
+      // A command that ends before it has read its input is no failure of the test.
+      child.stdin.on('error', () => undefined);
+      talk(child);
     });
-  const run = (...args: readonly string[]): Promise<CommandResult> => start(args);
+  const fed = (input: string, ...args: readonly string[]): Promise<CommandResult> =>
+    start(args, ({ stdin }) => stdin.end(input));
+  const run = (...args: readonly string[]): Promise<CommandResult> => fed('', ...args);
   return Object.assign(run, {
-    fed: (input: string, ...args: readonly string[]) => start(args, input),
+    fed,
+    converse: (
+      answer: (printed: string) => Promise<string | undefined>,
+      ...args: readonly string[]
+    ) =>
+      start(args, ({ stdin, stdout, stderr }) => {
+        const hear = (text: string): void => {
+          void answer(text).then((line) => line !== undefined && stdin.write(`${line}\n`));
+        };
+        stdout.on('data', hear);
+        stderr.on('data', hear);
+      }),
     async json<T>(...args: readonly string[]): Promise<T> {
       const { code, stdout, stderr } = await run(...args, '--json');
       if (code !== 0)
