@@ -57,11 +57,14 @@ export async function readNewPassword(flags: AnyFlags, name = 'password'): Promi
 }
 
 /** A code of a second factor, by `--code-file`, `--code-stdin` or a prompt. */
-export async function readCode(flags: AnyFlags): Promise<string> {
+export async function readCode(
+  flags: AnyFlags,
+  message = 'Code of the device, or a recovery code',
+): Promise<string> {
   const given = await readGiven(flags, 'code');
   if (given !== undefined) return given.trim();
   demandTerminal('code of the second factor', '--code-file or --code-stdin');
-  return (await askText({ message: 'Code of the device, or a recovery code' }, PROMPT)).trim();
+  return (await askText({ message }, PROMPT)).trim();
 }
 
 /** The secret that `--<name>-file` or `--<name>-stdin` gives. */

@@ -13,7 +13,8 @@ export default class SecondFactorConfirm extends MoltenCommand {
   async run(): Promise<unknown> {
     const { flags } = await this.parse(SecondFactorConfirm);
     const { auth } = this.client(flags as unknown as ServerFlags);
-    const { recoveryCodes } = await auth.confirmSecondFactor({ code: await readCode(flags) });
+    const code = await readCode(flags, 'First code of the device');
+    const { recoveryCodes } = await auth.confirmSecondFactor({ code });
     this.logToStderr('the second factor counts from now on; keep these recovery codes:');
     for (const one of recoveryCodes) this.log(one);
     return { recoveryCodes };

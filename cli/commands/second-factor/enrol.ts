@@ -26,7 +26,8 @@ export default class SecondFactorEnrol extends MoltenCommand {
       this.logToStderr('it counts when a first code is confirmed: molten second-factor confirm');
       return { secret, uri };
     }
-    const { recoveryCodes } = await auth.confirmSecondFactor({ code: await readCode(flags) });
+    const code = await readCode(flags, 'First code of the device');
+    const { recoveryCodes } = await auth.confirmSecondFactor({ code });
     this.logToStderr('the second factor counts from now on; keep these recovery codes:');
     for (const one of recoveryCodes) this.log(one);
     return { secret, uri, recoveryCodes };
