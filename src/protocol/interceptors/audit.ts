@@ -191,10 +191,10 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Texts as they are, lists of them with spaces; of a TextList its values. Anything else is nothing. */
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
-  if (typeof value === 'object' && value !== null && 'values' in value) return textOf(value.values);
-  return Array.isArray(value) && value.every((one) => typeof one === 'string')
-    ? value.join(' ')
-    : '';
+  if (Array.isArray(value))
+    return value.every((one) => typeof one === 'string') ? value.join(' ') : '';
+  const isList = typeof value === 'object' && value !== null && 'values' in value;
+  return isList ? textOf(value.values) : '';
 }
 
 function issuedToken(
