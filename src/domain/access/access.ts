@@ -133,7 +133,7 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
     accessTokenTtlMs: rules.accessTokenTtlMs,
   });
   const control = createTokenControl({
-    ...{ clock, accounts, grants, sessions, apiKeys, revocations, authenticator },
+    ...{ clock, accounts, grants, sessions, apiKeys, revocations, signingKeys },
   });
   return {
     ...{

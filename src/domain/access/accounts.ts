@@ -1,3 +1,5 @@
+import { DomainError } from '../../errors/domain-error.ts';
+import { createTurns } from '../../platform/turns.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import { openRecords, type Records } from './records.ts';
 import type { Roles } from './roles.ts';
@@ -25,6 +27,11 @@ export interface StoredUser {
   readonly secondFactor?: SecondFactor | undefined;
   /** Who vouches for the user elsewhere. */
   readonly identities: readonly LinkedIdentity[];
+  /**
+   * Goes up when whoever knew the password, or held the second factor, may not go on: what was begun
+   * before is not finished after.
+   */
+  readonly epoch?: number | undefined;
   /** Made by an identity provider, whose groups say which roles it has. */
   readonly isProvisioned?: boolean | undefined;
 }
@@ -64,12 +71,20 @@ export interface Accounts {
    * factor to enrol.
    */
   scopesOf(name: string, id: string): ScopeSet;
+  /** Runs changes of users and roles one after the other, so that what one checks holds when it writes. */
+  inTurn<T>(change: () => Promise<T>): Promise<T>;
+  /** LAST_ADMINISTRATOR unless, with this user as it shall be, somebody can still do everything. */
+  keepAdministrator(name: string, next: StoredUser | undefined): void;
+  /** LAST_ADMINISTRATOR unless somebody can do everything who does not have this role. */
+  keepAdministratorBut(role: string): void;
   /** The user of this name is still the one of this id, and active. */
   isActive(name: string, id: string): boolean;
 }
 
 /** Users are held in memory: about 1 kB each. */
 export const USERS_MAX = 100_000;
+/** Changes that may wait for their turn. */
+const WAITING_MAX = 1000;
 
 /** Opens the users of a store. */
 export async function openAccounts(engine: StorageEngine, roles: Roles): Promise<Accounts> {
@@ -85,9 +100,11 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
     const known = computed.get(user);
     if (known?.revision === roles.revision) return known.scopes;
     const { revision } = roles;
-    // A role that is gone grants nothing.
-    const texts = user.roles.flatMap((name) => roles.find(name)?.scopes ?? []);
-    const scopes = createScopeSet([...texts, ...user.scopes]);
+    const held = user.roles.map((name) => roles.find(name));
+    const texts = held.flatMap((role) => role?.scopes ?? []);
+    // A role that is not there may have been one that takes away: then nothing is granted at all.
+    const isWhole = held.every((role) => role !== undefined);
+    const scopes = isWhole ? createScopeSet([...texts, ...user.scopes]) : NO_SCOPES;
     computed.set(user, { revision, scopes });
     return scopes;
   }
@@ -101,8 +118,30 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
     return user?.id === id && user.state === 'active' ? user : undefined;
   };
 
+  const turns = createTurns(WAITING_MAX, tooMany);
+  const isAdministrator = (user: StoredUser | undefined): boolean => {
+    if (user?.state !== 'active' || mustEnrol(user)) return false;
+    const { isAdmin, restrictions } = grantedTo(user);
+    const signsIn = user.passwordHash !== undefined || user.identities.length > 0;
+    return isAdmin && restrictions.length === 0 && signsIn;
+  };
+
   return {
     ...{ records, grantedTo, mustEnrol },
+    inTurn: (change) => turns.run('', change),
+    keepAdministrator(name, next) {
+      if (!isAdministrator(records.get(name)) || isAdministrator(next)) return;
+      for (const [other, user] of records.entries()) {
+        if (other !== name && isAdministrator(user)) return;
+      }
+      throw lastAdministrator(name);
+    },
+    keepAdministratorBut(role) {
+      for (const [, user] of records.entries()) {
+        if (isAdministrator(user) && !user.roles.includes(role)) return;
+      }
+      throw lastAdministrator(role);
+    },
     find: (name) => records.get(name),
     isActive: (name, id) => activeOf(name, id) !== undefined,
     scopesOf(name, id) {
@@ -110,4 +149,17 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
       return user === undefined || mustEnrol(user) ? NO_SCOPES : grantedTo(user);
     },
   };
+}
+
+function lastAdministrator(name: string): DomainError {
+  return new DomainError(
+    'LAST_ADMINISTRATOR',
+    `nobody but '${name}' may do everything; make another administrator first`,
+  );
+}
+
+function tooMany(): DomainError {
+  return new DomainError('RATE_LIMITED', 'too many changes of users at once; try again', {
+    retryAfterMs: 1000,
+  });
 }

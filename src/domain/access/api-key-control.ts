@@ -1,5 +1,6 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { createTurns } from '../../platform/turns.ts';
 import type { Accounts } from './accounts.ts';
 import {
   apiKeyNotFound,
@@ -42,6 +43,8 @@ export interface ApiKeyControl {
 }
 
 const OVERLAP_MS = 24 * 3_600_000;
+/** Changes of one key that may wait for their turn. */
+const WAITING_MAX = 16;
 
 /** Creates the control of API keys. */
 export function createApiKeyControl(parts: {
@@ -52,10 +55,14 @@ export function createApiKeyControl(parts: {
 }): ApiKeyControl {
   const { clock, accounts, apiKeys, revocations } = parts;
 
+  const turns = createTurns(WAITING_MAX, tooMany);
+
   function get(principal: Principal, id: string): ApiKey {
     const apiKey = apiKeys.find(id);
-    const isOwn = apiKey !== undefined && apiKey.ownerId === principal.credential?.chain.userId;
-    if (apiKey === undefined || !(isOwn || mayControl(principal))) throw apiKeyNotFound(id);
+    const isSelf = principal.tokenId === id;
+    const isOwn = apiKey !== undefined && apiKey.ownerId === ownerIdOf(principal);
+    const isSeen = isSelf || isOwn || mayControl(principal);
+    if (apiKey === undefined || !isSeen) throw apiKeyNotFound(id);
     return apiKey;
   }
 
@@ -80,7 +87,7 @@ export function createApiKeyControl(parts: {
       return await apiKeys.create({ ...spec, scopes: asked.texts }, revocations.issueTime());
     },
     list(principal, owner) {
-      const own = principal.credential?.chain.userId ?? '';
+      const own = ownerIdOf(principal) ?? '';
       if (owner === '') return apiKeys.list(mayControl(principal) ? undefined : own);
       const user = accounts.find(owner);
       if (user?.id !== own && !mayControl(principal)) throw notYours();
@@ -91,7 +98,7 @@ export function createApiKeyControl(parts: {
       selfOf(accounts, principal.credential);
       const apiKey = get(principal, id);
       demandOver(principal, createScopeSet(apiKey.scopes));
-      return await apiKeys.rotate(id, overlapMs, revocations.issueTime());
+      return await turns.run(id, () => apiKeys.rotate(id, overlapMs, revocations.issueTime()));
     },
     async revoke(principal, id) {
       const { kind, impersonator } = principal.credential ?? {};
@@ -100,10 +107,24 @@ export function createApiKeyControl(parts: {
         throw notYours();
       }
       get(principal, id);
-      await revocations.revoke({ kind: 'grant', id, expiresAtMs: Infinity });
-      await apiKeys.delete(id);
+      await turns.run(id, async () => {
+        await revocations.revoke({ kind: 'grant', id, expiresAtMs: Infinity });
+        await apiKeys.delete(id);
+      });
     },
   };
+}
+
+/** The user who has signed in itself; what was delegated sees no keys. */
+function ownerIdOf({ credential }: Principal): string | undefined {
+  const isSignedIn = credential?.kind === 'session' && credential.impersonator === '';
+  return isSignedIn ? credential.chain.userId : undefined;
+}
+
+function tooMany(): DomainError {
+  return new DomainError('RATE_LIMITED', 'too many changes of this key at once; try again', {
+    retryAfterMs: 1000,
+  });
 }
 
 function mayControl({ scopes }: Principal): boolean {

@@ -76,6 +76,9 @@ const DESCRIPTION_CHARS_MAX = 256;
 /** The form of a key; the contract publishes it, so that scanners for secrets know it. */
 const API_KEY_PATTERN = /^mk_(live|test)_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
 
+/** Of one owner. */
+const KEYS_PER_OWNER_MAX = 1000;
+
 /** Opens the keys of a store. */
 export async function openApiKeys(engine: StorageEngine, clock: Clock): Promise<ApiKeys> {
   const records = await openRecords<StoredKey>({
@@ -88,6 +91,7 @@ class StoredApiKeys implements ApiKeys {
   readonly #records: Records<StoredKey>;
   readonly #clock: Clock;
   readonly #touched = new Map<string, number>();
+  readonly #seen = new WeakMap<StoredKey, ApiKey>();
 
   constructor(records: Records<StoredKey>, clock: Clock) {
     this.#records = records;
@@ -97,6 +101,9 @@ class StoredApiKeys implements ApiKeys {
   async create(spec: ApiKeySpec, createdAtMs: number): Promise<MadeApiKey> {
     if (spec.description.length > DESCRIPTION_CHARS_MAX) {
       throw new DomainError('ARGUMENT_INVALID', 'the description is longer than 256 characters');
+    }
+    if (this.list(spec.ownerId).length >= KEYS_PER_OWNER_MAX) {
+      throw new DomainError('QUOTA_EXCEEDED', `'${spec.owner}' has 1,000 API keys; end some first`);
     }
     const id = randomText(ID_CHARS);
     const head = `mk_${spec.environment}_${id}_${randomText(SECRET_CHARS)}`;
@@ -157,7 +164,7 @@ class StoredApiKeys implements ApiKeys {
     const stored = this.#records.get(id);
     if (stored === undefined || stored.environment !== environment) return undefined;
     const isRight = timingSafeEqual(Buffer.from(stored.hash), Buffer.from(hashOf(text)));
-    return isRight ? toApiKey(id, stored) : undefined;
+    return isRight ? this.#shown(id, stored) : undefined;
   }
 
   touch(id: string): void {
@@ -169,6 +176,13 @@ class StoredApiKeys implements ApiKeys {
     this.#records
       .change(id, (key) => key && { ...key, lastUsedAtMs: nowMs })
       .catch(() => undefined);
+  }
+
+  /** The same object as long as the key is the same. */
+  #shown(id: string, stored: StoredKey): ApiKey {
+    const known = this.#seen.get(stored) ?? toApiKey(id, stored);
+    this.#seen.set(stored, known);
+    return known;
   }
 
   #lastUsed(id: string, { lastUsedAtMs }: StoredKey): number | undefined {

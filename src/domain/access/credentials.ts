@@ -58,6 +58,7 @@ class CredentialAuthenticator implements Authenticator {
   readonly #parts: AuthenticatorParts;
   /** By hash, so that no token stays in memory as text. */
   readonly #verified = new LRUCache<string, Principal>({ max: CACHED_MAX });
+  readonly #ofKeys = new WeakMap<ApiKey, Principal>();
 
   constructor(parts: AuthenticatorParts) {
     this.#parts = parts;
@@ -80,12 +81,12 @@ class CredentialAuthenticator implements Authenticator {
     const { kind, links, user, userId, sessionId, impersonator } = token;
     const credential: Credential = {
       ...{ kind, user, impersonator, chain: { links, sessionId, userId } },
-      grantEndsAtMs: token.grantEndsAtMs,
+      ...{ grantEndsAtMs: token.grantEndsAtMs, given: token.scopes },
     };
     const { subject, expiresAtMs } = token;
     const said = parseScopes(token.scopes);
-    // What a session may do is what its user may do now; all else is bounded by what it was given.
-    const bound = kind === 'session' && impersonator === '' ? undefined : said;
+    // What a session may do is what its users may do now; all else is bounded by what it was given.
+    const bound = kind === 'session' ? undefined : said;
     const held = [() => accounts.scopesOf(user, userId)];
     if (impersonator !== '') held.push(() => accounts.scopesOf(impersonator, actorOf(sessionId)));
     const scopes = createLiveScopes(held, bound);
@@ -131,14 +132,20 @@ class CredentialAuthenticator implements Authenticator {
     const apiKey = apiKeys.verify(text);
     if (apiKey === undefined) throw invalid(undefined);
     apiKeys.touch(apiKey.id);
+    const known = this.#ofKeys.get(apiKey);
+    if (known !== undefined) return known;
     const { owner, ownerId, expiresAtMs = Infinity } = apiKey;
     const credential: Credential = {
-      ...{ kind: 'apiKey', user: owner, impersonator: '', grantEndsAtMs: expiresAtMs },
+      ...{ kind: 'apiKey', user: owner, impersonator: '', given: apiKey.scopes },
+      grantEndsAtMs: expiresAtMs,
       chain: { links: [linkOf(apiKey)], sessionId: '', userId: ownerId },
     };
     const held = [() => accounts.scopesOf(owner, ownerId)];
     const scopes = createLiveScopes(held, parseScopes(apiKey.scopes));
-    return toPrincipal({ subject: owner, tokenId: apiKey.id, expiresAtMs }, credential, scopes);
+    const who = { subject: owner, tokenId: apiKey.id, expiresAtMs };
+    const principal = toPrincipal(who, credential, scopes);
+    this.#ofKeys.set(apiKey, principal);
+    return principal;
   }
 }
 

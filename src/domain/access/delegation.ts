@@ -95,8 +95,8 @@ export function createDelegation(parts: DelegationParts): Delegation {
       const [own, ...ancestors] = chain.links;
       const callsPerMinute = own?.callsPerMinute ?? 0;
       const signed = await tokens.issue({
-        ...{ kind: 'delegated', subject, scopes: principal.scopes.texts, user },
-        ...{ userId: chain.userId, sessionId: '', ancestors, renews: tokenId },
+        ...{ kind: 'delegated', subject, scopes: credential.given, user },
+        ...{ userId: chain.userId, sessionId: '', ancestors, renews: own },
         ...{ expiresAtMs, grantEndsAtMs, impersonator: '', callsPerMinute },
       });
       await grants.moveEnd(grantOf(tokenId), expiresAtMs);
@@ -135,7 +135,9 @@ function narrow(
       throw beyond(scope.text, 'your token does not hold it; ask for scopes that yours includes');
     }
   }
-  return [...new Set([...asked, ...scopes.restrictions])];
+  const all = [...new Set([...asked, ...scopes.restrictions])];
+  checkScopeTexts(all);
+  return all;
 }
 
 function toRecord({ verified }: SignedToken, ancestors: readonly Revocable[]): GrantRecord {

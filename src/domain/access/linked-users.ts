@@ -67,28 +67,40 @@ export function createLinkedUsers(parts: {
 
   return {
     async resolve(identity) {
-      const known = findLinked(identity);
-      if (known === undefined && !identity.provision) return undefined;
-      const name = known ?? (await provision(identity));
-      // A role that does not exist here grants nothing.
-      const mapped = identity.roles.filter((role) => roles.find(role) !== undefined);
-      const user = await accounts.records.change(name, (current) => {
-        if (current?.isProvisioned !== true) return current;
-        const { displayName, email } = identity;
-        return { ...current, roles: mapped, displayName: cut(displayName), email: cut(email) };
-      });
-      return user && { name, user };
+      return await accounts.inTurn(() => resolve(identity));
     },
-    async link(name, { provider, issuer, subject }) {
-      const other = findLinked({ provider, issuer, subject });
-      if (other !== undefined && other !== name) throw linkedElsewhere(other);
-      await accounts.records.change(name, (current) => {
-        if (current === undefined) throw userNotFound(name);
-        if (other === name) return current;
-        return { ...current, identities: [...current.identities, { provider, issuer, subject }] };
-      });
+    async link(name, identity) {
+      await accounts.inTurn(() => link(name, identity));
     },
   };
+
+  async function resolve(
+    identity: VouchedIdentity,
+  ): Promise<{ readonly name: string; readonly user: StoredUser } | undefined> {
+    const known = findLinked(identity);
+    if (known === undefined && !identity.provision) return undefined;
+    // One that is missing may be one that takes away.
+    for (const role of identity.roles) roles.get(role);
+    const name = known ?? (await provision(identity));
+    const user = await accounts.records.change(name, (current) => {
+      if (current?.isProvisioned !== true) return current;
+      const { displayName, email } = identity;
+      const next = { ...current, roles: identity.roles };
+      accounts.keepAdministrator(name, next);
+      return { ...next, displayName: cut(displayName), email: cut(email) };
+    });
+    return user && { name, user };
+  }
+
+  async function link(name: string, { provider, issuer, subject }: LinkedIdentity): Promise<void> {
+    const other = findLinked({ provider, issuer, subject });
+    if (other !== undefined && other !== name) throw linkedElsewhere(other);
+    await accounts.records.change(name, (current) => {
+      if (current === undefined) throw userNotFound(name);
+      if (other === name) return current;
+      return { ...current, identities: [...current.identities, { provider, issuer, subject }] };
+    });
+  }
 }
 
 function isSame(a: LinkedIdentity, b: LinkedIdentity): boolean {

@@ -117,7 +117,12 @@ function waitOf(count: number, { freeFailures, firstMs, longestMs }: Rule): numb
 }
 
 function accountKey(username: string): string {
-  return `account.${createHash('sha256').update(username).digest('base64url')}`;
+  return `account.${createHash('sha256').update(foldName(username)).digest('base64url')}`;
+}
+
+/** Names that a directory may take for one another are one here. */
+export function foldName(username: string): string {
+  return username.normalize('NFKC').trim().toLowerCase();
 }
 
 function addressKey(address: string): string {

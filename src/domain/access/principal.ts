@@ -22,6 +22,8 @@ export interface Credential {
   /** The user on whose authority it stands. */
   readonly user: string;
   readonly chain: RevocableChain;
+  /** What it was given; what it may do is this and no more than its user may do now. */
+  readonly given: readonly string[];
   /** The user who acts as that user; empty: the user itself. */
   readonly impersonator: string;
   /** Renewed tokens end no later than this. Unix milliseconds. */

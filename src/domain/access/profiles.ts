@@ -14,8 +14,12 @@ export interface Profiles {
   changePassword(principal: Principal, before: string, after: string): Promise<void>;
   /** CREDENTIAL_INVALID unless this is the caller's password, for what asks for it again. */
   demandPassword(principal: Principal, password: string): Promise<void>;
+  /** Takes the first code of an offered device, and gives recovery codes. CREDENTIAL_INVALID. */
+  confirmSecondFactor(principal: Principal, code: string): Promise<readonly string[]>;
   /** CREDENTIAL_INVALID unless this is a code of the caller's second factor. */
   demandCode(principal: Principal, code: string): Promise<void>;
+  /** Takes a code. CREDENTIAL_INVALID. */
+  removeSecondFactor(principal: Principal, code: string): Promise<void>;
   /** Undefined stays. */
   update(
     principal: Principal,
@@ -52,15 +56,31 @@ export function createProfiles(parts: ProfilesParts): Profiles {
       await demand(name, () => passwords.verify(user.passwordHash, before));
       await storePassword(parts, { name, user, password: after });
       await sessions.endAll(user.id, sessionId);
+      await sessions.keep(sessionId, accounts.find(name)?.epoch ?? 0);
     },
     async demandPassword({ credential }, password) {
       const { name, user } = selfOf(accounts, credential);
       if (user.passwordHash === undefined) return;
       await demand(name, () => passwords.verify(user.passwordHash, password));
     },
+    async confirmSecondFactor({ credential }, code) {
+      const { name } = selfOf(accounts, credential);
+      let codes: readonly string[] = [];
+      await demand(name, async () => {
+        codes = (await secondFactors.confirm(name, code)) ?? [];
+        return codes.length > 0;
+      });
+      return codes;
+    },
     async demandCode({ credential }, code) {
       const { name } = selfOf(accounts, credential);
       await demand(name, () => secondFactors.take(name, code));
+    },
+    async removeSecondFactor({ credential }, code) {
+      const { name, sessionId } = selfOf(accounts, credential);
+      await demand(name, () => secondFactors.take(name, code));
+      await secondFactors.remove(name);
+      await sessions.keep(sessionId, accounts.find(name)?.epoch ?? 0);
     },
     async update({ credential }, change) {
       const { name } = selfOf(accounts, credential);
@@ -84,6 +104,7 @@ export async function storePassword(
   await policy.check(password, [name, user.email, user.displayName]);
   const passwordHash = await passwords.hash(password);
   await accounts.records.change(name, (current) => {
-    return current?.id === user.id ? { ...current, passwordHash } : current;
+    if (current?.id !== user.id) return current;
+    return { ...current, passwordHash, epoch: (current.epoch ?? 0) + 1 };
   });
 }

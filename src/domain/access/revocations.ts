@@ -127,7 +127,8 @@ class HeldRevocations implements Revocations {
     for await (const { key, body, expiresAtMs = Infinity } of readAll(this.#engine, REVOCATIONS)) {
       const { kind = 'token', id = key, untilMs = 0 } = JSON.parse(body) as StoredRevocation;
       this.#byKind[kind].set(id, { untilMs, expiresAtMs });
-      this.#lastMs = Math.max(this.#lastMs, untilMs);
+      // What is made from now on is made later, whatever the clock says.
+      this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
     }
   }
 
@@ -136,17 +137,25 @@ class HeldRevocations implements Revocations {
     return this.#lastMs;
   }
 
-  isRevoked({ links, sessionId, userId }: RevocableChain): boolean {
-    const { token, session, sessions, user } = this.#byKind;
+  isRevoked(chain: RevocableChain): boolean {
+    const { token, user } = this.#byKind;
+    const { links, userId } = chain;
     const [own] = links;
     if (own !== undefined && token.has(own.tokenId)) return true;
-    if (sessionId !== '') {
-      const isEnded = session.has(sessionId);
-      if (isEnded || isUntil(sessions, userId, own?.issuedAtMs ?? 0)) return true;
-    }
+    if (this.#isSessionRevoked(chain)) return true;
     // The oldest: whatever came of it later falls with it.
     if (isUntil(user, userId, links.at(-1)?.issuedAtMs ?? 0)) return true;
     return links.some((link) => this.#concernsLink(link));
+  }
+
+  #isSessionRevoked({ links, sessionId, userId }: RevocableChain): boolean {
+    if (sessionId === '') return false;
+    const { session, sessions, user } = this.#byKind;
+    const ownMs = links[0]?.issuedAtMs ?? 0;
+    if (session.has(sessionId) || isUntil(sessions, userId, ownMs)) return true;
+    // Who acts as the user, when somebody does: the session is that one's.
+    const actorId = sessionId.split('.', 1)[0] ?? '';
+    return isUntil(sessions, actorId, ownMs) || isUntil(user, actorId, ownMs);
   }
 
   #concernsLink({ grantId, clientId, signingKeyId, issuedAtMs }: Revocable): boolean {

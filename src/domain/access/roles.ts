@@ -36,6 +36,8 @@ export interface Roles {
 const ROLES_MAX = 1000;
 /** Scopes of one role or user. */
 export const SCOPES_MAX = 256;
+/** Characters of them together: a token has to fit into a header. */
+const SCOPES_CHARS_MAX = 8192;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 const BUILT_IN: readonly Role[] = [
@@ -44,7 +46,7 @@ const BUILT_IN: readonly Role[] = [
   ['viewer', 'Reads all documents.', ['read:*:*']],
   [
     'operator',
-    'Runs the server: snapshots, recovery, settings of collections, the audit log. Sees no documents.',
+    'Runs the server: takes snapshots and restores them, settings of collections, the audit log. Reads no documents.',
     ['snapshot:*:*', 'system:*:*', 'schema:*:*', 'audit:*:*'],
   ],
 ].map(([name, description, scopes]) => ({
@@ -123,6 +125,14 @@ export function checkScopeTexts(scopes: readonly string[]): void {
   if (scopes.length > SCOPES_MAX) {
     const [count, limit] = [String(scopes.length), String(SCOPES_MAX)];
     throw new DomainError('ARGUMENT_INVALID', `${count} scopes are given; the limit is ${limit}`);
+  }
+  const chars = scopes.join('').length;
+  if (chars > SCOPES_CHARS_MAX) {
+    const [count, limit] = [String(chars), String(SCOPES_CHARS_MAX)];
+    throw new DomainError(
+      'ARGUMENT_INVALID',
+      `the scopes have ${count} characters together; the limit is ${limit}`,
+    );
   }
   for (const scope of scopes) parseScope(scope);
 }

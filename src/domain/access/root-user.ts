@@ -27,7 +27,6 @@ export async function ensureRootUser(parts: {
   const stored = accounts.find(name);
   const isTakenOver =
     stored?.configuredHash !== undefined &&
-    !passwords.isOutdated(stored.configuredHash) &&
     (await passwords.verify(stored.configuredHash, password));
   if (isTakenOver) return;
   const passwordHash = await passwords.hash(password);

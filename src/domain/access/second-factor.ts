@@ -19,8 +19,8 @@ export interface Enrolment {
 export interface SecondFactors {
   /** Offers a device; it counts only when a first code has been confirmed. */
   enrol(name: string): Promise<Enrolment>;
-  /** Takes the first code and gives the recovery codes, shown once. CREDENTIAL_INVALID. */
-  confirm(name: string, code: string): Promise<readonly string[]>;
+  /** Takes the first code and gives the recovery codes, shown once; undefined for a wrong code. */
+  confirm(name: string, code: string): Promise<readonly string[] | undefined>;
   /**
    * Takes a code, of the device or for recovery; true when it was right. Each is taken once; a code is
    * taken one step early or late, 30 seconds.
@@ -75,15 +75,17 @@ export function createSecondFactors(parts: SecondFactorsParts): SecondFactors {
       return { secret: secret.base32, uri };
     },
     async confirm(name, code) {
-      const codes = makeRecoveryCodes();
+      const taken: string[] = [];
       await change(name, (factor) => {
         if (factor === undefined) throw notEnrolled();
         if (factor.isConfirmed) throw isEnrolled();
         const lastStep = stepOf(parts, factor, code);
-        if (lastStep === undefined) throw wrongCode();
-        return { ...factor, isConfirmed: true, lastStep, recoveryHashes: codes.map(hashOf) };
+        taken.length = 0;
+        if (lastStep === undefined) return factor;
+        taken.push(...makeRecoveryCodes());
+        return { ...factor, isConfirmed: true, lastStep, recoveryHashes: taken.map(hashOf) };
       });
-      return codes;
+      return taken.length === 0 ? undefined : taken;
     },
     async take(name, code) {
       let isRight = false;
@@ -107,7 +109,9 @@ export function createSecondFactors(parts: SecondFactorsParts): SecondFactors {
       return codes;
     },
     async remove(name) {
-      await change(name, () => undefined);
+      await accounts.records.change(name, (user) => {
+        return user && { ...user, secondFactor: undefined, epoch: (user.epoch ?? 0) + 1 };
+      });
     },
   };
 }

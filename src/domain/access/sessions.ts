@@ -1,7 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 import type { Clock } from '../../platform/clock.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
+import type { StorageEngine, Transaction } from '../../storage/engine.ts';
+import { USERS, type StoredUser } from './accounts.ts';
 import { readAll } from './records.ts';
 import { revoked, type Revocations } from './revocations.ts';
 import { invalid } from './tokens.ts';
@@ -32,14 +33,18 @@ export interface OpenedSession {
 }
 
 /** What a session is opened with. */
-export type SessionStart = Pick<Session, 'user' | 'userId' | 'address' | 'client' | 'methods'>;
+export type SessionStart = Pick<Session, 'user' | 'userId' | 'address' | 'client' | 'methods'> & {
+  /** Of the user, from before it proved who it is. */
+  readonly epoch: number;
+};
 
 /**
  * Sessions with refresh tokens that are used once (RFC 9700 section 4.14.2): using one twice shows that
  * two parties hold it, and ends the session for both.
  */
 export interface Sessions {
-  open(start: SessionStart): Promise<OpenedSession>;
+  /** Undefined when the user has changed since it proved who it is, so that it must do so again. */
+  open(start: SessionStart): Promise<OpenedSession | undefined>;
   /** CREDENTIAL_INVALID, CREDENTIAL_EXPIRED; CREDENTIAL_REVOKED when it was used before, or ended. */
   refresh(refreshToken: string): Promise<OpenedSession>;
   /** The sessions of a user that can still be refreshed, the newest first. */
@@ -48,11 +53,14 @@ export interface Sessions {
   end(userId: string, sessionId: string): Promise<Session | undefined>;
   /** Ends the session that a refresh token, used or not, belongs to. An unknown one is no error. */
   endShown(refreshToken: string): Promise<void>;
+  /** The session goes on in another epoch of its user. */
+  keep(sessionId: string, epoch: number): Promise<void>;
   /** Ends all of a user but one. */
   endAll(userId: string, except?: string): Promise<number>;
 }
 
 interface StoredSession extends Omit<Session, 'id'> {
+  readonly epoch: number;
   /** SHA-256 of the part of its refresh tokens that stays: who lacks it guesses, and ends nothing. */
   readonly familyHash: string;
   /** SHA-256 of the part that refreshes it next. */
@@ -92,7 +100,7 @@ class StoredSessions implements Sessions {
     this.#revocations = parts.revocations;
   }
 
-  async open(start: SessionStart): Promise<OpenedSession> {
+  async open(start: SessionStart): Promise<OpenedSession | undefined> {
     const held = await this.list(start.userId);
     for (const { id } of held.slice(SESSIONS_MAX - 1)) await this.end(start.userId, id);
     const nowMs = this.#revocations.issueTime();
@@ -104,10 +112,17 @@ class StoredSessions implements Sessions {
       ...{ idleEndsAtMs: nowMs + IDLE_MS, endsAtMs: nowMs + LIFE_MS },
       ...{ familyHash: hashOf(family), secretHash: hashOf(secret) },
     };
-    await this.#engine.transact({ durability: 'sync' }, (transaction) => {
-      transaction.put({ ...toPut(id, stored), precondition: { kind: 'exists', exists: false } });
-    });
-    return { session: toSession(id, stored), refreshToken: `${PREFIX}${id}_${family}${secret}` };
+    const { value: isOpen } = await this.#engine.transact(
+      { durability: 'sync' },
+      async (writes) => {
+        if (!(await isCurrent(writes, start))) return false;
+        writes.put(toPut(id, stored));
+        return true;
+      },
+    );
+    return isOpen
+      ? { session: toSession(id, stored), refreshToken: `${PREFIX}${id}_${family}${secret}` }
+      : undefined;
   }
 
   async refresh(refreshToken: string): Promise<OpenedSession> {
@@ -118,7 +133,8 @@ class StoredSessions implements Sessions {
       const [document] = await transaction.get(COLLECTION, [id]);
       if (document === undefined) return undefined;
       const stored = JSON.parse(document.body) as StoredSession;
-      if (!isSame(stored.familyHash, hashOf(family))) return undefined;
+      const isKnown = isSame(stored.familyHash, hashOf(family));
+      if (!isKnown || !(await isCurrent(transaction, stored))) return undefined;
       // Read again when another refresh came first, and then the secret is not the next one any more.
       if (!isSame(stored.secretHash, hashOf(secret))) return { kind: 'reused', stored } as const;
       const renewed = renew(stored, this.#clock.now(), hashOf(next));
@@ -166,12 +182,21 @@ class StoredSessions implements Sessions {
     if (isSame(familyHash, hashOf(family))) await this.end(userId, id);
   }
 
+  async keep(sessionId: string, epoch: number): Promise<void> {
+    await this.#engine.transact({ durability: 'sync' }, async (transaction) => {
+      const [document] = await transaction.get(COLLECTION, [sessionId]);
+      if (document === undefined) return;
+      const stored = JSON.parse(document.body) as StoredSession;
+      transaction.put(toPut(sessionId, { ...stored, epoch }));
+    });
+  }
+
   async endAll(userId: string, except = ''): Promise<number> {
-    const held = await this.list(userId);
     let count = 0;
-    for (const { id } of held) {
-      if (id === except) continue;
-      await this.end(userId, id);
+    // All that are kept, those that a revocation has ended already among them.
+    for await (const { key } of readAll(this.#engine, COLLECTION, `${userId}.`)) {
+      if (key === except) continue;
+      await this.end(userId, key);
       count += 1;
     }
     return count;
@@ -185,6 +210,16 @@ class StoredSessions implements Sessions {
     };
     return this.#revocations.isRevoked({ links: [link], sessionId, userId });
   }
+}
+
+/** The user is still the one who proved who it is: the same, active, with the same secrets. */
+async function isCurrent(
+  transaction: Transaction,
+  { user, userId, epoch }: Pick<StoredSession, 'user' | 'userId' | 'epoch'>,
+): Promise<boolean> {
+  const [document] = await transaction.get(USERS, [user]);
+  const stored = document && (JSON.parse(document.body) as StoredUser);
+  return stored?.id === userId && stored.state === 'active' && (stored.epoch ?? 0) === epoch;
 }
 
 function renew(stored: StoredSession, nowMs: number, secretHash: string): StoredSession {

@@ -3,7 +3,7 @@ import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
-import type { Accounts } from './accounts.ts';
+import type { Accounts, StoredUser } from './accounts.ts';
 import type { PasswordPolicy } from './password-policy.ts';
 import type { Passwords } from './passwords.ts';
 import { openRecords } from './records.ts';
@@ -28,8 +28,8 @@ export interface SetupRequest {
   readonly token: string;
   /** The peer's address. */
   readonly address: string;
-  /** It came through a proxy, so that the address is not the caller's. */
-  readonly isForwarded: boolean;
+  /** It came straight from a program: through no proxy, and from no page. */
+  readonly isDirect: boolean;
 }
 
 /** What the set-up needs. */
@@ -51,14 +51,15 @@ export async function openSetup(parts: SetupParts): Promise<Setup> {
   const records = await openRecords<{ readonly completedAtMs: number }>({
     ...{ engine, collection: '$setup', recordsMax: 1 },
   });
-  const close = async (): Promise<void> => {
-    await records.change(DONE, (known) => {
-      if (known !== undefined) throw closed();
-      return { completedAtMs: clock.now() };
-    });
-  };
-  const isOpen = (): boolean => records.get(DONE) === undefined;
-  if (isOpen() && accounts.records.size > 0) await close();
+  const isAdministered = [...accounts.records.entries()].some(
+    ([, user]) => accounts.grantedTo(user).isAdmin,
+  );
+  let isDone = records.get(DONE) !== undefined;
+  if (!isDone && isAdministered) {
+    await records.change(DONE, () => ({ completedAtMs: clock.now() }));
+    isDone = true;
+  }
+  const isOpen = (): boolean => !isDone;
   return {
     isOpen,
     demandClosed() {
@@ -68,18 +69,23 @@ export async function openSetup(parts: SetupParts): Promise<Setup> {
         'there is no administrator yet: complete the set-up with `molten setup` on the machine of the server',
       );
     },
-    async complete({ password, token, address, isForwarded }) {
+    async complete({ password, token, address, isDirect }) {
       if (!isOpen()) throw closed();
-      const isNear = isLoopback(address) && !isForwarded;
+      const isNear = isLoopback(address) && isDirect;
       if (!isNear && !isSame(token, setupToken)) throw tooFar();
       await policy.check(password, [rootUser]);
       const passwordHash = await passwords.hash(password);
-      // Of two who come at once, one closes it.
-      await close();
-      await accounts.records.change(rootUser, () => ({
+      const user: StoredUser = {
         ...{ id: randomUUID(), roles: ['admin'], scopes: [], state: 'active', identities: [] },
         ...{ displayName: '', email: '', createdAtMs: clock.now(), passwordHash },
-      }));
+      };
+      await accounts.inTurn(async () => {
+        // Of two who come at once, one closes it; a crash before that leaves it open for another try.
+        if (!isOpen()) throw closed();
+        await accounts.records.change(rootUser, () => user);
+        await records.change(DONE, () => ({ completedAtMs: clock.now() }));
+        isDone = true;
+      });
     },
   };
 }

@@ -2,9 +2,10 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { createTurns } from '../../platform/turns.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { Accounts, StoredUser } from './accounts.ts';
-import type { Lockouts } from './lockouts.ts';
+import { foldName, type Lockouts } from './lockouts.ts';
 import type { Passwords } from './passwords.ts';
 import { wrongCode, type SecondFactors } from './second-factor.ts';
 import type { Session, Sessions } from './sessions.ts';
@@ -76,6 +77,10 @@ export interface SignInParts {
 
 /** The longest life of an access token of a session. */
 export const ACCESS_TTL_MAX_MS: number = 24 * 3_600_000;
+/** Logins of one name that may wait for their turn. */
+const WAITING_MAX = 16;
+/** More of them stand in no token of a session. */
+const SHOWN_CHARS_MAX = 4096;
 const CHALLENGE_MS = 300_000;
 const CHALLENGE_ATTEMPTS = 5;
 const CHALLENGES = '$challenges';
@@ -85,6 +90,7 @@ const SECRET_BYTES = 32;
 interface StoredChallenge {
   readonly user: string;
   readonly userId: string;
+  readonly epoch: number;
   readonly method: string;
   readonly secretHash: string;
   readonly attempts: number;
@@ -95,14 +101,40 @@ export function createSignIns(parts: SignInParts): SignIns {
   return new PasswordSignIns(parts);
 }
 
+/** A user whose password was right. */
+interface Found {
+  readonly name: string;
+  readonly user: StoredUser;
+  readonly method: string;
+}
+
+/** A user who has proven who it is. */
+interface Proven {
+  readonly name: string;
+  readonly userId: string;
+  readonly epoch: number;
+  readonly methods: readonly string[];
+}
+
 class PasswordSignIns implements SignIns {
   readonly #parts: SignInParts;
+  readonly #turns = createTurns(WAITING_MAX, tooManyLogins);
 
   constructor(parts: SignInParts) {
     this.#parts = parts;
   }
 
   async login(
+    { username, password }: { readonly username: string; readonly password: string },
+    context: SignInContext,
+  ): Promise<SignedIn | Challenged> {
+    // One after the other, so that no more are tried side by side than one after the other.
+    return await this.#turns.run(foldName(username), () =>
+      this.#loginInTurn({ username, password }, context),
+    );
+  }
+
+  async #loginInTurn(
     { username, password }: { readonly username: string; readonly password: string },
     context: SignInContext,
   ): Promise<SignedIn | Challenged> {
@@ -114,7 +146,7 @@ class PasswordSignIns implements SignIns {
       await lockouts.fail(attempt);
       throw wrongPassword();
     }
-    const result = await this.admit(found.name, found.method, context);
+    const result = await this.#enter(found, context);
     // Who owes a code is not in yet: the password must not wipe out wrong codes, or those could be guessed.
     if (result.kind === 'signedIn') await lockouts.succeed(attempt);
     return result;
@@ -127,24 +159,29 @@ class PasswordSignIns implements SignIns {
   ): Promise<SignedIn | Challenged> {
     const user = this.#parts.accounts.find(name);
     if (user?.state !== 'active') throw wrongPassword();
-    if (user.secondFactor?.isConfirmed === true) return await this.#challenge(name, user, method);
-    return await this.#complete(name, [method], context);
+    return await this.#enter({ name, user, method }, context);
+  }
+
+  async #enter(found: Found, context: SignInContext): Promise<SignedIn | Challenged> {
+    const { name, user, method } = found;
+    if (user.secondFactor?.isConfirmed === true) return await this.#challenge(found);
+    const who = { name, userId: user.id, epoch: user.epoch ?? 0, methods: [method] };
+    return await this.#complete(who, context);
   }
 
   async answer(challenge: string, code: string, context: SignInContext): Promise<SignedIn> {
     const { lockouts, secondFactors } = this.#parts;
-    const { id, user, method } = await this.#attempt(challenge);
-    const attempt = { username: user, address: context.address };
+    const { id, user: name, userId, method, epoch } = await this.#attempt(challenge);
+    const attempt = { username: name, address: context.address };
     await lockouts.check(attempt);
-    if (!(await secondFactors.take(user, code))) {
+    if (!(await secondFactors.take(name, code))) {
       await lockouts.fail(attempt);
       throw wrongCode();
     }
     await lockouts.succeed(attempt);
-    await this.#parts.engine.transact({ durability: 'sync' }, (transaction) => {
-      transaction.delete({ collection: CHALLENGES, key: id });
-    });
-    return await this.#complete(user, [method, 'totp'], context);
+    await this.#close(id);
+    const who = { name, userId, epoch, methods: [method, 'totp'] };
+    return await this.#complete(who, context);
   }
 
   async refresh(refreshToken: string, ttlMs: number | undefined): Promise<SignedIn> {
@@ -155,10 +192,7 @@ class PasswordSignIns implements SignIns {
     return { kind: 'signedIn', ...opened, access: await this.#issue(opened.session, ttlMs) };
   }
 
-  async #authenticate(
-    username: string,
-    password: string,
-  ): Promise<{ name: string; user: StoredUser; method: string } | undefined> {
+  async #authenticate(username: string, password: string): Promise<Found | undefined> {
     const { accounts, passwords, directories } = this.#parts;
     const user = accounts.find(username);
     const { passwordHash } = user ?? {};
@@ -182,12 +216,26 @@ class PasswordSignIns implements SignIns {
     });
   }
 
-  async #challenge(name: string, user: StoredUser, method: string): Promise<Challenged> {
+  /** Of those who answer a challenge at once, one ends it. */
+  async #close(id: string): Promise<void> {
+    const { value: isMine } = await this.#parts.engine.transact(
+      { durability: 'sync' },
+      async (transaction) => {
+        const [document] = await transaction.get(CHALLENGES, [id]);
+        if (document !== undefined) transaction.delete({ collection: CHALLENGES, key: id });
+        return document !== undefined;
+      },
+    );
+    if (!isMine) throw hasEnded();
+  }
+
+  async #challenge({ name, user, method }: Found): Promise<Challenged> {
     const id = randomBytes(16).toString('base64url');
     const secret = randomBytes(SECRET_BYTES).toString('base64url');
     const expiresAtMs = this.#parts.clock.now() + CHALLENGE_MS;
     const stored: StoredChallenge = {
-      ...{ user: name, userId: user.id, method, secretHash: hashOf(secret), attempts: 0 },
+      ...{ user: name, userId: user.id, epoch: user.epoch ?? 0, method, attempts: 0 },
+      secretHash: hashOf(secret),
     };
     await this.#parts.engine.transact({ durability: 'async' }, (transaction) => {
       const body = JSON.stringify(stored);
@@ -213,23 +261,20 @@ class PasswordSignIns implements SignIns {
     });
     const { stored } = value ?? {};
     if (stored === undefined || !this.#parts.accounts.isActive(stored.user, stored.userId)) {
-      throw new DomainError('CREDENTIAL_EXPIRED', 'the sign-in has ended; start again');
+      throw hasEnded();
     }
     return { id, ...stored };
   }
 
   async #complete(
-    name: string,
-    methods: readonly string[],
+    { name, userId, epoch, methods }: Proven,
     { address, client, ttlMs }: SignInContext,
   ): Promise<SignedIn> {
     const { accounts, sessions, clock } = this.#parts;
-    const user = await accounts.records.change(name, (current) => {
-      return current && { ...current, lastLoginAtMs: clock.now() };
-    });
-    if (user === undefined) throw wrongPassword();
-    const start = { user: name, userId: user.id, address, client, methods };
-    const opened = await sessions.open(start);
+    const opened = await sessions.open({ user: name, userId, epoch, address, client, methods });
+    // The password was changed, or the user locked, while it signed in.
+    if (opened === undefined) throw wrongPassword();
+    await accounts.records.change(name, (user) => user && { ...user, lastLoginAtMs: clock.now() });
     return { kind: 'signedIn', ...opened, access: await this.#issue(opened.session, ttlMs) };
   }
 
@@ -238,7 +283,7 @@ class PasswordSignIns implements SignIns {
     const expiresAtMs = clock.now() + Math.min(ttlMs ?? accessTokenTtlMs, ACCESS_TTL_MAX_MS);
     return await tokens.issue({
       ...{ kind: 'session', subject: user, user, userId, sessionId: id, ancestors: [] },
-      scopes: accounts.scopesOf(user, userId).texts,
+      scopes: shown(accounts.scopesOf(user, userId).texts),
       ...{ expiresAtMs, grantEndsAtMs: expiresAtMs, impersonator: '', callsPerMinute: 0 },
     });
   }
@@ -250,6 +295,21 @@ function hashOf(secret: string): string {
 
 function isSame(a: string, b: string): boolean {
   return timingSafeEqual(Buffer.from(a), Buffer.from(b));
+}
+
+/** For clients to look at; what a session may do is looked up, and a token has to fit into a header. */
+function shown(scopes: readonly string[]): readonly string[] {
+  return scopes.join('').length > SHOWN_CHARS_MAX ? [] : scopes;
+}
+
+function hasEnded(): DomainError {
+  return new DomainError('CREDENTIAL_EXPIRED', 'the sign-in has ended; start again');
+}
+
+function tooManyLogins(): DomainError {
+  return new DomainError('RATE_LIMITED', 'too many logins of this name at once; try again', {
+    retryAfterMs: 1000,
+  });
 }
 
 /** CREDENTIAL_INVALID. */

@@ -2,7 +2,6 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Accounts } from './accounts.ts';
 import type { ApiKeys } from './api-keys.ts';
-import type { Authenticator } from './credentials.ts';
 import { TOKEN_TTL_MAX_MS } from './delegation.ts';
 import {
   isBelow,
@@ -15,6 +14,7 @@ import {
 import type { Principal } from './principal.ts';
 import type { RevocationKind, Revocations } from './revocations.ts';
 import type { Sessions } from './sessions.ts';
+import type { SigningKeys } from './signing-keys.ts';
 import { grantOf } from './tokens.ts';
 import { userNotFound } from './user-rules.ts';
 
@@ -66,7 +66,7 @@ export interface TokenControlParts {
   readonly sessions: Sessions;
   readonly apiKeys: ApiKeys;
   readonly revocations: Revocations;
-  readonly authenticator: Authenticator;
+  readonly signingKeys: SigningKeys;
 }
 
 const CLIENTS_SHOWN = 100;
@@ -130,6 +130,11 @@ class StoredTokenControl implements TokenControl {
         { metadata: { action: 'tokens', collection: '*', key: '*' } },
       );
     }
+    if (this.#parts.apiKeys.find(tokenId) !== undefined) {
+      await revocations.revoke({ kind: 'grant', id: tokenId, expiresAtMs: Infinity });
+      await this.#parts.apiKeys.delete(tokenId);
+      return;
+    }
     const isDelegated = placed !== undefined || !isOwn;
     const expiresAtMs = placed?.grant.grantEndsAtMs ?? clock.now() + TOKEN_TTL_MAX_MS;
     await revocations.revoke({ kind: 'token', id: tokenId, expiresAtMs });
@@ -137,11 +142,35 @@ class StoredTokenControl implements TokenControl {
   }
 
   async revoke(target: RevocationTarget): Promise<RevocationPreview> {
-    const { revocations, apiKeys, sessions } = this.#parts;
-    const preview = await this.preview(target);
+    const { revocations, apiKeys } = this.#parts;
     const id = this.#idOf(target);
-    // First what ends everything at once, then what is kept about it.
-    await revocations.revoke({ kind: target.kind, id, expiresAtMs: await this.#endOf(target) });
+    const isKey = target.kind === 'grant' && apiKeys.find(id) !== undefined;
+    if (target.kind === 'signingKey') await this.#retire(id);
+    const [sessionCount, keyCount] = await this.#countOthers(target.kind, id);
+    const expiresAtMs = isKey ? Infinity : await this.#endOf(target);
+    // First what ends everything at once, then what is counted and tidied.
+    await revocations.revoke({ kind: target.kind, id, expiresAtMs });
+    const preview = await this.#count(target, id);
+    const impact = { ...preview, sessions: sessionCount, apiKeys: keyCount };
+    await this.#tidy(target, id);
+    return impact;
+  }
+
+  /** What a revoked key signed is refused, so that none signs with it any more. */
+  async #retire(id: string): Promise<void> {
+    const { signingKeys } = this.#parts;
+    const key = signingKeys.list().find((one) => one.id === id);
+    if (key?.algorithm === 'HS256') {
+      throw new DomainError(
+        'ARGUMENT_INVALID',
+        'this is the secret of the configuration: change --jwt-secret, without --jwt-secret-previous',
+      );
+    }
+    if (key !== undefined && key.endsAtMs === undefined) await signingKeys.rotate(0);
+  }
+
+  async #tidy(target: RevocationTarget, id: string): Promise<void> {
+    const { apiKeys, sessions } = this.#parts;
     switch (target.kind) {
       case 'grant':
         if (apiKeys.find(id) !== undefined) await apiKeys.delete(id);
@@ -163,19 +192,25 @@ class StoredTokenControl implements TokenControl {
       case 'signingKey':
         break;
     }
-    return preview;
   }
 
   async preview(target: RevocationTarget): Promise<RevocationPreview> {
     const id = this.#idOf(target);
+    const [sessions, apiKeys] = await this.#countOthers(target.kind, id);
+    return { ...(await this.#count(target, id)), sessions, apiKeys };
+  }
+
+  async #count(
+    target: RevocationTarget,
+    id: string,
+  ): Promise<Pick<RevocationPreview, 'tokens' | 'clients'>> {
     const clients = new Set<string>();
     let tokens = 0;
     for await (const { grant } of this.#below(target, id)) {
       tokens += 1;
       if (clients.size < CLIENTS_SHOWN) clients.add(grant.clientId);
     }
-    const [sessions, apiKeys] = await this.#countOthers(target.kind, id);
-    return { tokens, sessions, apiKeys, clients: [...clients].sort() };
+    return { tokens, clients: [...clients].sort() };
   }
 
   /** The delegations that a revocation takes down. */

@@ -20,8 +20,8 @@ export interface TokenClaims {
   readonly sessionId: string;
   /** What it was delegated with: the nearest first. */
   readonly ancestors: readonly Revocable[];
-  /** The delegation it renews; undefined: it is a new one. */
-  readonly renews?: string | undefined;
+  /** The token it renews, whose time it keeps for revocations; undefined: it is a new one. */
+  readonly renews?: Pick<Revocable, 'tokenId' | 'issuedAtMs'> | undefined;
   /** Unix milliseconds; written with a precision of one second. */
   readonly expiresAtMs: number;
   /** Renewed tokens end no later than this. Unix milliseconds. */
@@ -86,8 +86,9 @@ export function createTokens(options: TokensOptions): Tokens {
 async function issue(options: TokensOptions, claims: TokenClaims): Promise<SignedToken> {
   const { keys, issuer, audience } = options;
   const { key, signer } = keys.current();
-  const issuedAtMs = options.issueTime();
-  const tokenId = claims.renews === undefined ? randomUUID() : renewalOf(claims.renews);
+  const { renews } = claims;
+  const issuedAtMs = renews?.issuedAtMs ?? options.issueTime();
+  const tokenId = renews === undefined ? randomUUID() : renewalOf(renews.tokenId);
   const own: Revocable = {
     ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf(claims) },
     ...{ signingKeyId: key.id, issuedAtMs, callsPerMinute: claims.callsPerMinute },
@@ -99,10 +100,10 @@ async function issue(options: TokensOptions, claims: TokenClaims): Promise<Signe
     .setAudience(audience)
     .setSubject(claims.subject)
     .setJti(tokenId)
-    .setIssuedAt(Math.floor(issuedAtMs / MS_PER_SECOND))
+    .setIssuedAt(Math.floor(options.clock.now() / MS_PER_SECOND))
     .setExpirationTime(Math.floor(claims.expiresAtMs / MS_PER_SECOND))
     .sign(signer);
-  const { ancestors, renews: _, ...said } = claims;
+  const { ancestors, renews: _renews, ...said } = claims;
   const expiresAtMs = Math.floor(claims.expiresAtMs / MS_PER_SECOND) * MS_PER_SECOND;
   return { token, verified: { ...said, expiresAtMs, links: [own, ...ancestors] } };
 }

@@ -23,6 +23,16 @@ export function selfOf(
   );
 }
 
+/** SCOPE_MISSING unless the caller is an administrator from whom nothing is kept. */
+export function demandEverything({ scopes }: Principal, what: string): void {
+  if (scopes.isAdmin && scopes.restrictions.length === 0) return;
+  throw new DomainError(
+    'SCOPE_MISSING',
+    `${what} takes every document and every secret of the server along; it needs the scope *:*:*`,
+    { metadata: { scope: '*:*:*' } },
+  );
+}
+
 /** SCOPE_MISSING unless the caller may do all that is granted. */
 export function demandOver({ scopes }: Principal, granted: ScopeSet): void {
   const isWhole = scopes.isAdmin && scopes.restrictions.length === 0;

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 
-import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Accounts, StoredUser, UserState } from './accounts.ts';
 import type { ApiKeys } from './api-keys.ts';
@@ -26,7 +25,10 @@ import {
 } from './user-rules.ts';
 
 /** A user as it is shown. */
-export interface User extends Omit<StoredUser, 'passwordHash' | 'configuredHash' | 'secondFactor'> {
+export interface User extends Omit<
+  StoredUser,
+  'passwordHash' | 'configuredHash' | 'secondFactor' | 'epoch'
+> {
   readonly name: string;
   readonly hasPassword: boolean;
   readonly hasSecondFactor: boolean;
@@ -75,7 +77,7 @@ export interface Users {
   /** Signs the user out everywhere. PASSWORD_WEAK. */
   setPassword(principal: Principal, name: string, password: string): Promise<void>;
   /** Forgets failed logins. */
-  unlock(name: string): Promise<void>;
+  unlock(principal: Principal, name: string): Promise<void>;
   resetSecondFactor(principal: Principal, name: string): Promise<void>;
   createRole(principal: Principal, role: RoleSpec): Promise<Role>;
   updateRole(principal: Principal, name: string, change: Partial<RoleSpec>): Promise<Role>;
@@ -114,19 +116,26 @@ class StoredUsers implements Users {
   async create(principal: Principal, spec: UserSpec): Promise<User> {
     const { accounts, policy, passwords, clock } = this.#parts;
     const { name, password, ...rest } = spec;
+    const check = (): void => {
+      this.#checkGrants(spec);
+      demandOver(principal, accounts.grantedTo({ roles: spec.roles, scopes: spec.scopes }));
+      this.#demandFree(name);
+    };
     checkName(name);
-    this.#checkGrants(spec);
     checkTexts(spec);
-    demandOver(principal, accounts.grantedTo(spec));
-    this.#demandFree(name);
+    check();
     if (password !== undefined) await policy.check(password, [name, spec.email, spec.displayName]);
     const passwordHash = password === undefined ? undefined : await passwords.hash(password);
-    await accounts.records.change(name, (current) => {
-      if (current !== undefined) throw userExists(name);
-      return {
-        ...{ id: randomUUID(), ...rest, passwordHash, state: 'active', identities: [] },
-        createdAtMs: clock.now(),
-      };
+    await accounts.inTurn(async () => {
+      // Again: roles and names may have changed while the password was hashed.
+      check();
+      await accounts.records.change(name, (current) => {
+        if (current !== undefined) throw userExists(name);
+        return {
+          ...{ id: randomUUID(), ...rest, passwordHash, state: 'active', identities: [] },
+          createdAtMs: clock.now(),
+        };
+      });
     });
     return await this.get(name);
   }
@@ -159,15 +168,17 @@ class StoredUsers implements Users {
 
   async update(principal: Principal, name: string, change: UserChange): Promise<User> {
     const { accounts, sessions } = this.#parts;
-    this.#checkGrants({ roles: change.roles ?? [], scopes: change.scopes ?? [] });
     checkTexts(change);
-    const user = await accounts.records.change(name, (current) => {
-      if (current === undefined) throw userNotFound(name);
-      demandOver(principal, accounts.grantedTo(current));
-      const next = { ...current, ...withoutUndefined(change) };
-      demandOver(principal, accounts.grantedTo(next));
-      this.#keepAdministrator(name, next);
-      return next;
+    const user = await accounts.inTurn(async () => {
+      this.#checkGrants({ roles: change.roles ?? [], scopes: change.scopes ?? [] });
+      return await accounts.records.change(name, (current) => {
+        if (current === undefined) throw userNotFound(name);
+        demandOver(principal, accounts.grantedTo(current));
+        const next = { ...current, ...withoutUndefined(change) };
+        demandOver(principal, accounts.grantedTo(next));
+        accounts.keepAdministrator(name, next);
+        return next.state === 'active' ? next : { ...next, epoch: (current.epoch ?? 0) + 1 };
+      });
     });
     if (user === undefined) throw userNotFound(name);
     if (user.state !== 'active') await sessions.endAll(user.id);
@@ -178,12 +189,14 @@ class StoredUsers implements Users {
     const { accounts, sessions, apiKeys, lockouts } = this.#parts;
     const user = accounts.find(name);
     if (user === undefined) throw userNotFound(name);
-    await accounts.records.change(name, (current) => {
-      if (current === undefined) throw userNotFound(name);
-      demandOver(principal, accounts.grantedTo(current));
-      this.#keepAdministrator(name, undefined);
-      return undefined;
-    });
+    await accounts.inTurn(() =>
+      accounts.records.change(name, (current) => {
+        if (current === undefined) throw userNotFound(name);
+        demandOver(principal, accounts.grantedTo(current));
+        accounts.keepAdministrator(name, undefined);
+        return undefined;
+      }),
+    );
     // Whatever stands on the id is dead from here on; what follows is tidying.
     await sessions.endAll(user.id);
     await apiKeys.deleteOf(user.id);
@@ -199,8 +212,8 @@ class StoredUsers implements Users {
     await sessions.endAll(user.id);
   }
 
-  async unlock(name: string): Promise<void> {
-    if (this.#parts.accounts.find(name) === undefined) throw userNotFound(name);
+  async unlock(principal: Principal, name: string): Promise<void> {
+    await this.demandOver(principal, name);
     await this.#parts.lockouts.unlock(name);
   }
 
@@ -216,30 +229,45 @@ class StoredUsers implements Users {
   async createRole(principal: Principal, role: RoleSpec): Promise<Role> {
     checkScopeTexts(role.scopes);
     demandOver(principal, createScopeSet(role.scopes));
-    return await this.#parts.roles.create(role);
+    return await this.#parts.accounts.inTurn(() => this.#parts.roles.create(role));
   }
 
   async updateRole(principal: Principal, name: string, change: Partial<RoleSpec>): Promise<Role> {
-    const { roles } = this.#parts;
-    demandOver(principal, createScopeSet(roles.get(name).scopes));
-    if (change.scopes !== undefined) {
-      checkScopeTexts(change.scopes);
-      demandOver(principal, createScopeSet(change.scopes));
-    }
-    return await roles.update(name, withoutUndefined(change));
+    const { roles, accounts } = this.#parts;
+    if (change.scopes !== undefined) checkScopeTexts(change.scopes);
+    return await accounts.inTurn(async () => {
+      const role = roles.get(name);
+      demandOver(principal, createScopeSet(role.scopes));
+      if (change.scopes !== undefined) demandOver(principal, createScopeSet(change.scopes));
+      // A role also takes away: whoever changes it must be above all who have it.
+      for (const user of this.#holdersOf(name)) demandOver(principal, accounts.grantedTo(user));
+      if (!isHarmless(role, { ...role, ...withoutUndefined(change) })) {
+        accounts.keepAdministratorBut(name);
+      }
+      return await roles.update(name, withoutUndefined(change));
+    });
   }
 
   async deleteRole(principal: Principal, name: string): Promise<void> {
     const { roles, accounts } = this.#parts;
-    demandOver(principal, createScopeSet(roles.get(name).scopes));
-    const users = [...accounts.records.entries()].filter(([, user]) => user.roles.includes(name));
-    const [first] = users;
-    if (first !== undefined) throw roleInUse(name, first[0], users.length);
-    await roles.delete(name);
+    await accounts.inTurn(async () => {
+      demandOver(principal, createScopeSet(roles.get(name).scopes));
+      const holders = [...accounts.records.entries()].filter(([, { roles: held }]) =>
+        held.includes(name),
+      );
+      const [first] = holders;
+      if (first !== undefined) throw roleInUse(name, first[0], holders.length);
+      await roles.delete(name);
+    });
+  }
+
+  #holdersOf(role: string): readonly StoredUser[] {
+    const all = [...this.#parts.accounts.records.entries()].map(([, user]) => user);
+    return all.filter(({ roles }) => roles.includes(role));
   }
 
   async #show(name: string, user: StoredUser): Promise<User> {
-    const { passwordHash, configuredHash: _, secondFactor, ...rest } = user;
+    const { passwordHash, configuredHash: _, secondFactor, epoch: __, ...rest } = user;
     const waitsUntilMs = await this.#parts.lockouts.waitsUntil(name);
     return {
       ...{ name, ...rest, hasPassword: passwordHash !== undefined },
@@ -264,18 +292,12 @@ class StoredUsers implements Users {
       if (other.toLowerCase() === folded) throw userExists(other);
     }
   }
+}
 
-  #keepAdministrator(name: string, next: StoredUser | undefined): void {
-    const { accounts } = this.#parts;
-    const isAdministrator = (user: StoredUser | undefined): boolean =>
-      user?.state === 'active' && accounts.grantedTo(user).isAdmin;
-    if (!isAdministrator(accounts.find(name)) || isAdministrator(next)) return;
-    for (const [other, user] of accounts.records.entries()) {
-      if (other !== name && isAdministrator(user)) return;
-    }
-    throw new DomainError(
-      'LAST_ADMINISTRATOR',
-      `'${name}' is the last active administrator; make another one first`,
-    );
-  }
+/** A role that changes so takes the rights of an administrator from nobody. */
+function isHarmless(before: RoleSpec, after: RoleSpec): boolean {
+  const isAdmin = ({ scopes }: RoleSpec): boolean => createScopeSet(scopes).isAdmin;
+  const takesAway = createScopeSet(after.scopes).restrictions.length > 0;
+  const demandsMore = after.needsSecondFactor && !before.needsSecondFactor;
+  return (!isAdmin(before) || isAdmin(after)) && !takesAway && !demandsMore;
 }

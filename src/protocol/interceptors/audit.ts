@@ -37,7 +37,7 @@ export function createAuditInterceptors(audit: AuditLog): AuditInterceptors {
     const { reason } = toWireError(error);
     if (!isDenial(reason) || isRecorded(recorded, error)) return;
     audit.note({
-      ...{ ...originOf(call), action: DENIED, result: 'denied', reason },
+      ...{ ...originOf(call), action: DENIED, result: 'denied', reason, details: clientOf(call) },
       resource: nameOf(call.method),
     });
   };
@@ -80,13 +80,17 @@ function isDenial(reason: Reason): boolean {
   );
 }
 
+/** The user on whose authority it is done: a client may be called as anybody. */
 function originOf({ principal, origin }: Call): Partial<AuditEntry> {
   const { address, requestId } = origin;
-  const impersonator = principal.credential?.impersonator ?? '';
-  return {
-    ...{ actor: principal.subject, impersonator, credentialId: principal.tokenId },
-    ...{ address, requestId },
-  };
+  const { user = principal.subject, impersonator = '' } = principal.credential ?? {};
+  return { actor: user, impersonator, credentialId: principal.tokenId, address, requestId };
+}
+
+/** The client that a token was made for, when it is not the user itself. */
+function clientOf({ principal }: Call): Record<string, string> {
+  const isClient = principal.credential?.kind === 'delegated';
+  return isClient ? { client: principal.subject } : {};
 }
 
 function createActions(audit: AuditLog, recorded: WeakSet<object>): CallInterceptor {
@@ -165,8 +169,8 @@ export function compileRule(method: DescMethod): Describe | undefined {
     return {
       ...{ ...origin, action: rule.action, resource },
       // Who signs in is nobody yet.
-      ...(call.principal.kind === 'anonymous' ? { actor: resource } : {}),
-      details: { ...Object.fromEntries(details), ...issuedToken(rule, answer) },
+      ...(call.principal.kind === 'anonymous' ? { actor: signedInOf(answer) ?? resource } : {}),
+      details: { ...clientOf(call), ...Object.fromEntries(details), ...made(rule, answer) },
     };
   };
   return Object.assign(describe, { isInAdvance: rule.inAdvance });
@@ -197,13 +201,24 @@ function textOf(value: unknown): string {
   return isList ? textOf(value.values) : '';
 }
 
-function issuedToken(
-  { issuesToken }: AuditRule,
-  answer: Message | undefined,
-): Record<string, string> {
-  const principal = issuesToken
-    ? (answer as unknown as Fields | undefined)?.['principal']
-    : undefined;
-  const tokenId = (principal as Fields | undefined)?.['tokenId'];
-  return typeof tokenId === 'string' ? { tokenId } : {};
+/** Who a call has signed in; undefined: nobody yet. */
+function signedInOf(answer: Message | undefined): string | undefined {
+  const { login, principal } = (answer ?? {}) as Fields;
+  const signedIn = (principal ?? (login as Fields | undefined)?.['principal']) as
+    Fields | undefined;
+  const user = signedIn?.['user'];
+  return typeof user === 'string' && user !== '' ? user : undefined;
+}
+
+/** The ids of what a call has made: a token, an API key; and that a login still asks for a code. */
+function made({ issuesToken }: AuditRule, answer: Message | undefined): Record<string, string> {
+  const { principal, login, apiKey, challenge } = (answer ?? {}) as Fields;
+  const isAsked = [challenge, (login as Fields | undefined)?.['challenge']].some(Boolean);
+  const tokenId = issuesToken ? (principal as Fields | undefined)?.['tokenId'] : undefined;
+  const keyId = (apiKey as Fields | undefined)?.['apiKeyId'];
+  return {
+    ...(typeof tokenId === 'string' ? { tokenId } : {}),
+    ...(typeof keyId === 'string' ? { apiKeyId: keyId } : {}),
+    ...(isAsked ? { challenged: 'true' } : {}),
+  };
 }

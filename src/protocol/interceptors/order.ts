@@ -11,6 +11,7 @@ import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
 import { createCallMetrics } from './metrics.ts';
 import { createAddressRateLimit, createTokenRateLimit } from './rate-limit.ts';
+import { createStreamGuard } from './stream-guard.ts';
 import { createValidate } from './validate.ts';
 
 /** What the interceptors need. */
@@ -45,6 +46,7 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
     createTokenRateLimit(clock),
     createValidate(),
     createAuthorize(),
+    createStreamGuard(authenticator),
     audit.actions,
   ];
 }

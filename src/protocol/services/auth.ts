@@ -11,14 +11,24 @@ import type { Challenged, SignedIn, SignInContext } from '../../domain/access/si
 import type { SignedToken } from '../../domain/access/tokens.ts';
 import { selfOf } from '../../domain/access/user-rules.ts';
 import { DomainError } from '../../errors/domain-error.ts';
-import type { CallContext, ServiceImplementation } from '../call.ts';
+import type { CallContext, CallOrigin, ServiceImplementation } from '../call.ts';
 import { toPrincipal, toSession } from '../mapping/access.ts';
 import { fromDuration, toDuration, toTimestamp } from '../mapping/time.ts';
 
 type Service = ServiceImplementation<typeof AuthService>;
 
-/** What proxies add. */
-const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-real-ip'];
+/** What proxies add, and browsers for pages of others. */
+const INDIRECT = [
+  ...['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via'],
+  ...['cf-connecting-ip', 'true-client-ip', 'origin', 'sec-fetch-site'],
+];
+const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d+)?$/;
+
+/** It comes straight from a program on this machine: from no proxy, and from no page in a browser. */
+function isDirect(origin: CallOrigin): boolean {
+  const host = origin.header('host') ?? origin.header(':authority') ?? '';
+  return LOOPBACK_HOST.test(host) && INDIRECT.every((name) => origin.header(name) === undefined);
+}
 
 /** The AuthService over the domain. */
 export function createAuthService(access: Access): Service {
@@ -44,8 +54,12 @@ function createSignInCalls(
       return { open: setup.isOpen() };
     },
     async completeSetup({ password, setupToken: token }, { origin }) {
-      const isForwarded = FORWARDED.some((name) => origin.header(name) !== undefined);
-      await setup.complete({ password, token, address: origin.address, isForwarded });
+      await setup.complete({
+        password,
+        token,
+        address: origin.address,
+        isDirect: isDirect(origin),
+      });
       return { user: rootUser };
     },
     async login({ username, password, ttl }, context) {
@@ -53,6 +67,7 @@ function createSignInCalls(
       return show.login(await signIns.login({ username, password }, contextOf(context, ttl)));
     },
     async answerChallenge({ challenge, code, ttl }, context) {
+      setup.demandClosed();
       return show.signedIn(await signIns.answer(challenge, code, contextOf(context, ttl)));
     },
     async refreshSession({ refreshToken, ttl }) {
@@ -70,25 +85,29 @@ function createSignOnCalls(
   Service,
   'listSignOnProviders' | 'beginSignOn' | 'finishSignOn' | 'beginDeviceSignOn' | 'pollDeviceSignOn'
 > {
-  const { singleSignOn } = access;
+  const { singleSignOn, setup } = access;
   const show = createShow(access);
   return {
     async listSignOnProviders() {
       return { providers: [...singleSignOn.providers] };
     },
     async beginSignOn({ provider, redirectUri }) {
+      setup.demandClosed();
       return await singleSignOn.begin(provider, redirectUri);
     },
     async finishSignOn({ signOn, callbackUrl, ttl }, context) {
+      setup.demandClosed();
       const result = await singleSignOn.finish(signOn, callbackUrl, contextOf(context, ttl));
       return { login: show.login(result) };
     },
     async beginDeviceSignOn({ provider }) {
+      setup.demandClosed();
       const { intervalMs, expiresAtMs, ...start } = await singleSignOn.beginDevice(provider);
       const interval = toDuration(intervalMs);
       return { ...start, interval, expireTime: toTimestamp(expiresAtMs) };
     },
     async pollDeviceSignOn({ signOn, ttl }, context) {
+      setup.demandClosed();
       const result = await singleSignOn.pollDevice(signOn, contextOf(context, ttl));
       return result === undefined ? { pending: true } : { login: show.login(result) };
     },
@@ -98,7 +117,7 @@ function createSignOnCalls(
 function createSessionCalls(
   access: Access,
 ): Pick<Service, 'whoAmI' | 'logout' | 'listSessions' | 'endSession'> {
-  const { sessions, accounts, control } = access;
+  const { sessions, accounts, control, apiKeyControl } = access;
   const show = createShow(access);
   return {
     async whoAmI(_request, { principal }) {
@@ -108,6 +127,7 @@ function createSessionCalls(
       const { chain, kind, impersonator = '' } = principal.credential ?? {};
       const isSession = kind === 'session' && impersonator === '';
       if (isSession && chain !== undefined) await sessions.end(chain.userId, chain.sessionId);
+      else if (kind === 'apiKey') await apiKeyControl.revoke(principal, principal.tokenId);
       else await control.revokeToken(principal, principal.tokenId);
       return {};
     },
@@ -171,15 +191,14 @@ function createProfileCalls({
       return await secondFactors.enrol(nameOf(context));
     },
     async confirmSecondFactor({ code }, context) {
-      return { recoveryCodes: [...(await secondFactors.confirm(nameOf(context), code))] };
+      return { recoveryCodes: [...(await profiles.confirmSecondFactor(context.principal, code))] };
     },
     async renewRecoveryCodes({ code }, context) {
       await profiles.demandCode(context.principal, code);
       return { recoveryCodes: [...(await secondFactors.renewRecoveryCodes(nameOf(context)))] };
     },
     async removeSecondFactor({ code }, context) {
-      await profiles.demandCode(context.principal, code);
-      await secondFactors.remove(nameOf(context));
+      await profiles.removeSecondFactor(context.principal, code);
       return {};
     },
   };

@@ -2,6 +2,7 @@ import type { SnapshotService } from '../../../gen/molten/v1/snapshots_pb.ts';
 import type { Operations } from '../../domain/snapshots/operations.ts';
 import type { Restores } from '../../domain/snapshots/restores.ts';
 import type { Snapshots } from '../../domain/snapshots/snapshots.ts';
+import { demandEverything } from '../../domain/access/user-rules.ts';
 import { demandNothingHidden } from '../../domain/visibility/visibility.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { ServiceImplementation } from '../call.ts';
@@ -82,7 +83,7 @@ function createMoving({
 > {
   return {
     async *downloadSnapshot({ snapshot }, { signal, principal }) {
-      demandNothingHidden(principal, 'the download of a snapshot');
+      demandEverything(principal, 'the download of a snapshot');
       for await (const { file, offset, data } of snapshots.download(snapshot, signal)) {
         yield { file, offset: BigInt(offset), data: Uint8Array.from(data) };
       }

@@ -48,8 +48,8 @@ function createUserCalls({ users, linkedUsers }: Access): Omit<Service, RoleCall
       await users.setPassword(principal, user, password);
       return {};
     },
-    async unlockUser({ user }) {
-      await users.unlock(user);
+    async unlockUser({ user }, { principal }) {
+      await users.unlock(principal, user);
       return {};
     },
     async linkIdentity({ user, identity }, { principal }) {

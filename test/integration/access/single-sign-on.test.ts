@@ -9,7 +9,7 @@ import { startTestServer, type TestResponse, type TestServer } from '../../suppo
 import { login, makeUser, PASSWORD, tryLogin, whoAmI } from './team.ts';
 
 const MAPPING = {
-  groups: { operators: ['operator'], engines: ['viewer', 'nobody'] },
+  groups: { operators: ['operator'], engines: ['viewer'] },
   defaultRoles: [],
   provision: true,
 };
@@ -91,6 +91,14 @@ describe('single sign-on through OpenID Connect', () => {
     await makeUser(server, 'bob');
     const again = await server.asRoot('POST', '/v1/users/bob:linkIdentity', link);
     expect(again.body.reason).toBe('USER_EXISTS');
+  });
+
+  it('gives nothing when a role of the configuration is not there: it may be one that takes away', async () => {
+    await using issuer = await startIssuer();
+    const identity = oidcAt(issuer.url, { groups: { operators: ['viewer', 'missing'] } });
+    await using server = await startTestServer({ identity });
+    expect((await finish(server, await visit(server))).body.reason).toBe('ROLE_NOT_FOUND');
+    expect((await server.asRoot('GET', '/v1/users/ada.lovelace')).status).toBe(404);
   });
 
   it('never becomes a user of the same name that it is not', async () => {

@@ -1,0 +1,65 @@
+import type { DescMethod, Message } from '@bufbuild/protobuf';
+
+import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
+import type { Authenticator } from '../../domain/access/credentials.ts';
+import { revoked } from '../../domain/access/revocations.ts';
+import { expired } from '../../domain/access/tokens.ts';
+import { every } from '../../platform/timers.ts';
+import type { Call, CallInterceptor } from '../call.ts';
+import { compileAuthorizer, type Authorizer } from './authorize.ts';
+import { isStream } from './stream.ts';
+
+/** How often a stream that runs is looked at: what ends it does so within a second. */
+const CHECK_MS = 500;
+
+/**
+ * Ends a stream when its caller may not go on: the credential has lapsed, or a scope was taken that its RPC
+ * demands. Watches do it themselves, with a place to resume from.
+ */
+export function createStreamGuard(authenticator: Authenticator): CallInterceptor {
+  const authorizers = new Map<DescMethod, Authorizer>();
+  return (next) => async (call) => {
+    const result = await next(call);
+    if (!isStream(result) || call.method.parent === WatchService) return result;
+    const authorize = authorizers.get(call.method) ?? compileAuthorizer(call.method);
+    authorizers.set(call.method, authorize);
+    return guard(result, () => {
+      check(authenticator, authorize, call);
+    });
+  };
+}
+
+function check(authenticator: Authenticator, authorize: Authorizer, call: Call): void {
+  const lapse = authenticator.lapseOf(call.principal);
+  if (lapse === 'expired') throw expired();
+  if (lapse === 'revoked') throw revoked();
+  authorize(call.principal, call.request);
+}
+
+/** The same messages, until a check fails; also while none comes. */
+async function* guard(results: AsyncIterable<Message>, demand: () => void): AsyncIterable<Message> {
+  const iterator = results[Symbol.asyncIterator]();
+  let fail: ((error: unknown) => void) | undefined;
+  const failed = new Promise<never>((_resolve, reject) => (fail = reject));
+  // Nobody may be waiting when it fails.
+  failed.catch(() => undefined);
+  const stop = every(CHECK_MS, () => {
+    try {
+      demand();
+    } catch (error) {
+      fail?.(error);
+    }
+  });
+  try {
+    for (;;) {
+      const step = await Promise.race([iterator.next(), failed]);
+      if (step.done === true) return;
+      demand();
+      yield step.value;
+    }
+  } finally {
+    stop();
+    // Not awaited: one that waits for its next message would keep the end of the stream waiting too.
+    iterator.return?.().catch(() => undefined);
+  }
+}
