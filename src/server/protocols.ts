@@ -24,6 +24,7 @@ import {
 import { registerHealth } from '../protocol/health/service.ts';
 import type { Door } from '../protocol/http/door.ts';
 import { createInterceptors } from '../protocol/interceptors/order.ts';
+import { createOAuthDoor } from '../protocol/oauth/door.ts';
 import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
@@ -83,11 +84,12 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
 
 /** Every protocol of the one port. */
 export function composeDoors(
-  { maxBodyBytes }: ServerConfig,
+  { maxBodyBytes, access }: ServerConfig,
   dispatcher: Dispatcher,
   { node, clock }: Pick<Domain, 'node'> & { readonly clock: Clock },
 ): readonly Door[] {
   const { services } = dispatcher;
+  const { tokenIssuer, tokenAudience } = access;
   return [
     createConnectDoor({
       ...{ dispatcher, maxBodyBytes },
@@ -101,6 +103,7 @@ export function composeDoors(
     createSseDoor({ dispatcher }),
     createRestDoor({ dispatcher, maxBodyBytes }),
     createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
+    createOAuthDoor({ dispatcher, tokenIssuer, tokenAudience }),
     createOpenApiDoor({ dispatcher, release: RELEASE }),
   ];
 }
