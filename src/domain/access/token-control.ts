@@ -112,7 +112,7 @@ class StoredTokenControl implements TokenControl {
   }
 
   async revokeToken(principal: Principal, tokenId: string): Promise<void> {
-    const { grants, revocations, clock } = this.#parts;
+    const { grants, revocations, apiKeys, clock } = this.#parts;
     const placed = await grants.find(grantOf(tokenId));
     const isOwn = principal.tokenId === tokenId;
     if (
@@ -125,6 +125,12 @@ class StoredTokenControl implements TokenControl {
         'this token did not come from yours; revoking it needs the scope tokens:*:*',
         { metadata: { action: 'tokens', collection: '*', key: '*' } },
       );
+    }
+    if (apiKeys.find(tokenId) !== undefined) {
+      // A key may never expire: only with it gone does the end of the revocation bring nothing back.
+      await revocations.revoke({ kind: 'grant', id: tokenId, expiresAtMs: Infinity });
+      await apiKeys.delete(tokenId);
+      return;
     }
     const isDelegated = placed !== undefined || !isOwn;
     const expiresAtMs = placed?.grant.grantEndsAtMs ?? clock.now() + TOKEN_TTL_MAX_MS;
