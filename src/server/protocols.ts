@@ -13,6 +13,8 @@ import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import { createMetrics } from '../platform/metrics.ts';
+import { createAegisDoor } from '../protocol/compat/aegis/door.ts';
+import { createMddbDoor } from '../protocol/compat/mddb/door.ts';
 import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
 import { createConnectDoor } from '../protocol/connect/door.ts';
 import {
@@ -103,6 +105,8 @@ export function composeDoors(
     createSseDoor({ dispatcher }),
     createRestDoor({ dispatcher, maxBodyBytes }),
     createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
+    createMddbDoor({ dispatcher, clock }),
+    createAegisDoor({ dispatcher }),
     createOAuthDoor({ dispatcher, tokenIssuer, tokenAudience }),
     createOpenApiDoor({ dispatcher, release: RELEASE }),
   ];
