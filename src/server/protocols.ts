@@ -17,6 +17,9 @@ import { createAegisDoor } from '../protocol/compat/aegis/door.ts';
 import { createMddbDoor } from '../protocol/compat/mddb/door.ts';
 import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
 import { createConnectDoor } from '../protocol/connect/door.ts';
+import { createCsrfTokens } from '../protocol/cookie-session/csrf.ts';
+import { createCookieSessionDoor } from '../protocol/cookie-session/door.ts';
+import { createCookieGuard } from '../protocol/cookie-session/guard.ts';
 import {
   bindService,
   createDispatcher,
@@ -52,12 +55,14 @@ export function composeDispatcher(
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Dispatcher {
   const { authenticator } = domain.access;
-  const { audit } = domain;
-  const { rateLimit } = config;
+  const { audit, csrfKey } = domain;
+  const { rateLimit, corsOrigins, tls } = config;
+  const csrf = createCsrfTokens(csrfKey);
+  const cookies = createCookieGuard({ csrf, needsTls: tls !== undefined, corsOrigins });
   return createDispatcher({
     services: bindAll(config, domain),
     interceptors: createInterceptors({
-      ...{ logger, clock, authenticator, audit, rateLimit, metrics: createMetrics() },
+      ...{ logger, clock, authenticator, cookies, audit, rateLimit, metrics: createMetrics() },
     }),
   });
 }
@@ -86,12 +91,13 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
 
 /** Every protocol of the one port. */
 export function composeDoors(
-  { maxBodyBytes, access }: ServerConfig,
+  { maxBodyBytes, access, tls }: ServerConfig,
   dispatcher: Dispatcher,
-  { node, clock }: Pick<Domain, 'node'> & { readonly clock: Clock },
+  { node, csrfKey, clock }: Pick<Domain, 'node' | 'csrfKey'> & { readonly clock: Clock },
 ): readonly Door[] {
   const { services } = dispatcher;
   const { tokenIssuer, tokenAudience } = access;
+  const csrf = createCsrfTokens(csrfKey);
   return [
     createConnectDoor({
       ...{ dispatcher, maxBodyBytes },
@@ -107,6 +113,7 @@ export function composeDoors(
     createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
     createMddbDoor({ dispatcher, clock }),
     createAegisDoor({ dispatcher }),
+    createCookieSessionDoor({ dispatcher, clock, csrf, needsTls: tls !== undefined }),
     createOAuthDoor({ dispatcher, tokenIssuer, tokenAudience }),
     createOpenApiDoor({ dispatcher, release: RELEASE }),
   ];

@@ -81,6 +81,8 @@ const CHALLENGE_ATTEMPTS = 5;
 const CHALLENGES = '$challenges';
 const CHALLENGE = /^mc_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})$/;
 const SECRET_BYTES = 32;
+/** A cookie has 4,096 bytes for all of a token. */
+const SHOWN_CHARS_MAX = 1024;
 
 interface StoredChallenge {
   readonly user: string;
@@ -236,10 +238,18 @@ class PasswordSignIns implements SignIns {
     const expiresAtMs = clock.now() + Math.min(ttlMs ?? accessTokenTtlMs, ACCESS_TTL_MAX_MS);
     return await tokens.issue({
       ...{ kind: 'session', subject: user, user, userId, sessionId: id, ancestors: [] },
-      scopes: accounts.scopesOf(user, userId).texts,
+      scopes: shownScopes(accounts.scopesOf(user, userId).texts),
       ...{ expiresAtMs, grantEndsAtMs: expiresAtMs, impersonator: '', callsPerMinute: 0 },
     });
   }
+}
+
+/**
+ * What a token of a sign-in tells others of its scopes; the server looks them up for each call. A long
+ * list is left out: it would not fit into a header, or into a cookie of a browser.
+ */
+function shownScopes(texts: readonly string[]): readonly string[] {
+  return JSON.stringify(texts).length <= SHOWN_CHARS_MAX ? texts : [];
 }
 
 function hashOf(secret: string): string {

@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { CallInterceptor } from '../call.ts';
+import type { CookieGuard } from '../cookie-session/guard.ts';
 import { createAuditInterceptors, type AuditLog } from './audit.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorize } from './authorize.ts';
@@ -19,6 +20,7 @@ export interface InterceptorParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly authenticator: Authenticator;
+  readonly cookies: CookieGuard;
   readonly audit: AuditLog;
   /** Calls of one address per window; 0 requests: no bound. */
   readonly rateLimit: { readonly requests: number; readonly windowMs: number };
@@ -31,7 +33,7 @@ export interface InterceptorParts {
  * next to the service.
  */
 export function createInterceptors(parts: InterceptorParts): readonly CallInterceptor[] {
-  const { logger, metrics, clock, authenticator, rateLimit } = parts;
+  const { logger, metrics, clock, authenticator, cookies, rateLimit } = parts;
   const audit = createAuditInterceptors(parts.audit);
   return [
     createLogging({ logger, clock }),
@@ -40,7 +42,7 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
     audit.refusals,
     deadline,
     createAddressRateLimit({ clock, ...rateLimit }),
-    createAuthenticate(authenticator),
+    createAuthenticate(authenticator, cookies),
     audit.denials,
     createValidate(),
     createAuthorize(),

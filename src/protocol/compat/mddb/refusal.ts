@@ -12,7 +12,7 @@ export function refuse(
 ): Answer {
   if (error instanceof RouteRefusal) return answer(error.status, error.message);
   const wire = toWireError(error);
-  if (wire.reason.startsWith('CREDENTIAL_')) return answer(401, credentialText(request));
+  if (wire.reason.startsWith('CREDENTIAL_')) return answer(401, credentialText(request, wire));
   if (wire.reason === 'SCOPE_MISSING') {
     const isForAdministrators = route?.isFor === 'administrators';
     return answer(403, isForAdministrators ? 'admin access required' : 'forbidden');
@@ -25,7 +25,10 @@ function answer(status: number, error: string): Answer {
 }
 
 /** What kind of credential it was that is not valid. */
-function credentialText({ headers }: FastifyRequest): string {
+function credentialText({ headers }: FastifyRequest, { reason, message }: WireError): string {
+  const hasShown = headers.authorization !== undefined || headers['x-api-key'] !== undefined;
+  // It was a cookie, of which the original knows nothing.
+  if (!hasShown && reason !== 'CREDENTIAL_MISSING') return message;
   const bearer = /^bearer +(\S*)/i.exec(headers.authorization ?? '')?.[1] ?? '';
   const isKey = bearer.startsWith('mk_') || bearer.startsWith('mddb_live_');
   if (bearer !== '' && !isKey) return 'invalid token';
