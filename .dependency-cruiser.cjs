@@ -10,6 +10,7 @@ const DOMAIN_ORDER = [
   'access',
   'query',
   'audit',
+  'visibility',
   'quota',
   'collections',
   'documents',

@@ -111,7 +111,18 @@ describe('molten serve', () => {
       'MOLTENDB_JWT_SECRET is shorter',
     ],
     ['a monotonous secret', [], { ...base, MOLTENDB_JWT_SECRET: 'a'.repeat(40) }, 'placeholder'],
-    ['no password', [], { MOLTENDB_JWT_SECRET: SECRET }, '--root-password is missing'],
+    [
+      'no password beyond this machine',
+      ['--host', '0.0.0.0', '--allow-cleartext'],
+      { MOLTENDB_JWT_SECRET: SECRET },
+      '--root-password is missing',
+    ],
+    [
+      'a short setup token',
+      [],
+      { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_SETUP_TOKEN: 'short' },
+      'MOLTENDB_SETUP_TOKEN is shorter',
+    ],
     ['a weak password', [], { ...base, MOLTENDB_ROOT_PASSWORD: 'admin123' }, 'is weak'],
     ['another host without TLS', ['--host', '0.0.0.0'], base, '--host is not this machine'],
     [

@@ -561,7 +561,7 @@ export type DelegateTokenRequest = Message<"molten.v1.DelegateTokenRequest"> & {
 
   /**
    * Calls per minute with it and with all that it delegates, 0 to 1,000,000; 0: no bound of its own.
-   * Never above the caller's.
+   * Bounds of the tokens above it hold besides.
    *
    * @generated from field: uint32 calls_per_minute = 4;
    */

@@ -297,7 +297,7 @@ export const COMMENTS: Readonly<Record<string, string>> = {
   "molten.v1.CredentialKind.CREDENTIAL_KIND_SESSION": "A token of a sign-in.",
   "molten.v1.CredentialKind.CREDENTIAL_KIND_UNSPECIFIED": "Nothing.",
   "molten.v1.DelegateTokenRequest": "Makes a narrower token.",
-  "molten.v1.DelegateTokenRequest.calls_per_minute": "Calls per minute with it and with all that it delegates, 0 to 1,000,000; 0: no bound of its own. Never above the caller's.",
+  "molten.v1.DelegateTokenRequest.calls_per_minute": "Calls per minute with it and with all that it delegates, 0 to 1,000,000; 0: no bound of its own. Bounds of the tokens above it hold besides.",
   "molten.v1.DelegateTokenRequest.client_id": "The client it is for, the subject of the token, 1 to 256 characters.",
   "molten.v1.DelegateTokenRequest.scopes": "Its scopes, 1 to 256, each `action:collection:key` with the action `read`, `write`, `delete`, `schema` or `admin` (all four), the collection a name or `*`, the key exact, a prefix ending in `*`, or `*`; or one of the store, such as `snapshot:*:*`; or one that takes away, `hide:collection:field` or `only:collection:*`. What takes away from the caller is added. Only the root user may give `*:*:*`.",
   "molten.v1.DelegateTokenRequest.ttl": "How long it lives. Absent: 1 h. 1 s to 366 days, and never longer than the caller's own grant allows for refreshes of it.",

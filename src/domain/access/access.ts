@@ -123,7 +123,9 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
   const lockouts = createLockouts(engine, clock);
   const issuer = rules.tokenIssuer;
   const secondFactors = createSecondFactors({ accounts, sealer, clock, issuer });
-  const authenticator = createAuthenticator({ clock, tokens, accounts, revocations, apiKeys });
+  const authenticator = createAuthenticator({
+    ...{ clock, tokens, signingKeys, accounts, revocations, apiKeys },
+  });
   const linkedUsers = createLinkedUsers({ accounts, roles, clock });
   const signIns = createSignIns({
     ...{ engine, clock, accounts, passwords, lockouts, sessions, secondFactors, tokens },

@@ -9,6 +9,7 @@ import type { ApiKey, ApiKeys } from './api-keys.ts';
 import { ANONYMOUS, type Credential, type Principal } from './principal.ts';
 import { revoked, type Revocable, type Revocations } from './revocations.ts';
 import { createScopeSet, type ScopeSet } from './scope-set.ts';
+import type { SigningKeys } from './signing-keys.ts';
 import { expired, invalid, type Tokens, type VerifiedToken } from './tokens.ts';
 
 /** What a caller shows to prove who it is. */
@@ -39,6 +40,7 @@ export type CredentialLapse = 'expired' | 'revoked';
 export interface AuthenticatorParts {
   readonly clock: Clock;
   readonly tokens: Tokens;
+  readonly signingKeys: SigningKeys;
   readonly accounts: Accounts;
   readonly revocations: Revocations;
   readonly apiKeys: ApiKeys;
@@ -78,13 +80,15 @@ class CredentialAuthenticator implements Authenticator {
     const { kind, links, user, userId, sessionId, impersonator } = token;
     const credential: Credential = {
       ...{ kind, user, impersonator, chain: { links, sessionId, userId } },
-      ...{ grantEndsAtMs: token.grantEndsAtMs, callsPerMinute: token.callsPerMinute },
+      grantEndsAtMs: token.grantEndsAtMs,
     };
     const { subject, expiresAtMs } = token;
     const said = parseScopes(token.scopes);
     // What a session may do is what its user may do now; all else is bounded by what it was given.
     const bound = kind === 'session' && impersonator === '' ? undefined : said;
-    const scopes = createLiveScopes(() => accounts.scopesOf(user, userId), bound);
+    const held = [() => accounts.scopesOf(user, userId)];
+    if (impersonator !== '') held.push(() => accounts.scopesOf(impersonator, actorOf(sessionId)));
+    const scopes = createLiveScopes(held, bound);
     return toPrincipal(
       { subject, tokenId: links[0]?.tokenId ?? '', expiresAtMs },
       credential,
@@ -95,12 +99,21 @@ class CredentialAuthenticator implements Authenticator {
   lapseOf({ credential, expiresAtMs, tokenId }: Principal): CredentialLapse | undefined {
     if (credential === undefined) return undefined;
     const { accounts, revocations, apiKeys, clock } = this.#parts;
-    const { user, chain, kind } = credential;
+    const { user, chain, kind, impersonator } = credential;
     if (revocations.isRevoked(chain) || !accounts.isActive(user, chain.userId)) return 'revoked';
-    if (kind !== 'apiKey') return expiresAtMs <= clock.now() ? 'expired' : undefined;
+    const actorId = impersonator === '' ? '' : actorOf(chain.sessionId);
+    if (impersonator !== '' && !accounts.isActive(impersonator, actorId)) return 'revoked';
+    if (kind !== 'apiKey') return this.#hasEnded(credential, expiresAtMs) ? 'expired' : undefined;
     const apiKey = apiKeys.find(tokenId);
     if (apiKey === undefined) return 'revoked';
     return (apiKey.expiresAtMs ?? Infinity) <= clock.now() ? 'expired' : undefined;
+  }
+
+  /** By its own time, or because its key is not taken any more. */
+  #hasEnded({ chain }: Credential, expiresAtMs: number): boolean {
+    const { clock, signingKeys } = this.#parts;
+    const keyId = chain.links[0]?.signingKeyId ?? '';
+    return expiresAtMs <= clock.now() || signingKeys.verifier(keyId) === undefined;
   }
 
   async #ofToken(token: string): Promise<Principal> {
@@ -122,18 +135,18 @@ class CredentialAuthenticator implements Authenticator {
     const credential: Credential = {
       ...{ kind: 'apiKey', user: owner, impersonator: '', grantEndsAtMs: expiresAtMs },
       chain: { links: [linkOf(apiKey)], sessionId: '', userId: ownerId },
-      callsPerMinute: 0,
     };
-    const scopes = createLiveScopes(
-      () => accounts.scopesOf(owner, ownerId),
-      parseScopes(apiKey.scopes),
-    );
+    const held = [() => accounts.scopesOf(owner, ownerId)];
+    const scopes = createLiveScopes(held, parseScopes(apiKey.scopes));
     return toPrincipal({ subject: owner, tokenId: apiKey.id, expiresAtMs }, credential, scopes);
   }
 }
 
 function linkOf({ id, createdAtMs }: ApiKey): Revocable {
-  return { tokenId: id, grantId: id, clientId: '', signingKeyId: '', issuedAtMs: createdAtMs };
+  return {
+    ...{ tokenId: id, grantId: id, clientId: '', signingKeyId: '', issuedAtMs: createdAtMs },
+    callsPerMinute: 0,
+  };
 }
 
 function toPrincipal(
@@ -150,19 +163,33 @@ function toPrincipal(
   };
 }
 
-/** What the user may do now, bounded by what the credential was given; computed when either changes. */
-function createLiveScopes(held: () => ScopeSet, bound: ScopeSet | undefined): () => ScopeSet {
-  if (bound === undefined) return held;
-  let last: { readonly held: ScopeSet; readonly both: ScopeSet } | undefined;
+/** The user whose sign-in a session is, who may not be the one that a token of it speaks for. */
+function actorOf(sessionId: string): string {
+  return sessionId.split('.', 1)[0] ?? '';
+}
+
+/**
+ * What users may do now, bounded by what the credential was given. Computed anew when one of them changes:
+ * a set of scopes that changes is another set.
+ */
+function createLiveScopes(
+  held: readonly (() => ScopeSet)[],
+  bound: ScopeSet | undefined,
+): () => ScopeSet {
+  let last: { readonly now: readonly ScopeSet[]; readonly all: ScopeSet } | undefined;
   return () => {
-    const now = held();
-    if (last?.held !== now) {
-      // The administrator bounds nothing.
-      const isWhole = now.isAdmin && now.restrictions.length === 0;
-      last = { held: now, both: isWhole ? bound : now.meet(bound) };
+    const now = held.map((one) => one());
+    if (last === undefined || now.some((one, at) => one !== last?.now[at])) {
+      const sets = bound === undefined ? now : [...now, bound];
+      last = { now, all: sets.reduce(meetOf) };
     }
-    return last.both;
+    return last.all;
   };
+}
+
+function meetOf(a: ScopeSet, b: ScopeSet): ScopeSet {
+  // The administrator bounds nothing.
+  return a.isAdmin && a.restrictions.length === 0 ? b : a.meet(b);
 }
 
 function parseScopes(texts: readonly string[]): ScopeSet {

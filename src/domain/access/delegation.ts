@@ -64,11 +64,12 @@ export function createDelegation(parts: DelegationParts): Delegation {
       const endMs = credential.kind === 'session' ? Infinity : credential.grantEndsAtMs;
       const expiresAtMs = Math.min(nowMs + Math.min(ttlMs, TOKEN_TTL_MAX_MS), endMs);
       const grantEndsAtMs = Math.min(Math.max(expiresAtMs, nowMs + GRANT_MS), endMs);
-      const { user, chain, impersonator } = credential;
-      const callsPerMinute = lower(request.callsPerMinute, credential.callsPerMinute);
+      const { user, chain } = credential;
+      const { callsPerMinute } = request;
       const signed = await tokens.issue({
         ...{ kind: 'delegated', subject: clientId, scopes, user, userId: chain.userId },
-        ...{ sessionId: '', ancestors, expiresAtMs, grantEndsAtMs, impersonator, callsPerMinute },
+        ...{ sessionId: '', ancestors, expiresAtMs, grantEndsAtMs, callsPerMinute },
+        impersonator: '',
       });
       await grants.add(toRecord(signed, ancestors), pathOf(chain));
       return signed;
@@ -78,7 +79,7 @@ export function createDelegation(parts: DelegationParts): Delegation {
       if (credential.kind !== 'delegated' || principal.scopes.isAdmin) {
         throw notRenewable(principal);
       }
-      const { grantEndsAtMs, chain, user, impersonator, callsPerMinute } = credential;
+      const { grantEndsAtMs, chain, user } = credential;
       const expiresAtMs = Math.min(clock.now() + ttlMs, grantEndsAtMs);
       if (expiresAtMs <= clock.now()) {
         throw new DomainError('CREDENTIAL_EXPIRED', 'the grant has ended; ask for a new token');
@@ -91,11 +92,12 @@ export function createDelegation(parts: DelegationParts): Delegation {
         expiresAtMs: oldEndMs,
       });
       if (!isOurs) throw revoked();
-      const [, ...ancestors] = chain.links;
+      const [own, ...ancestors] = chain.links;
+      const callsPerMinute = own?.callsPerMinute ?? 0;
       const signed = await tokens.issue({
         ...{ kind: 'delegated', subject, scopes: principal.scopes.texts, user },
         ...{ userId: chain.userId, sessionId: '', ancestors, renews: tokenId },
-        ...{ expiresAtMs, grantEndsAtMs, impersonator, callsPerMinute },
+        ...{ expiresAtMs, grantEndsAtMs, impersonator: '', callsPerMinute },
       });
       await grants.moveEnd(grantOf(tokenId), expiresAtMs);
       return signed;
@@ -104,6 +106,7 @@ export function createDelegation(parts: DelegationParts): Delegation {
 }
 
 function credentialOf({ credential }: Principal): Credential {
+  if (credential !== undefined && credential.impersonator !== '') throw actsAsAnother();
   if (credential !== undefined) return credential;
   throw new DomainError('CREDENTIAL_MISSING', 'this needs a credential; log in first');
 }
@@ -135,11 +138,6 @@ function narrow(
   return [...new Set([...asked, ...scopes.restrictions])];
 }
 
-function lower(asked: number, held: number): number {
-  if (held === 0) return asked;
-  return asked === 0 ? held : Math.min(asked, held);
-}
-
 function toRecord({ verified }: SignedToken, ancestors: readonly Revocable[]): GrantRecord {
   const { links, subject: clientId, user, userId, scopes } = verified;
   const { expiresAtMs, grantEndsAtMs, callsPerMinute } = verified;
@@ -156,6 +154,11 @@ function beyond(scope: string, fix: string): DomainError {
   return new DomainError('SCOPE_MISSING', `the scope '${scope}' cannot be delegated: ${fix}`, {
     metadata: { scope },
   });
+}
+
+/** What is delegated would outlive the acting. */
+function actsAsAnother(): DomainError {
+  return new DomainError('SCOPE_MISSING', 'who acts as another user delegates nothing for it');
 }
 
 function tooDeep(): DomainError {

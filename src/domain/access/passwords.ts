@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 import { argon2id, hash, needsRehash, verify } from 'argon2';
 
 import { DomainError } from '../../errors/domain-error.ts';
@@ -24,8 +26,8 @@ export interface PasswordCost {
 /** The second of OWASP's equivalent settings: 19 MiB, 2 passes, 1 lane. */
 export const PASSWORD_COST: PasswordCost = { memoryKibibytes: 19_456, passes: 2, lanes: 1 };
 
-/** Hashes computed at once: each takes a core and its memory for tens of milliseconds. */
-const RUNNING_MAX = 2;
+/** Hashes computed at once: each takes a core for tens of milliseconds, and one is left for calls. */
+const RUNNING_MAX = Math.max(1, Math.min(availableParallelism() - 1, 8));
 /** Hashes that may wait; more are refused, so that a flood of logins cannot fill the memory. */
 const WAITING_MAX = 64;
 const RETRY_AFTER_MS = 1000;

@@ -26,8 +26,6 @@ export interface Credential {
   readonly impersonator: string;
   /** Renewed tokens end no later than this. Unix milliseconds. */
   readonly grantEndsAtMs: number;
-  /** Calls per minute; 0: no bound of its own. */
-  readonly callsPerMinute: number;
 }
 
 /** A caller without a credential: may do what is public. */

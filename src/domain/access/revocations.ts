@@ -43,7 +43,7 @@ export interface Revocation {
   readonly expiresAtMs: number;
 }
 
-/** A credential as far as revocations concern it. */
+/** A credential, as those that come of it name it. */
 export interface Revocable {
   readonly tokenId: string;
   /** Kept by renewals; what is delegated names it. */
@@ -52,6 +52,8 @@ export interface Revocable {
   /** Empty: not signed (an API key). */
   readonly signingKeyId: string;
   readonly issuedAtMs: number;
+  /** With it and all that it has delegated; 0: no bound of its own. */
+  readonly callsPerMinute: number;
 }
 
 /** A credential and where it came from. */

@@ -180,7 +180,7 @@ class StoredSessions implements Sessions {
   /** Sessions of a user are also ended all at once, by a revocation that names none of them. */
   #isOver({ id: sessionId, userId, createdAtMs }: Session): boolean {
     const link = {
-      ...{ tokenId: '', grantId: '', clientId: '', signingKeyId: '' },
+      ...{ tokenId: '', grantId: '', clientId: '', signingKeyId: '', callsPerMinute: 0 },
       issuedAtMs: createdAtMs,
     };
     return this.#revocations.isRevoked({ links: [link], sessionId, userId });

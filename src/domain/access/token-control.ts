@@ -105,8 +105,12 @@ class StoredTokenControl implements TokenControl {
 
   isRevoked({ grant }: PlacedGrant): boolean {
     const { revocations, accounts } = this.#parts;
-    const { id, user, userId, clientId, signingKeyId, createdAtMs: issuedAtMs, ancestors } = grant;
-    const own = { tokenId: id, grantId: id, clientId, signingKeyId, issuedAtMs };
+    const { id, user, userId, clientId, signingKeyId, createdAtMs, ancestors } = grant;
+    const { callsPerMinute } = grant;
+    const own = {
+      ...{ tokenId: id, grantId: id, clientId, signingKeyId, callsPerMinute },
+      issuedAtMs: createdAtMs,
+    };
     const chain = { links: [own, ...ancestors], sessionId: '', userId };
     return !accounts.isActive(user, userId) || revocations.isRevoked(chain);
   }

@@ -28,7 +28,7 @@ export interface TokenClaims {
   readonly grantEndsAtMs: number;
   /** Who acts as the user; empty: the user itself. */
   readonly impersonator: string;
-  /** 0: no bound of its own. */
+  /** With it and all that it delegates; 0: no bound of its own. */
   readonly callsPerMinute: number;
 }
 
@@ -70,6 +70,8 @@ const TYPE = 'at+jwt';
 const MS_PER_SECOND = 1000;
 /** A longer token cannot be one of ours. */
 const TOKEN_CHARS_MAX = 256 * 1024;
+/** The compact form (RFC 7515 section 3.1): decoders take more, and one token must have one text. */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 /** Between the id of a delegation and the number of a renewal. */
 const RENEWAL = '.';
 
@@ -88,7 +90,7 @@ async function issue(options: TokensOptions, claims: TokenClaims): Promise<Signe
   const tokenId = claims.renews === undefined ? randomUUID() : renewalOf(claims.renews);
   const own: Revocable = {
     ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf(claims) },
-    ...{ signingKeyId: key.id, issuedAtMs },
+    ...{ signingKeyId: key.id, issuedAtMs, callsPerMinute: claims.callsPerMinute },
   };
   const payload = toPayload(claims, issuedAtMs);
   const token = await new SignJWT(payload)
@@ -119,14 +121,21 @@ function toPayload(claims: TokenClaims, issuedAtMs: number): JWTPayload {
   };
 }
 
-type Link = readonly [grantId: string, clientId: string, keyId: string, issuedAtMs: number];
+type Link = readonly [
+  grantId: string,
+  clientId: string,
+  keyId: string,
+  issuedAtMs: number,
+  callsPerMinute: number,
+];
 
-function toLink({ grantId, clientId, signingKeyId, issuedAtMs }: Revocable): Link {
-  return [grantId, clientId, signingKeyId, issuedAtMs];
+function toLink(link: Revocable): Link {
+  const { grantId, clientId, signingKeyId, issuedAtMs, callsPerMinute } = link;
+  return [grantId, clientId, signingKeyId, issuedAtMs, callsPerMinute];
 }
 
-function fromLink([grantId, clientId, signingKeyId, issuedAtMs]: Link): Revocable {
-  return { tokenId: grantId, grantId, clientId, signingKeyId, issuedAtMs };
+function fromLink([grantId, clientId, signingKeyId, issuedAtMs, callsPerMinute]: Link): Revocable {
+  return { tokenId: grantId, grantId, clientId, signingKeyId, issuedAtMs, callsPerMinute };
 }
 
 function clientOf({ kind, subject }: Pick<TokenClaims, 'kind' | 'subject'>): string {
@@ -145,7 +154,7 @@ function renewalOf(tokenId: string): string {
 
 async function verify(options: TokensOptions, token: string): Promise<VerifiedToken> {
   const { keys, clock, issuer, audience } = options;
-  if (token.length > TOKEN_CHARS_MAX) throw invalid(undefined);
+  if (token.length > TOKEN_CHARS_MAX || !COMPACT.test(token)) throw invalid(undefined);
   try {
     const { payload, protectedHeader } = await jwtVerify(
       token,
@@ -186,7 +195,7 @@ function fromPayload(payload: JWTPayload, signingKeyId: string): VerifiedToken {
   const kind = sid === undefined ? 'delegated' : 'session';
   const own: Revocable = {
     ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf({ kind, subject }) },
-    ...{ signingKeyId, issuedAtMs: payload.iat_ms },
+    ...{ signingKeyId, issuedAtMs: payload.iat_ms, callsPerMinute: payload.rpm ?? 0 },
   };
   return {
     ...{ kind, subject, scopes: payload.scopes, user: payload.usr, userId: payload.uid },
@@ -198,11 +207,20 @@ function fromPayload(payload: JWTPayload, signingKeyId: string): VerifiedToken {
 
 /** Whoever holds the shared secret may sign anything: the shapes are checked all the same. */
 function isOurs(payload: JWTPayload): payload is Payload {
-  const { scopes, iat_ms: issued, usr, uid, sid, anc = [], act } = payload as Partial<Payload>;
+  const {
+    scopes,
+    iat_ms: issued,
+    usr,
+    uid,
+    sid,
+    anc = [],
+    act,
+    rpm = 0,
+  } = payload as Partial<Payload>;
   return (
     Array.isArray(scopes) &&
     scopes.every((one) => typeof one === 'string') &&
-    typeof issued === 'number' &&
+    [issued, rpm].every((one) => typeof one === 'number') &&
     [usr, uid, sid ?? '', act?.sub ?? ''].every((one) => typeof one === 'string') &&
     Array.isArray(anc) &&
     anc.every(isLink)
@@ -212,9 +230,9 @@ function isOurs(payload: JWTPayload): payload is Payload {
 function isLink(link: unknown): boolean {
   return (
     Array.isArray(link) &&
-    link.length === 4 &&
+    link.length === 5 &&
     link.slice(0, 3).every((one) => typeof one === 'string') &&
-    typeof link[3] === 'number'
+    link.slice(3).every((one) => typeof one === 'number')
   );
 }
 

@@ -10,6 +10,7 @@ import type { Committed, RequestIdentity, StorageEngine } from '../../storage/en
 import type { CollectionRecord, Durability, JsonObject } from '../../storage/types.ts';
 import type { Principal } from '../access/principal.ts';
 import type { NamePage } from '../query/name-page.ts';
+import { hiddenField, visibilityOf } from '../visibility/visibility.ts';
 import { expiryOfCollection, type Catalog } from './catalog.ts';
 import { createIndexes, type Indexes } from './indexes.ts';
 import { checkCollectionName } from './names.ts';
@@ -122,7 +123,7 @@ function createReading({ engine, catalog, clock, strict }: CollectionsParts): Re
     async get(principal, name) {
       permitCollection(principal, 'read', name);
       checkCollectionName(name);
-      return toView(await wantRecord(engine, name), clock.now());
+      return seenBy(principal, toView(await wantRecord(engine, name), clock.now()));
     },
 
     async list(principal, { after, limit }) {
@@ -134,7 +135,7 @@ function createReading({ engine, catalog, clock, strict }: CollectionsParts): Re
       const page = seen.slice(0, limit);
       const nowMs = clock.now();
       return {
-        collections: page.map((record) => toView(record, nowMs)),
+        collections: page.map((record) => seenBy(principal, toView(record, nowMs))),
         next: seen.length > limit ? (page.at(-1)?.name ?? '') : '',
       };
     },
@@ -142,6 +143,7 @@ function createReading({ engine, catalog, clock, strict }: CollectionsParts): Re
     async validate(principal, name, body) {
       permitSomeKeys(principal, 'write', name);
       checkCollectionName(name);
+      visibilityOf(principal, name).demandUnnamed(body, 'body');
       const collection = await catalog.find(name);
       if (collection === undefined && strict) throw collectionNotFound(name);
       return collection?.violations(body) ?? [];
@@ -154,6 +156,7 @@ function createChanging({ engine, clock }: CollectionsParts): Changing {
     async create(principal, name, { rules: patch, validateOnly, request }) {
       permitCollection(principal, 'schema', name);
       checkCollectionName(name);
+      demandSettings(principal, name, patch);
       const rules = applyPatch(DEFAULT_RULES, patch);
       if (validateOnly) {
         await wantAbsent(engine, name);
@@ -170,8 +173,11 @@ function createChanging({ engine, clock }: CollectionsParts): Changing {
     async update(principal, name, change) {
       permitCollection(principal, 'schema', name);
       checkCollectionName(name);
+      demandSettings(principal, name, change.rules);
       const plan = (): Promise<Plan> => planChange(engine, name, change);
-      if (change.validateOnly) return toPlannedView(name, await plan(), clock.now());
+      if (change.validateOnly) {
+        return seenBy(principal, toPlannedView(name, await plan(), clock.now()));
+      }
       await engine.transact({ durability: 'sync' }, async (transaction) => {
         const { record, rules } = await plan();
         transaction.requireRevision(name, record?.revision ?? 0n);
@@ -179,7 +185,7 @@ function createChanging({ engine, clock }: CollectionsParts): Changing {
         if (record === undefined) transaction.createCollection(name, settings);
         else transaction.configureCollection(name, settings);
       });
-      return toView(await wantRecord(engine, name), clock.now());
+      return seenBy(principal, toView(await wantRecord(engine, name), clock.now()));
     },
 
     async drop(principal, name, request) {
@@ -200,6 +206,30 @@ function createChanging({ engine, clock }: CollectionsParts): Changing {
       return { documents, commit: wasThere ? commit : undefined };
     },
   };
+}
+
+/** The size of documents tells of fields that are hidden. */
+function seenBy(principal: Principal, view: CollectionView): CollectionView {
+  const { record } = view;
+  if (visibilityOf(principal, record.name).isWhole) return view;
+  return { ...view, record: { ...record, bytes: 0 } };
+}
+
+/** SCOPE_MISSING for rules that would make hidden fields show: by what is refused, or by what expires. */
+function demandSettings(
+  principal: Principal,
+  name: string,
+  { schema, documentTtl }: RulesPatch,
+): void {
+  const visibility = visibilityOf(principal, name);
+  if (visibility.isWhole) return;
+  if (schema !== undefined) {
+    throw hiddenField(name, [], { argument: 'settings.schema', isParent: true });
+  }
+  if (documentTtl?.field === undefined) return;
+  visibility.demandVisible(documentTtl.field, {
+    ...{ argument: 'settings.documentTtl.field', use: 'value' },
+  });
 }
 
 async function wantRecord(engine: StorageEngine, name: string): Promise<CollectionRecord> {

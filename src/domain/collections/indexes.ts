@@ -1,9 +1,11 @@
 import { invariant } from '../../errors/invariant.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
+import { walkTo } from '../../storage/query/hidden.ts';
 import type { IndexField, IndexRecord } from '../../storage/types.ts';
 import type { Principal } from '../access/principal.ts';
 import { parseFieldPath } from '../query/field-path.ts';
 import { nameOf, refuse } from '../query/refuse.ts';
+import { visibilityOf, type Visibility } from '../visibility/visibility.ts';
 import { checkCollectionName, checkIndexName } from './names.ts';
 import { collectionNotFound, indexNotFound, permitCollection } from './refusal.ts';
 import { DEFAULT_RULES, toSettings } from './rules.ts';
@@ -62,6 +64,10 @@ export function createIndexes({
       permitCollection(principal, 'schema', collection);
       checkCollectionName(collection);
       checkFields(request.fields);
+      const visibility = visibilityOf(principal, collection);
+      for (const { path } of request.fields) {
+        visibility.demandVisible(path.split('.'), { argument: 'fields', use: 'value' });
+      }
       const name = await nameFor(collection, request);
       if (!strict && (await engine.findCollection(collection)) === undefined) {
         await engine.transact({ durability: 'sync' }, (transaction) => {
@@ -80,15 +86,26 @@ export function createIndexes({
     async listIndexes(principal, collection) {
       permitCollection(principal, 'read', collection);
       await wantCollection(collection);
-      return await engine.indexes(collection);
+      const all = await engine.indexes(collection);
+      return all.filter((one) => !namesHidden(visibilityOf(principal, collection), one));
     },
     async dropIndex(principal, collection, index) {
       permitCollection(principal, 'schema', collection);
       await wantCollection(collection);
+      const found = (await engine.indexes(collection)).find(({ name }) => name === index);
+      if (found && namesHidden(visibilityOf(principal, collection), found)) {
+        throw indexNotFound(collection, index);
+      }
       await engine.dropIndex(collection, index);
     },
   };
   return indexes;
+}
+
+/** An index over a hidden field, or over a parent of one, would tell whether values repeat. */
+function namesHidden(visibility: Visibility, { fields }: IndexRecord): boolean {
+  if (visibility.isWhole) return false;
+  return fields.some(({ path }) => walkTo(visibility.root, path.split('.')).length > 0);
 }
 
 function checkFields(fields: readonly IndexField[]): void {

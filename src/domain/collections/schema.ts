@@ -22,6 +22,8 @@ export interface SchemaViolation {
   /** A JSON Pointer (RFC 6901) into the body; empty for the body itself. Cut after 1,024 characters. */
   readonly path: string;
   readonly description: string;
+  /** The member below `path` that is missing or in the way, if it is about one. */
+  readonly member?: string;
 }
 
 /** Checks bodies against one schema; at most 100 violations. */
@@ -163,9 +165,25 @@ function checkWithin(validate: ValidateFunction, body: JsonObject): readonly Sch
 }
 
 function toViolation(error: ErrorObject): SchemaViolation {
-  const { instancePath } = error;
-  return { path: shortened(instancePath, PATH_SHOWN_MAX), description: describe(error) };
+  const path = shortened(error.instancePath, PATH_SHOWN_MAX);
+  const member = memberOf(error);
+  return { path, description: describe(error), ...(member === undefined ? {} : { member }) };
 }
+
+function memberOf({ keyword, params }: ErrorObject): string | undefined {
+  const name = MEMBERS.get(keyword);
+  const member: unknown = name === undefined ? undefined : params[name];
+  return typeof member === 'string' ? member : undefined;
+}
+
+/** The keywords that are about one member of an object, and what ajv calls it. */
+const MEMBERS: ReadonlyMap<string, string> = new Map([
+  ['required', 'missingProperty'],
+  ['dependentRequired', 'missingProperty'],
+  ['additionalProperties', 'additionalProperty'],
+  ['unevaluatedProperties', 'unevaluatedProperty'],
+  ['propertyNames', 'propertyName'],
+]);
 
 /** One sentence; of the body it shows names at most, cut short, and never a value. */
 function describe(error: ErrorObject | undefined): string {

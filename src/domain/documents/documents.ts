@@ -7,11 +7,13 @@
  * into puts and deletes under the rules of their collection, `reads` and `writes` are what callers use.
  *
  * Which keys are touched is enforced here, every time, from the scopes of the caller: named keys that are
- * not covered fail the whole request before anything is looked up; lists show only what is covered.
+ * not covered fail the whole request before anything is looked up; lists show only what is covered. Fields
+ * that are hidden from the caller do not exist for it, in what it is shown, asks or writes: `visibility`.
  */
 import type { Sequence, StoredDocument } from '../../storage/types.ts';
 import type { Principal } from '../access/principal.ts';
 import type { DocumentsParts } from './parts.ts';
+import { visibilityOf } from '../visibility/visibility.ts';
 import { permitKeys } from './permission.ts';
 import { createReads, type DocumentReads } from './reads.ts';
 import { createWrites, type DocumentWrites } from './writes.ts';
@@ -24,10 +26,10 @@ export interface Documents {
   readonly newKey: () => string;
   /** SCOPE_MISSING when the caller may not be shown a document that it writes. */
   permitRead(principal: Principal, collection: string, key: string): void;
-  /** A document right after a write of it, for its writer. */
+  /** A document right after a write of it, as its writer sees it. */
   readBack(
-    collection: string,
-    key: string,
+    principal: Principal,
+    written: Pick<StoredDocument, 'collection' | 'key'>,
     sequence: Sequence,
   ): Promise<StoredDocument | undefined>;
 }
@@ -41,9 +43,9 @@ export function createDocuments(parts: DocumentsParts): Documents {
     permitRead(principal, collection, key) {
       permitKeys(principal, 'read', { collection, keys: [key] });
     },
-    async readBack(collection, key, atSequence) {
+    async readBack(principal, { collection, key }, atSequence) {
       const [document] = await parts.engine.get(collection, [key], { atSequence });
-      return document;
+      return document && visibilityOf(principal, collection).show(document);
     },
   };
 }

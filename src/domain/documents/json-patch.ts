@@ -44,6 +44,14 @@ export function applyJsonPatch(
   return patching.result(operations.length - 1);
 }
 
+/** The names in a JSON Pointer (RFC 6901), which is taken to be well-formed. */
+export function segmentsOf(pointer: string): readonly string[] {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
 /** What makes an operation not fit. */
 class Unfit extends Error {}
 
@@ -164,10 +172,7 @@ function parsePointer(pointer: string): readonly string[] {
   if (pointer.startsWith('/_') && !/^\/__proto__(?:\/|$)/.test(pointer)) {
     throw new Unfit(`names '${pointer}'; names that start with '_' belong to the server`);
   }
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
+  return segmentsOf(pointer);
 }
 
 function sourceOf(op: string, from: string | undefined): readonly string[] {

@@ -7,8 +7,10 @@ import type { Principal } from '../access/principal.ts';
 import type { OpenCollection } from '../collections/catalog.ts';
 import type { SchemaViolation } from '../collections/schema.ts';
 import { DEFAULT_RULES, toSettings } from '../collections/rules.ts';
+import { visibilityOf } from '../visibility/visibility.ts';
 import { encodeBody, type DocumentBody } from './body.ts';
 import { applyChange } from './change.ts';
+import { segmentsOf } from './json-patch.ts';
 import type { DocumentsParts } from './parts.ts';
 import { fromEntries } from './set-at.ts';
 import type { BodyToWrite, WriteStep } from './steps.ts';
@@ -68,7 +70,7 @@ class RunPreparation implements Preparation {
   async write(step: WriteStep): Promise<boolean> {
     switch (step.kind) {
       case 'set':
-        await this.#put(step, await this.#extend(step.content), false);
+        await this.#set(step);
         return true;
       case 'update':
         return await this.#update(step);
@@ -82,6 +84,16 @@ class RunPreparation implements Preparation {
     }
   }
 
+  async #set(step: Extract<WriteStep, { kind: 'set' }>): Promise<void> {
+    const { collection, key, precondition } = step;
+    const body = await this.#extend(step.content);
+    // One that must not exist keeps nothing: there it fails at the commit.
+    const isInsert = precondition?.kind === 'exists' && !precondition.exists;
+    const before = isInsert ? undefined : this.current(collection, key);
+    const visibility = visibilityOf(this.#principal, collection);
+    await this.#put(step, visibility.keepHidden(body, before, 'keeps'), false);
+  }
+
   async #update(step: Extract<WriteStep, { kind: 'update' }>): Promise<boolean> {
     const { collection, key, change, missing } = step;
     const { clock, limits } = this.#parts;
@@ -90,11 +102,14 @@ class RunPreparation implements Preparation {
     if (before === undefined && missing === 'fail' && step.precondition === undefined) {
       throw documentNotFound(collection, key);
     }
+    const visibility = visibilityOf(this.#principal, collection);
     const start = before === undefined ? {} : createCandidate(before).body();
     const bytesMax = limits.documentBytesMax;
-    const changed = applyChange(start, change, { nowMs: clock.now(), bytesMax });
+    const visible = visibility.showBody(start);
+    const changed = applyChange(visible, change, { nowMs: clock.now(), bytesMax });
     const body = encodeBody(changed, 'document', bytesMax);
-    await this.#put(step, body, before !== undefined);
+    const omission = change.merge?.paths.kind === 'replace' ? 'keeps' : 'refused';
+    await this.#put(step, visibility.keepHidden(body, before, omission), before !== undefined);
     return true;
   }
 
@@ -139,7 +154,8 @@ class RunPreparation implements Preparation {
       const source = await this.#parts.catalog.find(collection);
       const [document] = await this.#transaction.get(collection, [key]);
       if (document !== undefined && source?.isExpired === false) {
-        members.push([alias, wholeOf(document)]);
+        const visibility = visibilityOf(this.#principal, collection);
+        members.push([alias, wholeOf(visibility.show(document))]);
       }
     }
     return encodeBody(fromEntries(members), 'body', this.#parts.limits.documentBytesMax);
@@ -149,7 +165,14 @@ class RunPreparation implements Preparation {
     opened: OpenCollection | undefined,
     { collection, key, body }: { collection: string; key: string; body: JsonObject },
   ): void {
-    const violations = opened?.violations(body) ?? [];
+    const visibility = visibilityOf(this.#principal, collection);
+    // What a writer cannot see it neither broke nor can mend; a new document has nothing hidden yet.
+    const isHidden =
+      visibility.isWhole || this.current(collection, key) === undefined
+        ? () => false
+        : ({ path, member }: SchemaViolation) =>
+            visibility.isHidden([...segmentsOf(path), ...(member === undefined ? [] : [member])]);
+    const violations = (opened?.violations(body) ?? []).filter((one) => !isHidden(one));
     if (violations.length === 0) return;
     if (opened?.rules.schema?.enforcement === 'warn') {
       this.#parts.onSchemaWarning({ collection, key }, violations);

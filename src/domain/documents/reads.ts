@@ -27,6 +27,8 @@ import { openPageToken, sealPageToken } from '../query/page-token.ts';
 import { parseProjection } from '../query/projection.ts';
 import { parseOrder } from '../query/sort.ts';
 import { parseWhere } from '../query/where.ts';
+import { demandAsked } from '../visibility/asked.ts';
+import { visibilityOf } from '../visibility/visibility.ts';
 import type { DocumentsParts } from './parts.ts';
 import { permitKeys, permittedKeys } from './permission.ts';
 
@@ -126,13 +128,15 @@ class StoredReads implements DocumentReads {
     checkKeys(keys, limits.keysPerRequestMax);
     permitKeys(principal, 'read', { collection, keys });
     const projection = parseProjection({ fields });
+    demandAsked(principal, collection, { projection });
+    const { hidden } = visibilityOf(principal, collection);
     const access = await this.#shownKeys(collection, ALL_KEYS, atSequence);
     const found =
       access === NOTHING
         ? keys.map(() => undefined)
         : await engine.get(collection, keys, { signal, atSequence });
     const sequence = atSequence ?? (await engine.head()).sequence;
-    return { documents: found.map((one) => one && project(one, projection)), sequence };
+    return { documents: found.map((one) => one && project(one, projection, hidden)), sequence };
   }
 
   async query(context: ReadContext, call: string, request: QueryRequest): Promise<PageResult> {
@@ -157,9 +161,10 @@ class StoredReads implements DocumentReads {
 
   async aggregate(context: ReadContext, request: AggregationRequest): Promise<AggregationResult> {
     const selection = await this.#select(context, request);
-    const { groupBy, metrics, atSequence } = request;
+    const { collection, groupBy, metrics, atSequence } = request;
     const figures = parseFigures({ groupBy, metrics });
-    const { signal } = context;
+    const { principal, signal } = context;
+    demandAsked(principal, collection, { ...selection, ...figures });
     return await this.#parts.engine.aggregate(
       { ...selection, ...figures, groupsMax: GROUPS_MAX },
       { signal, atSequence },
@@ -169,11 +174,13 @@ class StoredReads implements DocumentReads {
   async #open(context: ReadContext, request: QueryRequest): Promise<Query> {
     const selection = await this.#select(context, request);
     const fallback: Order = request.order ?? (request.keys ? { by: 'asked' } : BY_KEY);
-    const { fields, excludedFields, pageSize, offset, total } = request;
+    const { collection, fields, excludedFields, pageSize, offset, total } = request;
+    const order = parseOrder({ sort: request.sort }, fallback);
+    const projection = parseProjection({ fields, excludedFields });
+    demandAsked(context.principal, collection, { ...selection, order, projection });
+    const { hidden } = visibilityOf(context.principal, collection);
     return {
-      ...selection,
-      order: parseOrder({ sort: request.sort }, fallback),
-      projection: parseProjection({ fields, excludedFields }),
+      ...{ ...selection, order, projection, hidden },
       limit: pageSize === 0 ? COUNT_DEFAULT : Math.min(pageSize, COUNT_MAX),
       ...{ offset, total, after: undefined },
     };
@@ -197,13 +204,14 @@ class StoredReads implements DocumentReads {
   }
 
   async #openJoin(
-    { scopes }: Principal,
+    principal: Principal,
     join: JoinRequest,
     atSequence: Sequence | undefined,
   ): Promise<Join> {
-    const granted = scopes.keyAccess('read', join.from);
+    const granted = principal.scopes.keyAccess('read', join.from);
     const access = await this.#shownKeys(join.from, granted, atSequence);
-    return { ...join, access, systemFields: true };
+    const { hidden } = visibilityOf(principal, join.from);
+    return { ...join, access, hidden, systemFields: true };
   }
 
   /** The keys a read may show: none of a collection whose `ttl` has passed. */
@@ -220,13 +228,17 @@ class StoredReads implements DocumentReads {
 
 const BY_KEY: Order = { by: 'key', direction: 'asc' };
 
-/** A document with only the members that a projection keeps. */
-export function project(
+/** A document with only the members that a projection keeps and nobody hides. */
+function project(
   document: StoredDocument,
   projection: Projection | undefined,
+  hidden: Query['hidden'],
 ): StoredDocument {
-  if (projection === undefined) return document;
-  return { ...document, body: compileProjection(projection, [])(createCandidate(document)) };
+  if (projection === undefined && hidden === undefined) return document;
+  const body = compileProjection(projection, [], hidden)(createCandidate(document));
+  return hidden === undefined
+    ? { ...document, body }
+    : { ...document, body, expiresAtMs: undefined };
 }
 
 /** KEY_INVALID for the first key that cannot name a document; ARGUMENT_INVALID for too many. */

@@ -9,9 +9,12 @@ import type { KeyAccess, Precondition, StoredDocument } from '../../storage/type
 import { toSequence, toVersion } from '../../storage/types.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
 import { parseWhere } from '../query/where.ts';
+import { demandFilter } from '../visibility/asked.ts';
+import { visibilityOf } from '../visibility/visibility.ts';
 import type { DocumentsParts } from './parts.ts';
 import { permitAsFarAs, permitKeys, permittedKeys } from './permission.ts';
 import { createPreparation, type Preparation } from './prepare.ts';
+import { demandWritable } from './writable.ts';
 import { actionOf, type Comparison, type WriteContext, type WriteStep } from './steps.ts';
 
 /** What became of one document. */
@@ -88,7 +91,7 @@ class StoredWrites implements DocumentWrites {
     this.#permit(context, steps);
     const { outcome, commit } = await this.#commit(context, async (transaction) => {
       const preparation = this.#prepare(transaction, context);
-      if (context.validateOnly || steps.some(({ kind }) => kind === 'update')) {
+      if (context.validateOnly || steps.some((step) => needsStored(context, step))) {
         await preparation.load(steps);
       }
       return await this.#writeAll(preparation, steps, context);
@@ -100,11 +103,7 @@ class StoredWrites implements DocumentWrites {
     context: WriteContext,
     { compare, then, otherwise }: TransactionRequest,
   ): Promise<Written & { readonly succeeded: boolean }> {
-    for (const { collection, key } of compare) {
-      checkCollectionName(collection);
-      checkKey(key);
-      permitKeys(context.principal, 'read', { collection, keys: [key] });
-    }
+    for (const comparison of compare) this.#permitComparison(context, comparison);
     this.#permit(context, then);
     this.#permit(context, otherwise);
     const { outcome, commit } = await this.#commit(context, async (transaction) => {
@@ -129,6 +128,8 @@ class StoredWrites implements DocumentWrites {
     // A count without a deletion is a question about what is there.
     if (context.validateOnly) permitAsFarAs(context.principal, 'read', { collection, access });
     const filter = parseWhere(request.where as never);
+    const visibility = visibilityOf(context.principal, collection);
+    demandFilter({ visibility, collection }, filter, 'where');
     const query = this.#deletion(request, access, filter);
     const { outcome: deleted, commit } = await this.#commit(context, async (transaction) => {
       const found = await this.#parts.catalog.find(collection);
@@ -171,7 +172,17 @@ class StoredWrites implements DocumentWrites {
       permitKeys(principal, actionOf(step), target);
       // What a test finds tells what is there.
       if (readsBack(step)) permitKeys(principal, 'read', target);
+      demandWritable(visibilityOf(principal, step.collection), step);
     }
+  }
+
+  #permitComparison({ principal }: WriteContext, { collection, key, condition }: Comparison): void {
+    checkCollectionName(collection);
+    checkKey(key);
+    permitKeys(principal, 'read', { collection, keys: [key] });
+    if (condition.kind !== 'matches') return;
+    const visibility = visibilityOf(principal, collection);
+    demandFilter({ visibility, collection }, condition.filter, 'compare');
   }
 
   #prepare(transaction: Transaction, { principal }: WriteContext): Preparation {
@@ -237,6 +248,11 @@ class StoredWrites implements DocumentWrites {
     }
     throw new Validated(undefined);
   }
+}
+
+/** What is there is needed to change it, or to keep what its writer cannot see. */
+function needsStored({ principal }: WriteContext, { kind, collection }: WriteStep): boolean {
+  return kind === 'update' || (kind === 'set' && !visibilityOf(principal, collection).isWhole);
 }
 
 function readsBack(step: WriteStep): boolean {

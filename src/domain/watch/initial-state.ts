@@ -16,7 +16,7 @@ export async function* readInitialState(
 ): AsyncIterable<readonly StoredDocument[]> {
   for (const [at, target] of interest.targets.entries()) {
     const earlier = interest.targets.slice(0, at);
-    for await (const page of readTarget(engine, target, options)) {
+    for await (const page of readTarget(engine, target, { ...options, interest })) {
       const fresh = page.filter(
         (one) => interest.mayShow(one) && !earlier.some((other) => interest.covers(other, one)),
       );
@@ -28,7 +28,7 @@ export async function* readInitialState(
 async function* readTarget(
   engine: StorageEngine,
   target: CompiledTarget,
-  options: ReadAt,
+  options: ReadBy,
 ): AsyncIterable<readonly StoredDocument[]> {
   for (const collection of await collectionsOf(engine, target)) {
     yield* readCollection(engine, { ...target, collection }, options);
@@ -38,6 +38,10 @@ async function* readTarget(
 interface ReadAt {
   readonly atSequence: Sequence;
   readonly signal: AbortSignal;
+}
+
+interface ReadBy extends ReadAt {
+  readonly interest: Interest;
 }
 
 async function collectionsOf(
@@ -52,7 +56,7 @@ async function collectionsOf(
 async function* readCollection(
   engine: StorageEngine,
   { collection, keys, keyPrefix, filter }: CompiledTarget,
-  options: ReadAt,
+  { atSequence, signal, interest }: ReadBy,
 ): AsyncIterable<readonly StoredDocument[]> {
   const query = {
     ...{ collection, access: ALL_KEYS, keyPrefix, filter, joins: [] },
@@ -60,9 +64,11 @@ async function* readCollection(
     order: { by: 'key', direction: 'asc' },
     ...{ projection: undefined, offset: 0, limit: PAGE_DOCUMENTS, total: false },
     limits: DOCUMENT_LIMITS.query,
+    // What cannot be seen does not say where a page ends either.
+    hidden: interest.visibility(collection).hidden,
   } as const;
   for (let after: string | undefined; ;) {
-    const page = await engine.query({ ...query, after }, options);
+    const page = await engine.query({ ...query, after }, { atSequence, signal });
     yield page.documents;
     if (page.next === undefined) return;
     after = page.next;

@@ -3,12 +3,16 @@ import { createCandidate, type Candidate } from '../../storage/query/candidate.t
 import { compileFilter, type Matcher } from '../../storage/query/evaluate.ts';
 import type { Filter } from '../../storage/query/filter.ts';
 import { compileProjection, type Projector } from '../../storage/query/project.ts';
+import type { Projection } from '../../storage/query/query.ts';
 import type { LogEntry, StoredDocument } from '../../storage/types.ts';
 import type { Principal } from '../access/principal.ts';
+import type { ScopeSet } from '../access/scope-set.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
 import { permitKeys, permittedKeys } from '../documents/permission.ts';
 import { parseProjection } from '../query/projection.ts';
 import { parseWhere } from '../query/where.ts';
+import { demandFilter } from '../visibility/asked.ts';
+import { visibilityAnywhere, visibilityOf, type Visibility } from '../visibility/visibility.ts';
 import type { ChangeKind, WatchedChange, WatchRequest, WatchTarget } from './model.ts';
 
 /** Targets of one watch. */
@@ -22,12 +26,16 @@ export interface Interest {
   /** Judging a change takes what it replaced. */
   readonly needsPrevious: boolean;
   readonly targets: readonly CompiledTarget[];
+  /** A field that a filter asks about has been hidden from the caller since: it is shown nothing more. */
+  isBlinded(): boolean;
   /** The change as the watcher sees it; undefined when it does not concern it. */
   judge(entry: LogEntry): WatchedChange | undefined;
   /** The caller may read the document. */
   mayShow(document: StoredDocument): boolean;
   /** The document belongs to this target. */
   covers(target: CompiledTarget, document: StoredDocument): boolean;
+  /** What of the documents of a collection exists for the watcher. */
+  visibility(collection: string): Visibility;
   /** The document as the watcher sees it. */
   show(document: StoredDocument): StoredDocument;
 }
@@ -44,7 +52,8 @@ export interface CompiledTarget {
 
 /**
  * Checks the targets of a request. SCOPE_MISSING when the caller may read nothing of a target, or not
- * a key that it names; FILTER_INVALID, KEY_INVALID or ARGUMENT_INVALID for a malformed one.
+ * a key or a hidden field that it names; FILTER_INVALID, KEY_INVALID or ARGUMENT_INVALID for a malformed
+ * one.
  */
 export function createInterest(principal: Principal, request: WatchRequest): Interest {
   const { targets, withPrevious } = request;
@@ -56,8 +65,18 @@ export function createInterest(principal: Principal, request: WatchRequest): Int
     compile(principal, target, `targets[${String(at)}]`),
   );
   const projection = parseProjection({ fields: request.fields });
-  const projector = projection === undefined ? undefined : compileProjection(projection, []);
-  return new TargetInterest({ principal, targets: compiled, projector, withPrevious });
+  for (const { collection } of targets) {
+    const visibility = visibilityIn(principal, collection);
+    for (const path of projection?.paths ?? []) {
+      visibility.demandVisible(path, { argument: 'fields', use: 'presence' });
+    }
+  }
+  return new TargetInterest({ principal, targets: compiled, projection, withPrevious });
+}
+
+/** A target without a name may be of any collection. */
+function visibilityIn(principal: Principal, collection: string): Visibility {
+  return collection === '' ? visibilityAnywhere(principal) : visibilityOf(principal, collection);
 }
 
 function compile(principal: Principal, target: WatchTarget, field: string): CompiledTarget {
@@ -74,6 +93,8 @@ function compile(principal: Principal, target: WatchTarget, field: string): Comp
   for (const key of keys) checkKey(key, `${field}.keys`);
   if (collection !== '') permitKeys(principal, 'read', { collection, keys });
   const filter = parseWhere(where, `${field}.where`);
+  const visibility = visibilityIn(principal, collection);
+  demandFilter({ visibility, collection: collection || '*' }, filter, `${field}.where`);
   const matches = where === undefined ? undefined : compileFilter(filter);
   return { collection, keys: new Set(keys), keyPrefix, filter, matches };
 }
@@ -81,17 +102,21 @@ function compile(principal: Principal, target: WatchTarget, field: string): Comp
 interface InterestParts {
   readonly principal: Principal;
   readonly targets: readonly CompiledTarget[];
-  readonly projector: Projector | undefined;
+  readonly projection: Projection | undefined;
   readonly withPrevious: boolean;
 }
 
 class TargetInterest implements Interest {
   readonly #parts: InterestParts;
+  readonly #projectors = new WeakMap<Visibility, Projector>();
+  #checked: ScopeSet;
+  #isBlinded = false;
   readonly collections: ReadonlySet<string> | undefined;
   readonly needsPrevious: boolean;
 
   constructor(parts: InterestParts) {
     this.#parts = parts;
+    this.#checked = parts.principal.scopes;
     const names = parts.targets.map(({ collection }) => collection);
     this.collections = names.includes('') ? undefined : new Set(names);
     this.needsPrevious =
@@ -110,13 +135,34 @@ class TargetInterest implements Interest {
         ? bare(entry, kind === 'clearCollection' ? 'cleared' : 'dropped')
         : undefined;
     }
-    if (kind !== 'put' && kind !== 'delete') return undefined;
+    if ((kind !== 'put' && kind !== 'delete') || this.isBlinded()) return undefined;
     // As they are now: what was granted when the watch began may have been taken since.
     if (!this.#parts.principal.scopes.covers('read', collection, entry.key)) return undefined;
     return this.#judgeDocument(entry);
   }
 
+  isBlinded(): boolean {
+    const { scopes } = this.#parts.principal;
+    // A set of scopes that changes is another set.
+    if (scopes !== this.#checked) {
+      this.#checked = scopes;
+      this.#isBlinded = !this.#parts.targets.every((target) => this.#mayAsk(target));
+    }
+    return this.#isBlinded;
+  }
+
+  #mayAsk({ collection, filter }: CompiledTarget): boolean {
+    const visibility = visibilityIn(this.#parts.principal, collection);
+    try {
+      demandFilter({ visibility, collection: collection || '*' }, filter, 'where');
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   mayShow({ collection, key }: StoredDocument): boolean {
+    if (this.isBlinded()) return false;
     return this.#parts.principal.scopes.covers('read', collection, key);
   }
 
@@ -124,10 +170,25 @@ class TargetInterest implements Interest {
     return covers(target, document, document);
   }
 
+  visibility(collection: string): Visibility {
+    return visibilityOf(this.#parts.principal, collection);
+  }
+
   show(document: StoredDocument): StoredDocument {
-    const { projector } = this.#parts;
-    if (projector === undefined) return document;
-    return { ...document, body: projector(createCandidate(document)) };
+    const visibility = this.visibility(document.collection);
+    if (this.#parts.projection === undefined) return visibility.show(document);
+    const body = this.#projector(visibility)(createCandidate(document));
+    const shown = { ...document, body };
+    return visibility.isWhole ? shown : { ...shown, expiresAtMs: undefined };
+  }
+
+  #projector(visibility: Visibility): Projector {
+    let projector = this.#projectors.get(visibility);
+    if (projector === undefined) {
+      projector = compileProjection(this.#parts.projection, [], visibility.hidden);
+      this.#projectors.set(visibility, projector);
+    }
+    return projector;
   }
 
   #judgeDocument(entry: LogEntry): WatchedChange | undefined {
@@ -143,7 +204,8 @@ class TargetInterest implements Interest {
       ...(withPrevious && entry.previous ? { previous: this.show(entry.previous) } : {}),
     });
     // All who see the whole document see the same change.
-    if (this.#parts.projector !== undefined) return make();
+    const showsWhole = this.#parts.projection === undefined;
+    if (!showsWhole || !this.visibility(entry.collection).isWhole) return make();
     return shared(entry, `${kind} ${String(withPrevious)}`, make);
   }
 

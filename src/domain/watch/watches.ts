@@ -93,7 +93,7 @@ class FeedWatches implements Watches {
       times: { ...WATCH_TIMES, ...times },
       fragment: request.fragment,
       published: () => this.#feed.published,
-      lapse: () => lapseOf(principal),
+      lapse: () => lapseOf(principal) ?? (interest.isBlinded() ? 'revoked' : undefined),
       disconnect: context.disconnect,
       onClose: () => {
         follower.close();

@@ -168,7 +168,7 @@ async function allowOrigins(app: FastifyInstance, origins: readonly string[]): P
     allowedHeaders: [
       ...['authorization', 'content-type', 'if-match', 'if-none-match', REQUEST_ID_HEADER],
       ...['connect-protocol-version', 'connect-timeout-ms', 'grpc-timeout', 'x-grpc-web'],
-      ...['x-timeout-ms', 'x-user-agent'],
+      ...['x-timeout-ms', 'x-user-agent', 'x-api-key'],
     ],
     exposedHeaders: [
       ...['etag', 'retry-after', REQUEST_ID_HEADER],

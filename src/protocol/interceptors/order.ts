@@ -11,7 +11,7 @@ import { deadline } from './deadline.ts';
 import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
 import { createCallMetrics } from './metrics.ts';
-import { createAddressRateLimit } from './rate-limit.ts';
+import { createAddressRateLimit, createTokenRateLimit } from './rate-limit.ts';
 import { createValidate } from './validate.ts';
 
 /** What the interceptors need. */
@@ -44,6 +44,7 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
     createAddressRateLimit({ clock, ...rateLimit }),
     createAuthenticate(authenticator, cookies),
     audit.denials,
+    createTokenRateLimit(clock),
     createValidate(),
     createAuthorize(),
     audit.actions,

@@ -1,7 +1,6 @@
-import { LRUCache } from 'lru-cache';
-
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { createSlidingWindows } from '../../platform/sliding-windows.ts';
 import type { CallInterceptor } from '../call.ts';
 
 /** How much one address may ask. */
@@ -12,48 +11,48 @@ export interface AddressRateLimit {
   readonly windowMs: number;
 }
 
-/** Addresses remembered; the least recently seen are forgotten first. */
-const ADDRESSES_MAX = 100_000;
-
-interface Window {
-  index: number;
-  count: number;
-  before: number;
-}
+const MINUTE_MS = 60_000;
 
 /**
- * Bounds the calls of one address over a sliding window, before anything is verified. The window slides
- * by weighting the count of the fixed window before this one with the share of it that still counts.
- * RATE_LIMITED tells when to try again.
+ * Bounds the calls of one address over a sliding window, before anything is verified. RATE_LIMITED tells
+ * when to try again.
  */
 export function createAddressRateLimit(options: AddressRateLimit): CallInterceptor {
   const { clock, requests, windowMs } = options;
   if (requests === 0) return (next) => next;
-  const windows = new LRUCache<string, Window>({ max: ADDRESSES_MAX });
+  const windows = createSlidingWindows(clock, windowMs);
   return (next) => async (call) => {
-    const nowMs = clock.monotonic();
-    const index = Math.floor(nowMs / windowMs);
-    const window = windows.get(call.origin.address) ?? { index, count: 0, before: 0 };
-    if (window.index !== index) {
-      window.before = window.index === index - 1 ? window.count : 0;
-      window.count = 0;
-      window.index = index;
-    }
-    windows.set(call.origin.address, window);
-    const leftMs = (index + 1) * windowMs - nowMs;
-    if (window.count + window.before * (leftMs / windowMs) >= requests) {
-      throw limited(requests, windowMs, Math.ceil(leftMs));
-    }
-    window.count += 1;
+    const waitMs = windows.take(call.origin.address, requests);
+    if (waitMs !== undefined) throw limited('from this address', { requests, windowMs, waitMs });
     return await next(call);
   };
 }
 
-function limited(requests: number, windowMs: number, retryAfterMs: number): DomainError {
+/**
+ * Bounds the calls with a delegated token by what it was made with, and with it those of everything that
+ * was delegated with it: a bound is not stretched by delegating on.
+ */
+export function createTokenRateLimit(clock: Clock): CallInterceptor {
+  const windows = createSlidingWindows(clock, MINUTE_MS);
+  return (next) => async (call) => {
+    for (const { grantId, callsPerMinute } of call.principal.credential?.chain.links ?? []) {
+      const waitMs = callsPerMinute === 0 ? undefined : windows.take(grantId, callsPerMinute);
+      const bound = { requests: callsPerMinute, windowMs: MINUTE_MS };
+      if (waitMs !== undefined) throw limited('with this token', { ...bound, waitMs });
+    }
+    return await next(call);
+  };
+}
+
+function limited(
+  whose: string,
+  bound: { readonly requests: number; readonly windowMs: number; readonly waitMs: number },
+): DomainError {
+  const { requests, windowMs, waitMs: retryAfterMs } = bound;
   const seconds = String(windowMs / 1000);
   return new DomainError(
     'RATE_LIMITED',
-    `more than ${String(requests)} calls in ${seconds} s from this address; wait, then try again`,
+    `more than ${String(requests)} calls in ${seconds} s ${whose}; wait, then try again`,
     { metadata: { limit: String(requests), windowSeconds: seconds }, retryAfterMs },
   );
 }

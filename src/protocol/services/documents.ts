@@ -180,7 +180,9 @@ function createSingleWrites(options: DocumentServiceOptions): SingleWrites {
       };
       const written = await writes.write(how, [step]);
       if (!returnDocument || written.commit === undefined) return single(written);
-      const document = await documents.readBack(collection, key, written.commit.sequence);
+      const { principal } = context;
+      const target = { collection, key };
+      const document = await documents.readBack(principal, target, written.commit.sequence);
       return {
         ...single(written),
         ...(document && { document: toDocument(document, DocumentEncoding.STRUCT) }),

@@ -2,6 +2,7 @@ import type { SnapshotService } from '../../../gen/molten/v1/snapshots_pb.ts';
 import type { Operations } from '../../domain/snapshots/operations.ts';
 import type { Restores } from '../../domain/snapshots/restores.ts';
 import type { Snapshots } from '../../domain/snapshots/snapshots.ts';
+import { demandNothingHidden } from '../../domain/visibility/visibility.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { fromPoint, toDifference, toOperation, toSnapshot } from '../mapping/snapshot.ts';
@@ -80,7 +81,8 @@ function createMoving({
   'downloadSnapshot' | 'uploadSnapshotPart' | 'finishSnapshotUpload'
 > {
   return {
-    async *downloadSnapshot({ snapshot }, { signal }) {
+    async *downloadSnapshot({ snapshot }, { signal, principal }) {
+      demandNothingHidden(principal, 'the download of a snapshot');
       for await (const { file, offset, data } of snapshots.download(snapshot, signal)) {
         yield { file, offset: BigInt(offset), data: Uint8Array.from(data) };
       }
@@ -112,7 +114,9 @@ function createRestoring({
         differences: preview.differences.map(toDifference),
       };
     },
-    async restoreCollection({ point, collection, target, keys }) {
+    async restoreCollection({ point, collection, target, keys }, { principal }) {
+      // Its target is another collection, where other fields are hidden.
+      demandNothingHidden(principal, 'a restore');
       const request = { point: fromPoint(point), collection, target, keys };
       const { id, result } = await restores.restore(request);
       // How it ends is told by the operation.

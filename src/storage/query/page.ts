@@ -23,7 +23,8 @@ export function createPage(
   order: Order,
   wrap: (document: StoredDocument) => Candidate,
 ): Page {
-  const project = compileProjection(query.projection, query.joins);
+  const { hidden } = query;
+  const project = compileProjection(query.projection, query.joins, hidden);
   const documents: FoundDocument[] = [];
   let bytes = 0;
   let last: SortKey | undefined;
@@ -40,7 +41,8 @@ export function createPage(
       }
       const body = project(wrap(document));
       bytes += Buffer.byteLength(body);
-      documents.push({ ...document, body });
+      const shown = { ...document, body };
+      documents.push(hidden === undefined ? shown : { ...shown, expiresAtMs: undefined });
       last = place;
       return true;
     },

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../types.ts';
 import { systemValue, type Candidate } from './candidate.ts';
+import { hiddenRoot, stripBody, stripText, type HiddenPlace } from './hidden.ts';
 import { elementIndex, isArray, isObject, isSystemField } from './path.ts';
 import type { Join, Path, Projection } from './query.ts';
 
@@ -9,28 +10,38 @@ export type Projector = (candidate: Candidate) => string;
 /**
  * Compiles what a result shows. Without a projection and without a joined document it is the stored
  * text, byte for byte; otherwise numbers are re-written as doubles. `include` embeds every joined
- * document whole; `exclude` also reaches into them by alias.
+ * document whole; `exclude` also reaches into them by alias. Hidden paths are gone before anything else
+ * is looked at.
  */
 export function compileProjection(
   projection: Projection | undefined,
   joins: readonly Join[],
+  hidden?: readonly Path[],
 ): Projector {
-  if (projection === undefined && joins.length === 0) return ({ document }) => document.body;
-  const aliases = [...new Map(joins.map((join) => [join.alias, join])).values()];
+  const place = hidden === undefined ? undefined : hiddenRoot(hidden);
+  const whole = wholeText(place);
+  if (projection === undefined && joins.length === 0) return whole;
+  const aliases = [...new Map(joins.map((join) => [join.alias, compileEmbedding(join)])).values()];
   const tree = projection === undefined ? undefined : treeOf(projection.paths);
   const isInclusion = projection?.kind === 'include';
   return (candidate) => {
-    const embedded = aliases.flatMap((join) => {
-      const joined = candidate.joined(join.alias);
-      return joined === undefined ? [] : [[join.alias, embed(join, joined)] as const];
-    });
-    if (tree === undefined && embedded.length === 0) return candidate.document.body;
-    const body = candidate.body();
+    const embedded = aliases.flatMap((embed) => embed(candidate));
+    if (tree === undefined && embedded.length === 0) return whole(candidate);
+    const body = bodyAt(candidate, place);
     const own = tree !== undefined && isInclusion ? includeMembers(body, tree) : body;
-    const whole = embedded.length === 0 ? own : withMembers(own, embedded);
-    const shown = tree === undefined || isInclusion ? whole : excludeMembers(whole, tree);
+    const all = embedded.length === 0 ? own : withMembers(own, embedded);
+    const shown = tree === undefined || isInclusion ? all : excludeMembers(all, tree);
     return JSON.stringify(shown);
   };
+}
+
+function wholeText(place: HiddenPlace | undefined): Projector {
+  if (place === undefined) return ({ document }) => document.body;
+  return ({ document }) => stripText(document, place);
+}
+
+function bodyAt(candidate: Candidate, place: HiddenPlace | undefined): JsonObject {
+  return place === undefined ? candidate.body() : stripBody(candidate.body(), place);
 }
 
 /** The paths of a projection as a tree; a node without branches stands for everything below it. */
@@ -118,15 +129,23 @@ function withMembers(body: JsonObject, members: readonly (readonly [string, Json
   return Object.fromEntries([...Object.entries(body), ...members]);
 }
 
-/** What of a joined document appears under its alias. */
-function embed(join: Join, joined: Candidate): JsonObject {
-  const body =
-    join.fields === undefined ? joined.body() : includeMembers(joined.body(), treeOf(join.fields));
-  const named = (join.fields ?? []).map(([name]) => name).filter(isSystemField);
+/** Compiles what of a joined document appears under its alias; nothing when there is none. */
+function compileEmbedding(
+  join: Join,
+): (candidate: Candidate) => readonly (readonly [string, JsonObject])[] {
+  const { alias, fields, hidden } = join;
+  const place = hidden === undefined ? undefined : hiddenRoot(hidden);
+  const tree = fields === undefined ? undefined : treeOf(fields);
+  const named = (fields ?? []).map(([name]) => name).filter(isSystemField);
   const shown = new Set(join.systemFields ? (['_key', '_v', ...named] as const) : named);
-  const system = [...shown].flatMap((field) => {
-    const value = systemValue(field, joined.document);
-    return value === undefined ? [] : [[field, value] as const];
-  });
-  return withMembers(body, system);
+  return (candidate) => {
+    const joined = candidate.joined(alias);
+    if (joined === undefined) return [];
+    const body = bodyAt(joined, place);
+    const system = [...shown].flatMap((field) => {
+      const value = systemValue(field, joined.document);
+      return value === undefined ? [] : [[field, value] as const];
+    });
+    return [[alias, withMembers(tree === undefined ? body : includeMembers(body, tree), system)]];
+  };
 }

@@ -49,6 +49,8 @@ export interface Join {
   readonly access: KeyAccess;
   /** Add `_key` and `_v` of the joined document to what is embedded. */
   readonly systemFields: boolean;
+  /** Paths of joined documents that are never embedded. Absent: none. */
+  readonly hidden?: readonly Path[] | undefined;
 }
 
 /** Bounds of one query; past them it fails with QUERY_LIMIT_EXCEEDED, naming the bound. */
@@ -79,6 +81,11 @@ export interface Selection {
 export interface Query extends Selection {
   readonly order: Order;
   readonly projection: Projection | undefined;
+  /**
+   * Paths that no result shows, nor when it expires; see `hidden.ts`. Only results: that nothing else of
+   * the query names them is up to whoever asks. Absent: none.
+   */
+  readonly hidden?: readonly Path[] | undefined;
   readonly offset: number;
   /** 1 to 10,000. */
   readonly limit: number;

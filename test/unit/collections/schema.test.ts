@@ -58,8 +58,8 @@ describe('a schema', () => {
     };
     expect(violations(schema, { name: 'a', tags: ['x'], 'a/b~c': 1 })).toEqual([]);
     expect(violations(schema, { tags: ['x', 'z'], 'a/b~c': 'no', other: 1 })).toEqual([
-      { path: '', description: "must have required property 'name'" },
-      { path: '', description: 'must NOT have additional properties: "other"' },
+      { path: '', description: "must have required property 'name'", member: 'name' },
+      { path: '', description: 'must NOT have additional properties: "other"', member: 'other' },
       {
         path: '/tags/1',
         description: 'must be equal to one of the allowed values: ["x","y"]',

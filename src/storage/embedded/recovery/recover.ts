@@ -164,7 +164,7 @@ function recoverInto(request: RecoveryRequest, keys: StoreKeys | undefined): Rec
     const { replayedEntries, isCut } = replay(sql, request, deriveKey(keys?.rootKey, 'archive'));
     const { removedEntries, notes } = goTo(sql, request.target, isCut);
     if (replayedEntries > 0) notes.push(INDEXES_NOTE);
-    notes.push(...indexNotes(sql));
+    notes.push(...indexNotes(sql), ...(request.target.kind === 'end' ? [] : [ACCESS_NOTE]));
     sql('COMMIT').run();
     database.pragma('wal_checkpoint(TRUNCATE)');
     const checked = checkStore(database);
@@ -223,6 +223,8 @@ function replay(
 
 /** Indexes are declared beside the log, not in it. */
 const INDEXES_NOTE = 'indexes that were declared after the snapshot are to be declared again';
+const ACCESS_NOTE =
+  'users, roles and keys are as they were then, and revocations made later are gone; run `molten tokens revoke --all` if in doubt';
 
 /** Which indexes there are, so that nobody has to guess. */
 function indexNotes(sql: Sql): readonly string[] {

@@ -1,0 +1,190 @@
+/** Signing in to the server through a real issuer and a real directory. */
+import { describe, expect, it } from 'vitest';
+
+import type { IdentityConfig } from '../../../src/config/server-config.ts';
+import { openBrowser } from '../../support/browser.ts';
+import { ROOT as BASE, SERVICE, startDirectory } from '../../support/directory.ts';
+import { CLIENT, REDIRECT_URI, startIssuer } from '../../support/issuer.ts';
+import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
+import { login, makeUser, PASSWORD, tryLogin, whoAmI } from './team.ts';
+
+const MAPPING = {
+  groups: { operators: ['operator'], engines: ['viewer', 'nobody'] },
+  defaultRoles: [],
+  provision: true,
+};
+
+function oidcAt(issuer: string, change: object = {}): IdentityConfig {
+  return {
+    ldap: undefined,
+    oidc: {
+      ...{
+        issuer,
+        ...CLIENT,
+        redirectUris: [REDIRECT_URI],
+        scopes: ['openid', 'profile', 'email'],
+      },
+      ...{ usernameClaim: 'preferred_username', groupsClaim: 'groups', allowInsecure: true },
+      mapping: { ...MAPPING, ...change },
+    },
+  };
+}
+
+/** Sends a browser through the issuer and comes back with what it was sent back with. */
+async function visit(
+  server: TestServer,
+): Promise<{ readonly signOn: string; readonly callbackUrl: string }> {
+  const body = { provider: 'oidc', redirectUri: REDIRECT_URI };
+  const begun = await server.request('POST', '/v1/signOns', { body });
+  expect(begun.status).toBe(200);
+  const callbackUrl = await openBrowser().follow(String(begun.body.url), REDIRECT_URI);
+  return { signOn: String(begun.body.signOn), callbackUrl };
+}
+
+async function finish(server: TestServer, body: object): Promise<TestResponse> {
+  return await server.request('POST', '/v1/signOns:finish', { body });
+}
+
+describe('single sign-on through OpenID Connect', () => {
+  it('makes a user with the roles of its groups, and signs it in', async () => {
+    await using issuer = await startIssuer();
+    await using server = await startTestServer({ identity: oidcAt(issuer.url) });
+    const list = await server.request('GET', '/v1/signOnProviders');
+    expect(list.body.providers).toEqual(['oidc']);
+    const visited = await visit(server);
+    const done = await finish(server, visited);
+    expect(done.status).toBe(200);
+    const { token, refreshToken } = done.body.login;
+    expect(await whoAmI(server, token)).toBe('taken');
+    const shown = await server.asRoot('GET', '/v1/users/ada.lovelace');
+    expect(shown.body.user).toMatchObject({
+      ...{ roles: ['operator', 'viewer'], hasPassword: false, displayName: 'Ada Lovelace' },
+      identities: [{ provider: 'oidc', issuer: issuer.url, subject: 'ada' }],
+    });
+    // A password opens nothing for who has none.
+    expect((await tryLogin(server, 'ada.lovelace', '')).status).not.toBe(200);
+    expect((await tryLogin(server, 'ada.lovelace')).status).toBe(401);
+    // Each is finished once, and only by who began it.
+    expect((await finish(server, visited)).body.reason).toBe('CREDENTIAL_EXPIRED');
+    const second = await visit(server);
+    const stolen = { ...second, signOn: `mo_${'A'.repeat(43)}` };
+    expect((await finish(server, stolen)).body.reason).toBe('CREDENTIAL_EXPIRED');
+    const crossed = { signOn: (await visit(server)).signOn, callbackUrl: second.callbackUrl };
+    expect((await finish(server, crossed)).body.reason).toBe('CREDENTIAL_INVALID');
+    // A user who is disabled here stays out, whatever the issuer says.
+    await server.asRoot('PATCH', '/v1/users/ada.lovelace', { state: 'USER_STATE_DISABLED' });
+    expect((await finish(server, await visit(server))).body.reason).toBe('CREDENTIAL_INVALID');
+    const body = { refreshToken };
+    expect((await server.request('POST', '/v1/sessions:refresh', { body })).status).toBe(401);
+  });
+
+  it('lets in nobody whom an administrator has not linked, when it is told so', async () => {
+    await using issuer = await startIssuer();
+    const identity = oidcAt(issuer.url, { provision: false });
+    await using server = await startTestServer({ identity });
+    expect((await finish(server, await visit(server))).body.reason).toBe('CREDENTIAL_INVALID');
+    await makeUser(server, 'ada', { roles: ['viewer'] });
+    const link = { identity: { provider: 'oidc', issuer: issuer.url, subject: 'ada' } };
+    expect((await server.asRoot('POST', '/v1/users/ada:linkIdentity', link)).status).toBe(200);
+    const done = await finish(server, await visit(server));
+    expect(done.body.login.principal).toMatchObject({ subject: 'ada', scopes: ['read:*:*'] });
+    await makeUser(server, 'bob');
+    const again = await server.asRoot('POST', '/v1/users/bob:linkIdentity', link);
+    expect(again.body.reason).toBe('USER_EXISTS');
+  });
+
+  it('never becomes a user of the same name that it is not', async () => {
+    await using issuer = await startIssuer();
+    await using server = await startTestServer({ identity: oidcAt(issuer.url) });
+    await makeUser(server, 'Ada.Lovelace', { roles: ['admin'] });
+    expect((await finish(server, await visit(server))).body.reason).toBe('USER_EXISTS');
+  });
+
+  it('goes nowhere but to the addresses of the configuration', async () => {
+    await using issuer = await startIssuer();
+    await using server = await startTestServer({ identity: oidcAt(issuer.url) });
+    for (const redirectUri of ['https://evil.example/callback', `${REDIRECT_URI}/x`]) {
+      const body = { provider: 'oidc', redirectUri };
+      const answer = await server.request('POST', '/v1/signOns', { body });
+      expect(answer.body.reason).toBe('ARGUMENT_INVALID');
+    }
+    const other = await server.request('POST', '/v1/signOns', {
+      body: { provider: 'other', redirectUri: REDIRECT_URI },
+    });
+    expect(other.body.reason).toBe('ARGUMENT_INVALID');
+  });
+
+  it('works on a device without a browser', async () => {
+    await using issuer = await startIssuer();
+    await using server = await startTestServer({ identity: oidcAt(issuer.url) });
+    const begun = await server.request('POST', '/v1/deviceSignOns', { body: { provider: 'oidc' } });
+    expect(begun.body).toMatchObject({ userCode: expect.stringMatching(/\w/) as string });
+    const poll = (): Promise<TestResponse> =>
+      server.request('POST', '/v1/deviceSignOns:poll', { body: { signOn: begun.body.signOn } });
+    expect((await poll()).body.pending).toBe(true);
+    await openBrowser().submit(String(begun.body.verificationUriComplete));
+    await expect
+      .poll(async () => String((await poll()).body.login?.token ?? ''), { timeout: 20_000 })
+      .not.toBe('');
+    expect((await poll()).body.reason).toBe('CREDENTIAL_EXPIRED');
+  }, 30_000);
+});
+
+describe('a directory', () => {
+  const DN = `uid=ada,ou=people,${BASE}`;
+  const GROUP = `cn=operators,ou=groups,${BASE}`;
+
+  it('signs in its users, whose roles follow its groups', async () => {
+    const groups: string[] = [GROUP];
+    await using directory = await startDirectory([
+      {
+        ...{ dn: DN, password: 'directory password' },
+        attributes: { uid: 'ada', cn: 'Ada Lovelace', mail: 'ada@example.org', memberof: groups },
+      },
+    ]);
+    const identity: IdentityConfig = {
+      oidc: undefined,
+      ldap: {
+        ...{
+          url: `ldap://127.0.0.1:${String(directory.port)}`,
+          startTls: false,
+          caPath: undefined,
+        },
+        ...{ service: SERVICE, userBase: `ou=people,${BASE}`, userFilter: '(uid={username})' },
+        mapping: MAPPING,
+      },
+    };
+    await using server = await startTestServer({ identity });
+    const { token } = await login(server, 'ada', 'directory password');
+    const list = await server.request('GET', '/v1/snapshots', { token });
+    expect(list.status).toBe(200);
+    const shown = await server.asRoot('GET', '/v1/users/ada');
+    expect(shown.body.user).toMatchObject({ roles: ['operator'], hasPassword: false });
+    for (const password of ['wrong', 'Directory password', PASSWORD]) {
+      expect((await tryLogin(server, 'ada', password)).body.reason).toBe('CREDENTIAL_INVALID');
+    }
+    // The group is taken: at the next login the role is gone, for open sessions too.
+    groups.length = 0;
+    await login(server, 'ada', 'directory password');
+    expect((await server.request('GET', '/v1/snapshots', { token })).status).toBe(403);
+    // Users with a password here are not asked about there.
+    const binds = directory.binds.length;
+    await server.rootToken();
+    expect((await tryLogin(server, 'root', 'wrong')).status).toBe(401);
+    expect(directory.binds.length).toBe(binds);
+  });
+
+  it('that is down keeps nobody out who has a password here', async () => {
+    const identity: IdentityConfig = {
+      oidc: undefined,
+      ldap: {
+        ...{ url: 'ldap://127.0.0.1:9', startTls: false, caPath: undefined },
+        ...{ userBase: BASE, userFilter: '(uid={username})', mapping: MAPPING },
+      },
+    };
+    await using server = await startTestServer({ identity });
+    expect(await server.rootToken()).not.toBe('');
+    const answer = await tryLogin(server, 'ada');
+    expect([answer.status, answer.body.reason]).toEqual([503, 'PROVIDER_UNAVAILABLE']);
+  });
+});
