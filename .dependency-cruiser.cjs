@@ -56,13 +56,14 @@ const ROOMS = [
   // The commands that run a server or open its store in this process.
   {
     name: 'cli-offline',
-    path: '^cli/commands/(serve|recover|verify|activate|upgrade|keys)([./]|$)',
+    path: '^cli/commands/(serve|recover|verify|activate|upgrade|encryption/(rotate-offline|change-password))([./]|$)',
     may: ['^cli/', '^src/client/', '^src/config/', '^src/server/', '^gen/'],
   },
   {
     name: 'cli',
     path: '^cli/',
-    pathNot: '^cli/commands/(serve|recover|verify|activate|upgrade|keys)([./]|$)',
+    pathNot:
+      '^cli/commands/(serve|recover|verify|activate|upgrade|encryption/(rotate-offline|change-password))([./]|$)',
     may: ['^src/client/', '^src/config/', '^gen/'],
   },
   { name: 'console', path: '^console/', may: ['^gen/', '^src/client/'] },

@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 
-import { password as askPassword } from '@inquirer/prompts';
 import { Errors } from '@oclif/core';
 
-import { environment } from '../../src/config/environment.ts';
 import { EXIT } from './exit-codes.ts';
 
 /** Reads an argument that is JSON itself, `@file`, or `-` for standard input. */
@@ -48,17 +46,4 @@ export function usageError(message: string): Error {
 /** A secret from a file, without the newline that editors put behind it. */
 export function readSecretFile(path: string): string {
   return readArgumentFile(path).trimEnd();
-}
-
-/** A password from a file, from MOLTEN_PASSWORD, or asked for; never from an argument. */
-export async function readPassword(file: string | undefined): Promise<string> {
-  if (file !== undefined) return readSecretFile(file);
-  const variable = environment()['MOLTEN_PASSWORD'];
-  if (variable !== undefined) return variable;
-  if (!process.stdin.isTTY) {
-    throw usageError(
-      'there is no terminal to ask for the password; use --password-file or MOLTEN_PASSWORD',
-    );
-  }
-  return await askPassword({ message: 'Password', mask: true });
 }

@@ -1,3 +1,4 @@
+import { confirm } from '@inquirer/prompts';
 import { Command, Flags, type Interfaces } from '@oclif/core';
 
 import { createMoltenClient, type MoltenClient } from '../../src/client/client.ts';
@@ -6,7 +7,8 @@ import { environment } from '../../src/config/environment.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { usageError } from './input.ts';
 import { openProfiles, type Profile, type Profiles } from './profiles.ts';
-import { formatTable, type Row } from './table.ts';
+import { PROMPT } from './secrets.ts';
+import { formatFields, formatTable, type Row, type TableShape } from './table.ts';
 
 /** Where a server is when nothing says otherwise. */
 export const DEFAULT_URL = 'http://127.0.0.1:1538';
@@ -38,6 +40,12 @@ export abstract class MoltenCommand extends Command {
   static override readonly enableJsonFlag: boolean = true;
   static override readonly baseFlags: Interfaces.FlagInput = serverFlags;
 
+  /** A secret on standard input must not be taken for an argument that is left out, and then shown. */
+  protected override async init(): Promise<void> {
+    await super.init();
+    for (const arg of Object.values(this.ctor.args)) arg.ignoreStdin = true;
+  }
+
   protected profiles(): Profiles {
     return openProfiles(this.config.configDir);
   }
@@ -59,13 +67,27 @@ export abstract class MoltenCommand extends Command {
   }
 
   /** Prints rows as a table, or one JSON document a line when standard output is no terminal. */
-  protected printRows(rows: readonly Row[], columns?: readonly string[]): void {
+  protected printRows(rows: readonly Row[], shape?: TableShape): void {
     if (rows.length === 0) {
       this.logToStderr('nothing found');
       return;
     }
-    if (process.stdout.isTTY) this.log(formatTable(rows, columns));
+    if (process.stdout.isTTY) this.log(formatTable(rows, shape));
     else for (const row of rows) this.log(JSON.stringify(row));
+  }
+
+  /** Prints what is known of one thing, a name and its value a line. */
+  protected printFields(fields: Row): void {
+    this.log(formatFields(fields));
+  }
+
+  /** Asks before what cannot be undone; `--yes` answers, and without a terminal nothing else does. */
+  protected async demandConsent(message: string, isGiven: boolean): Promise<void> {
+    if (isGiven) return;
+    if (!process.stdin.isTTY) throw usageError('there is no terminal to ask; use --yes');
+    if (!(await confirm({ message, default: false }, PROMPT))) {
+      this.error('nothing was changed', { exit: EXIT.failure });
+    }
   }
 
   protected override async catch(error: Interfaces.CommandError): Promise<void> {

@@ -1,11 +1,13 @@
 /** Runs the shell blocks of the documents that users follow, as they stand, against a fresh server. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
+import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { delay } from '../../src/platform/timers.ts';
 import { MOLTEN } from '../support/molten.ts';
@@ -13,12 +15,15 @@ import { startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** A page of commands, each in a process of its own. */
+const FOLLOW_MS = 120_000;
 /** These start the server and the tests themselves; other tests and every run of this one do that. */
 const STARTERS = ['npm start', 'npm test'];
 
-function blocksOf(file: string): readonly string[] {
+function blocksOf(file: string, language = 'sh'): readonly string[] {
   const text = readFileSync(join(ROOT, file), 'utf8');
-  return [...text.matchAll(/^( *)```sh\n([\s\S]*?)^\1```$/gm)].map(([, indent = '', block = '']) =>
+  const fence = new RegExp(`^( *)\`\`\`${language}\\n([\\s\\S]*?)^\\1\`\`\`$`, 'gm');
+  return [...text.matchAll(fence)].map(([, indent = '', block = '']) =>
     block.replaceAll(new RegExp(`^${indent}`, 'gm'), '').trim(),
   );
 }
@@ -129,4 +134,60 @@ describe('the page about backup and recovery', () => {
     });
     expect(rebuilt).toContain('is recovered');
   });
+});
+
+describe('the guide to access', () => {
+  const guide = 'docs/guides/access.md';
+
+  it('makes a team, by its own commands', () => followGuide(), FOLLOW_MS);
+
+  it('configures providers that a server takes', () => {
+    using directory = createTemporaryDirectory();
+    const secret = join(directory.path, 'secret');
+    writeFileSync(secret, 'a secret of at least thirty-two bytes, for tests');
+    const blocks = blocksOf(guide, 'toml');
+    expect(blocks).toHaveLength(2);
+    const loaded = blocks.map((block, index) => {
+      const config = join(directory.path, `${String(index)}.toml`);
+      writeFileSync(config, block.replaceAll(/"\/etc\/molten\/[a-z-]*(?<!\.pem)"/g, `"${secret}"`));
+      return loadConfig({ flags: { config, 'jwt-secret-file': secret }, environment: {} }).config;
+    });
+    expect(loaded[0]?.identity.oidc?.mapping.groups).toEqual({
+      ...{ 'orders-team': ['clerk'], platform: ['operator'] },
+    });
+    expect(loaded[1]?.identity.ldap).toMatchObject({ userBase: 'ou=people,dc=example,dc=org' });
+  });
+
+  async function followGuide(): Promise<void> {
+    using directory = createTemporaryDirectory();
+    await using server = await startServe({
+      args: ['--port', '0', '--db-path', './store', '--token-algorithm', 'EdDSA'],
+      variables: { MOLTENDB_JWT_SECRET: randomBytes(40).toString('base64url') },
+      directory: directory.path,
+    });
+    const script = blocksOf(guide)
+      .join('\n')
+      .replaceAll('http://127.0.0.1:1538', server.url)
+      .replaceAll('npx molten', `"${process.execPath}" "${MOLTEN}"`);
+    const output = execFileSync('bash', ['-euo', 'pipefail', '-c', script], {
+      ...{ cwd: directory.path, encoding: 'utf8' },
+      env: {
+        PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+        HOME: directory.path,
+        XDG_CONFIG_HOME: directory.path,
+        MOLTEN_URL: server.url,
+      },
+    });
+    expect(output).toContain('the set-up is done');
+    expect(output).toContain('└─ reporting-today');
+    expect(output).toContain('would take down 2 delegated tokens');
+    expect(output).toContain('signs from now on');
+    expect(output).toContain('"total": 5');
+    expect(output).not.toContain('4711');
+    for (const name of readdirSync(join(directory.path, 'secrets'))) {
+      expect(output).not.toContain(
+        readFileSync(join(directory.path, 'secrets', name), 'utf8').trim(),
+      );
+    }
+  }
 });

@@ -154,8 +154,8 @@ describe('an operator', () => {
     const first = await serve(place);
     await fill(place);
     const open = await molten(
-      'keys',
-      'rotate',
+      'encryption',
+      'rotate-offline',
       '--db-path',
       data,
       '--out',
@@ -167,13 +167,14 @@ describe('an operator', () => {
     const file = join(path, 'new-key');
     writeFileSync(file, 'the second encryption key\n');
     const changed = await molten(
-      ...['keys', 'change-password', '--db-path', data, '--new-encryption-key-file', file],
+      ...['encryption', 'change-password', '--db-path', data, '--new-encryption-key-file', file],
     );
     expect(changed.code, changed.stderr).toBe(0);
     const refused = await molten('verify', '--db-path', data);
     expect([refused.code, refused.stderr]).toEqual([8, expect.stringContaining('encryption key')]);
     const rotated = await molten(
-      ...['keys', 'rotate', '--db-path', data, '--out', join(path, 'rotated'), '--activate'],
+      ...['encryption', 'rotate-offline', '--db-path', data, '--activate'],
+      ...['--out', join(path, 'rotated')],
       ...['--encryption-key-file', file],
     );
     expect(rotated.code, rotated.stderr).toBe(0);

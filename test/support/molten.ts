@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 /** How a command ended. */
@@ -11,6 +11,13 @@ export interface CommandResult {
 /** The `molten` command of this tree, run as a user runs it. */
 export interface Molten {
   (...args: readonly string[]): Promise<CommandResult>;
+  /** Runs with a text on standard input. */
+  fed(input: string, ...args: readonly string[]): Promise<CommandResult>;
+  /** Runs and answers what it prints, on either stream; an answer is a line of standard input. */
+  converse(
+    answer: (printed: string) => Promise<string | undefined>,
+    ...args: readonly string[]
+  ): Promise<CommandResult>;
   /** Runs with `--json` and returns what it says. */
   json<T = never>(...args: readonly string[]): Promise<T>;
 }
@@ -23,7 +30,10 @@ export function createMolten(
   configHome: string,
   variables: Readonly<Record<string, string>> = {},
 ): Molten {
-  const run = (...args: readonly string[]): Promise<CommandResult> =>
+  const start = (
+    args: readonly string[],
+    talk: (child: ChildProcessWithoutNullStreams) => void,
+  ): Promise<CommandResult> =>
     new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [MOLTEN, ...args], {
         env: {
@@ -32,7 +42,7 @@ export function createMolten(
           HOME: configHome,
           ...variables,
         },
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: ['pipe', 'pipe', 'pipe'],
       });
       let stdout = '';
       let stderr = '';
@@ -42,8 +52,26 @@ export function createMolten(
       child.once('close', (code) => {
         resolve({ code: code ?? -1, stdout, stderr });
       });
+      // A command that ends before it has read its input is no failure of the test.
+      child.stdin.on('error', () => undefined);
+      talk(child);
     });
+  const fed = (input: string, ...args: readonly string[]): Promise<CommandResult> =>
+    start(args, ({ stdin }) => stdin.end(input));
+  const run = (...args: readonly string[]): Promise<CommandResult> => fed('', ...args);
   return Object.assign(run, {
+    fed,
+    converse: (
+      answer: (printed: string) => Promise<string | undefined>,
+      ...args: readonly string[]
+    ) =>
+      start(args, ({ stdin, stdout, stderr }) => {
+        const hear = (text: string): void => {
+          void answer(text).then((line) => line !== undefined && stdin.write(`${line}\n`));
+        };
+        stdout.on('data', hear);
+        stderr.on('data', hear);
+      }),
     async json<T>(...args: readonly string[]): Promise<T> {
       const { code, stdout, stderr } = await run(...args, '--json');
       if (code !== 0)

@@ -51,7 +51,7 @@ export default class AuditList extends MoltenCommand {
     const { flags } = await this.parse(AuditList);
     const records = await this.#find(flags as unknown as ServerFlags & ListFlags);
     const rows = records.map(toAuditRow);
-    this.printRows(rows, COLUMNS);
+    this.printRows(rows, { columns: COLUMNS });
     return { records: rows };
   }
 

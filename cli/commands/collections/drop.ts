@@ -1,4 +1,3 @@
-import { confirm } from '@inquirer/prompts';
 import { Args, Flags, type Interfaces } from '@oclif/core';
 
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
@@ -26,16 +25,9 @@ export default class CollectionsDrop extends MoltenCommand {
       return { collection, documents: Number(count), dropped: false };
     }
     const message = `Drop ${collection} with its ${String(count)} documents?`;
-    if (flags['yes'] !== true && !(await this.#isSure(message))) {
-      this.error('not dropped', { exit: 1 });
-    }
+    await this.demandConsent(message, flags['yes'] === true);
     const { documentCount } = await collections.dropCollection({ collection });
     this.log(`${collection} dropped, with ${String(documentCount)} documents`);
     return { collection, documents: Number(documentCount), dropped: true };
-  }
-
-  async #isSure(message: string): Promise<boolean> {
-    if (!process.stdin.isTTY) this.error('there is no terminal to ask; use --yes', { exit: 2 });
-    return await confirm({ message, default: false });
   }
 }

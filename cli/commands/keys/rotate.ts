@@ -1,35 +1,29 @@
 import { Flags, type Interfaces } from '@oclif/core';
 
-import { activate, rotateDataKey } from '../../../src/server/recovery.ts';
-import { usageError } from '../../lib/input.ts';
-import { OfflineCommand } from '../../lib/offline-command.ts';
+import { toSigningKeyRow } from '../../lib/access-rows.ts';
+import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
+import { durationOf } from '../../lib/times.ts';
 
-/** Encrypts a store anew. */
-export default class KeysRotate extends OfflineCommand {
-  static override readonly summary = 'Write a store again under a new random data key.';
+const GRACE_MAX_S = 31_622_400;
+
+/** Signs tokens with a new key. */
+export default class KeysRotate extends MoltenCommand {
+  static override readonly summary = 'Sign tokens with a new key from now on.';
   static override readonly description =
-    'Into a new directory, read through before it is called done; the password stays. A cleartext store becomes an encrypted one. Watches start anew, because the log begins a new timeline.';
+    'Needs the scope `keys:*:*`, and a server with --token-algorithm EdDSA or ES256. With HS256 change --jwt-secret and give the old one as --jwt-secret-previous. The key of the stored pages is another: molten encryption rotate.';
   static override readonly flags: Interfaces.FlagInput = {
-    out: Flags.string({ description: 'The new directory.', default: './rotated' }),
-    activate: Flags.boolean({
-      description: 'Then put it in the place of the store, which is kept under another name.',
+    grace: Flags.integer({
+      description: 'Seconds that tokens of the old key are still taken. Absent: 30 days.',
+      ...{ min: 0, max: GRACE_MAX_S },
     }),
   };
 
   async run(): Promise<unknown> {
     const { flags } = await this.parse(KeysRotate);
-    const password = this.password(flags);
-    if (password === undefined) throw usageError('give the encryption key of the store');
-    const [source, out] = [String(flags['db-path']), String(flags['out'])];
-    const { sequence, collections } = await rotateDataKey({ source, out, password });
-    if (flags['activate'] !== true) {
-      this.log(`written to ${out}; molten activate ${out} makes it live`);
-      return { out, sequence, collections };
-    }
-    const kept = activate(out, source);
-    this.log(
-      `${source} has a new key${kept === undefined ? '' : `; what was there is in ${kept}`}`,
-    );
-    return { out: source, kept, sequence, collections };
+    const { tokens } = this.client(flags as unknown as ServerFlags);
+    const grace = durationOf(flags['grace']);
+    const { key } = await tokens.rotateSigningKey({ ...(grace && { grace }) });
+    this.log(`${key?.keyId ?? ''} signs from now on`);
+    return { key: key && toSigningKeyRow(key) };
   }
 }

@@ -1,13 +1,16 @@
-import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Args, Flags, type Interfaces } from '@oclif/core';
 
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
+import { durationOf, isoOf } from '../../lib/times.ts';
+
+const CALLS_MAX = 1_000_000;
 
 /** Makes a narrower token. */
 export default class TokensDelegate extends MoltenCommand {
   static override readonly summary = 'Make a token with fewer rights for a client.';
   static override readonly examples: string[] = [
     '<%= config.bin %> tokens delegate reporting read:orders:* --ttl 3600',
+    '<%= config.bin %> tokens delegate sensors write:readings:* --calls-per-minute 60',
   ];
   static override readonly strict = false;
   static override readonly args: Interfaces.ArgInput = {
@@ -16,15 +19,21 @@ export default class TokensDelegate extends MoltenCommand {
   };
   static override readonly flags: Interfaces.FlagInput = {
     ttl: Flags.integer({ description: 'Seconds that it lives.', default: 3600, min: 1 }),
+    'calls-per-minute': Flags.integer({
+      description: 'Calls per minute with it and all that it delegates. 0: no bound of its own.',
+      ...{ default: 0, min: 0, max: CALLS_MAX },
+    }),
   };
 
   async run(): Promise<unknown> {
     const { argv, flags } = await this.parse(TokensDelegate);
     const [clientId = '', ...scopes] = argv as string[];
     const { auth } = this.client(flags as unknown as ServerFlags);
-    const ttl = { seconds: BigInt(Number(flags['ttl'])) };
-    const { token, principal } = await auth.delegateToken({ clientId, scopes, ttl });
-    const expires = principal?.expireTime && timestampDate(principal.expireTime).toISOString();
+    const ttl = durationOf(flags['ttl']);
+    const callsPerMinute = Number(flags['calls-per-minute']);
+    const request = { clientId, scopes, callsPerMinute, ...(ttl && { ttl }) };
+    const { token, principal } = await auth.delegateToken(request);
+    const expires = isoOf(principal?.expireTime);
     this.log(token);
     this.logToStderr(`token ${principal?.tokenId ?? ''} for ${clientId}, until ${expires ?? ''}`);
     return { token, tokenId: principal?.tokenId, clientId, scopes, expires };

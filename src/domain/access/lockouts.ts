@@ -26,6 +26,7 @@ export interface Lockouts {
 /** Somebody tries to sign in. */
 export interface Attempt {
   readonly username: string;
+  /** Empty: it is by somebody who has signed in, and counts for the account alone. */
   readonly address: string;
 }
 
@@ -93,7 +94,8 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
     async fail({ username, address }) {
       const [account, place] = await Promise.all([
         add(accountKey(username), ACCOUNT),
-        add(addressKey(address), ADDRESS),
+        // Nowhere is a place that all share, who would wait for one another.
+        address !== '' && add(addressKey(address), ADDRESS),
       ]);
       return account || place;
     },

@@ -128,7 +128,7 @@ function stepOf(
   return step > factor.lastStep ? step : undefined;
 }
 
-/** Sixteen characters of base 32 in four groups: 64 bits, too many to guess, so that SHA-256 will do. */
+/** Thirteen characters of base 32 in groups of four: 64 bits, too many to guess, so that SHA-256 will do. */
 function makeRecoveryCodes(): readonly string[] {
   return Array.from({ length: RECOVERY_CODES }, () => {
     const buffer = Uint8Array.from(randomBytes(RECOVERY_BYTES)).buffer;

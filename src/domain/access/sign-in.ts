@@ -116,8 +116,10 @@ class PasswordSignIns implements SignIns {
       await lockouts.fail(attempt);
       throw wrongPassword();
     }
-    await lockouts.succeed(attempt);
-    return await this.admit(found.name, found.method, context);
+    const result = await this.admit(found.name, found.method, context);
+    // Who owes a code is not in yet: the password must not wipe out wrong codes, or those could be guessed.
+    if (result.kind === 'signedIn') await lockouts.succeed(attempt);
+    return result;
   }
 
   async admit(

@@ -191,17 +191,18 @@ interface Payload extends JWTPayload {
 
 function fromPayload(payload: JWTPayload, signingKeyId: string): VerifiedToken {
   if (!isOurs(payload)) throw invalid(undefined);
-  const { sub: subject = '', jti: tokenId = '', exp = 0, sid, anc = [], grant_exp: ends } = payload;
+  const { sub: subject = '', jti: tokenId = '', exp = 0, sid, anc = [] } = payload;
+  const { rpm: callsPerMinute = 0, grant_exp: ends = exp } = payload;
   const kind = sid === undefined ? 'delegated' : 'session';
   const own: Revocable = {
     ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf({ kind, subject }) },
-    ...{ signingKeyId, issuedAtMs: payload.iat_ms, callsPerMinute: payload.rpm ?? 0 },
+    ...{ signingKeyId, issuedAtMs: payload.iat_ms, callsPerMinute },
   };
   return {
     ...{ kind, subject, scopes: payload.scopes, user: payload.usr, userId: payload.uid },
     ...{ sessionId: sid ?? '', impersonator: payload.act?.sub ?? '' },
-    ...{ expiresAtMs: exp * MS_PER_SECOND, grantEndsAtMs: (ends ?? exp) * MS_PER_SECOND },
-    ...{ callsPerMinute: payload.rpm ?? 0, links: [own, ...anc.map(fromLink)] },
+    ...{ expiresAtMs: exp * MS_PER_SECOND, grantEndsAtMs: ends * MS_PER_SECOND },
+    ...{ callsPerMinute, links: [own, ...anc.map(fromLink)] },
   };
 }
 

@@ -88,6 +88,6 @@ export function createNode(parts: NodeParts): Node {
 function notEncrypted(): DomainError {
   return new DomainError(
     'ARGUMENT_INVALID',
-    'the store is not encrypted; stop the server and use `molten keys rotate` to encrypt it',
+    'the store is not encrypted; stop the server and use `molten encryption rotate-offline` to encrypt it',
   );
 }

@@ -179,16 +179,22 @@ function reader(method: DescMethod, name: string): (request: Message) => string 
   const isSecret = field.proto.options?.debugRedact === true;
   invariant(!isSecret, `${nameOf(method)} would record ${name}, which is secret`);
   const { localName } = field;
+  if (field.fieldKind === 'enum') {
+    const names = field.enum.value;
+    return (request) => names[Number((request as unknown as Fields)[localName])]?.localName ?? '';
+  }
   return (request) => textOf((request as unknown as Fields)[localName]);
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Texts as they are, lists of them with spaces; of a TextList its values. Anything else is nothing. */
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
-  return Array.isArray(value) && value.every((one) => typeof one === 'string')
-    ? value.join(' ')
-    : '';
+  if (Array.isArray(value))
+    return value.every((one) => typeof one === 'string') ? value.join(' ') : '';
+  const isList = typeof value === 'object' && value !== null && 'values' in value;
+  return isList ? textOf(value.values) : '';
 }
 
 function issuedToken(

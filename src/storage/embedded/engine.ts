@@ -385,7 +385,7 @@ class EmbeddedEngine implements StorageEngine {
 function notEncrypted(): DomainError {
   return new DomainError(
     'ARGUMENT_INVALID',
-    'the store is not encrypted; stop the server and use `molten keys rotate` to encrypt it',
+    'the store is not encrypted; stop the server and use `molten encryption rotate-offline` to encrypt it',
   );
 }
 

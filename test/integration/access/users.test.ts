@@ -118,6 +118,8 @@ describe('a role', () => {
     const role = { name: 'clerk', scopes: ['read:other:*'] };
     expect((await server.asRoot('POST', '/v1/roles', role)).status).toBe(200);
     await server.asRoot('PATCH', '/v1/users/ada', { roles: { values: ['clerk'] } });
+    const recorded = await server.asRoot('GET', '/v1/auditRecords?action=user.update');
+    expect(recorded.body.records[0].details).toMatchObject({ roles: 'clerk' });
     expect(await read(server, token)).toBe('SCOPE_MISSING');
     await server.asRoot('PATCH', '/v1/roles/clerk', { scopes: { values: ['read:c:*'] } });
     expect(await read(server, token)).toBe('taken');

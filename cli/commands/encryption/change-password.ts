@@ -5,7 +5,7 @@ import { readSecretFile, usageError } from '../../lib/input.ts';
 import { OfflineCommand } from '../../lib/offline-command.ts';
 
 /** Changes the encryption key of a store. */
-export default class KeysChangePassword extends OfflineCommand {
+export default class EncryptionChangePassword extends OfflineCommand {
   static override readonly summary = 'Give a store another encryption key.';
   static override readonly description =
     'Wraps the random key that the pages are encrypted with anew; no page is written. The server must be stopped. Snapshots from before still open with the old key.';
@@ -17,7 +17,7 @@ export default class KeysChangePassword extends OfflineCommand {
   };
 
   async run(): Promise<unknown> {
-    const { flags } = await this.parse(KeysChangePassword);
+    const { flags } = await this.parse(EncryptionChangePassword);
     const from = this.password(flags);
     if (from === undefined) throw usageError('give the encryption key that the store has now');
     const to = readSecretFile(String(flags['new-encryption-key-file']));
