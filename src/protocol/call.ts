@@ -17,7 +17,7 @@ import type { Principal } from '../domain/access/principal.ts';
 
 /** The door a call came through; a label of logs and metrics. */
 export type ProtocolName =
-  'connect' | 'grpc' | 'grpc-web' | 'rest' | 'compat' | 'websocket' | 'sse' | 'internal';
+  'connect' | 'grpc' | 'grpc-web' | 'rest' | 'oauth' | 'compat' | 'websocket' | 'sse' | 'internal';
 
 /** What a door tells about the caller. */
 export interface CallOrigin {

@@ -39,6 +39,8 @@ export interface Domain {
   readonly restores: Restores;
   /** Seals page tokens. */
   readonly pageTokenKey: Uint8Array;
+  /** Makes the tokens by which pages show that they are ours. */
+  readonly csrfKey: Uint8Array;
 }
 
 /** What the domain stands on. */
@@ -82,7 +84,17 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
     isStopping: ground.isStopping,
     operations: keeping.operations,
   });
-  return { access, audit, node, watches, pageTokenKey, ...documentsAndCollections, ...keeping };
+  const csrfKey = deriveKey(jwtSecret, 'pages');
+  return {
+    access,
+    audit,
+    node,
+    watches,
+    pageTokenKey,
+    csrfKey,
+    ...documentsAndCollections,
+    ...keeping,
+  };
 }
 
 async function openAudit(

@@ -13,8 +13,13 @@ import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import { createMetrics } from '../platform/metrics.ts';
+import { createAegisDoor } from '../protocol/compat/aegis/door.ts';
+import { createMddbDoor } from '../protocol/compat/mddb/door.ts';
 import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
 import { createConnectDoor } from '../protocol/connect/door.ts';
+import { createCsrfTokens } from '../protocol/cookie-session/csrf.ts';
+import { createCookieSessionDoor } from '../protocol/cookie-session/door.ts';
+import { createCookieGuard } from '../protocol/cookie-session/guard.ts';
 import {
   bindService,
   createDispatcher,
@@ -24,6 +29,7 @@ import {
 import { registerHealth } from '../protocol/health/service.ts';
 import type { Door } from '../protocol/http/door.ts';
 import { createInterceptors } from '../protocol/interceptors/order.ts';
+import { createOAuthDoor } from '../protocol/oauth/door.ts';
 import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
@@ -49,12 +55,14 @@ export function composeDispatcher(
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Dispatcher {
   const { authenticator } = domain.access;
-  const { audit } = domain;
-  const { rateLimit } = config;
+  const { audit, csrfKey } = domain;
+  const { rateLimit, corsOrigins, tls } = config;
+  const csrf = createCsrfTokens(csrfKey);
+  const cookies = createCookieGuard({ csrf, needsTls: tls !== undefined, corsOrigins });
   return createDispatcher({
     services: bindAll(config, domain),
     interceptors: createInterceptors({
-      ...{ logger, clock, authenticator, audit, rateLimit, metrics: createMetrics() },
+      ...{ logger, clock, authenticator, cookies, audit, rateLimit, metrics: createMetrics() },
     }),
   });
 }
@@ -83,11 +91,13 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
 
 /** Every protocol of the one port. */
 export function composeDoors(
-  { maxBodyBytes }: ServerConfig,
+  { maxBodyBytes, access, tls }: ServerConfig,
   dispatcher: Dispatcher,
-  { node, clock }: Pick<Domain, 'node'> & { readonly clock: Clock },
+  { node, csrfKey, clock }: Pick<Domain, 'node' | 'csrfKey'> & { readonly clock: Clock },
 ): readonly Door[] {
   const { services } = dispatcher;
+  const { tokenIssuer, tokenAudience } = access;
+  const csrf = createCsrfTokens(csrfKey);
   return [
     createConnectDoor({
       ...{ dispatcher, maxBodyBytes },
@@ -101,6 +111,10 @@ export function composeDoors(
     createSseDoor({ dispatcher }),
     createRestDoor({ dispatcher, maxBodyBytes }),
     createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
+    createMddbDoor({ dispatcher, clock }),
+    createAegisDoor({ dispatcher }),
+    createCookieSessionDoor({ dispatcher, clock, csrf, needsTls: tls !== undefined }),
+    createOAuthDoor({ dispatcher, tokenIssuer, tokenAudience }),
     createOpenApiDoor({ dispatcher, release: RELEASE }),
   ];
 }

@@ -63,7 +63,7 @@ async function open(
   const dispatcher = composeDispatcher(config, domain, { clock, logger });
   const { maxBodyBytes, corsOrigins, tls, shutdownGraceMs: graceMs } = config;
   const server = await createHttpServer({
-    doors: composeDoors(config, dispatcher, { node: domain.node, clock }),
+    doors: composeDoors(config, dispatcher, { ...domain, clock }),
     onUpgrade: createWebSocketDoor({ dispatcher, corsOrigins, times: webSocketTimes }),
     ...{ tls, maxBodyBytes, corsOrigins, logger, graceMs },
   });

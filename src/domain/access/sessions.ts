@@ -72,7 +72,7 @@ const PREFIX = 'mr_';
 const SECRET_BYTES = 32;
 const DAY_MS = 24 * 3_600_000;
 /** A session that nobody refreshes ends. */
-const IDLE_MS = 14 * DAY_MS;
+export const SESSION_IDLE_MS: number = 14 * DAY_MS;
 /** Every session ends. */
 const LIFE_MS = 90 * DAY_MS;
 /** Of one user; the one used longest ago gives way. */
@@ -109,7 +109,7 @@ class StoredSessions implements Sessions {
     const stored: StoredSession = {
       ...start,
       ...{ client: start.client.slice(0, CLIENT_CHARS_MAX), createdAtMs: nowMs, usedAtMs: nowMs },
-      ...{ idleEndsAtMs: nowMs + IDLE_MS, endsAtMs: nowMs + LIFE_MS },
+      ...{ idleEndsAtMs: nowMs + SESSION_IDLE_MS, endsAtMs: nowMs + LIFE_MS },
       ...{ familyHash: hashOf(family), secretHash: hashOf(secret) },
     };
     const { value: isOpen } = await this.#engine.transact(
@@ -223,7 +223,7 @@ async function isCurrent(
 }
 
 function renew(stored: StoredSession, nowMs: number, secretHash: string): StoredSession {
-  const idleEndsAtMs = Math.min(nowMs + IDLE_MS, stored.endsAtMs);
+  const idleEndsAtMs = Math.min(nowMs + SESSION_IDLE_MS, stored.endsAtMs);
   return { ...stored, secretHash, usedAtMs: nowMs, idleEndsAtMs };
 }
 

@@ -79,13 +79,13 @@ export interface SignInParts {
 export const ACCESS_TTL_MAX_MS: number = 24 * 3_600_000;
 /** Logins of one name that may wait for their turn. */
 const WAITING_MAX = 16;
-/** More of them stand in no token of a session. */
-const SHOWN_CHARS_MAX = 4096;
 const CHALLENGE_MS = 300_000;
 const CHALLENGE_ATTEMPTS = 5;
 const CHALLENGES = '$challenges';
 const CHALLENGE = /^mc_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})$/;
 const SECRET_BYTES = 32;
+/** A cookie has 4,096 bytes for all of a token. */
+const SHOWN_CHARS_MAX = 1024;
 
 interface StoredChallenge {
   readonly user: string;
@@ -283,10 +283,18 @@ class PasswordSignIns implements SignIns {
     const expiresAtMs = clock.now() + Math.min(ttlMs ?? accessTokenTtlMs, ACCESS_TTL_MAX_MS);
     return await tokens.issue({
       ...{ kind: 'session', subject: user, user, userId, sessionId: id, ancestors: [] },
-      scopes: shown(accounts.scopesOf(user, userId).texts),
+      scopes: shownScopes(accounts.scopesOf(user, userId).texts),
       ...{ expiresAtMs, grantEndsAtMs: expiresAtMs, impersonator: '', callsPerMinute: 0 },
     });
   }
+}
+
+/**
+ * What a token of a sign-in tells others of its scopes; the server looks them up for each call. A long
+ * list is left out: it would not fit into a header, or into a cookie of a browser.
+ */
+function shownScopes(texts: readonly string[]): readonly string[] {
+  return JSON.stringify(texts).length <= SHOWN_CHARS_MAX ? texts : [];
 }
 
 function hashOf(secret: string): string {
@@ -295,11 +303,6 @@ function hashOf(secret: string): string {
 
 function isSame(a: string, b: string): boolean {
   return timingSafeEqual(Buffer.from(a), Buffer.from(b));
-}
-
-/** For clients to look at; what a session may do is looked up, and a token has to fit into a header. */
-function shown(scopes: readonly string[]): readonly string[] {
-  return scopes.join('').length > SHOWN_CHARS_MAX ? [] : scopes;
 }
 
 function hasEnded(): DomainError {

@@ -116,7 +116,7 @@ class StoredTokenControl implements TokenControl {
   }
 
   async revokeToken(principal: Principal, tokenId: string): Promise<void> {
-    const { grants, revocations, clock } = this.#parts;
+    const { grants, revocations, apiKeys, clock } = this.#parts;
     const placed = await grants.find(grantOf(tokenId));
     const isOwn = principal.tokenId === tokenId;
     if (
@@ -130,9 +130,10 @@ class StoredTokenControl implements TokenControl {
         { metadata: { action: 'tokens', collection: '*', key: '*' } },
       );
     }
-    if (this.#parts.apiKeys.find(tokenId) !== undefined) {
+    if (apiKeys.find(tokenId) !== undefined) {
+      // A key may never expire: only with it gone does the end of the revocation bring nothing back.
       await revocations.revoke({ kind: 'grant', id: tokenId, expiresAtMs: Infinity });
-      await this.#parts.apiKeys.delete(tokenId);
+      await apiKeys.delete(tokenId);
       return;
     }
     const isDelegated = placed !== undefined || !isOwn;

@@ -1,13 +1,27 @@
 import type { Authenticator } from '../../domain/access/credentials.ts';
-import { withPrincipal, type CallInterceptor } from '../call.ts';
+import { withPrincipal, type Call, type CallInterceptor } from '../call.ts';
+import type { Principal } from '../../domain/access/principal.ts';
+import type { CookieGuard } from '../cookie-session/guard.ts';
 
-/** Finds out who calls, by the `authorization` or `x-api-key` header of whatever protocol. */
-export function createAuthenticate(authenticator: Authenticator): CallInterceptor {
-  return (next) => async (call) => {
+/**
+ * Finds out who calls, by the `authorization` or `x-api-key` header of whatever protocol; without either
+ * by the session cookie of a browser.
+ */
+export function createAuthenticate(
+  authenticator: Authenticator,
+  cookies: CookieGuard,
+): CallInterceptor {
+  const identify = async (call: Call): Promise<Principal> => {
     const { origin } = call;
     const authorization = origin.header('authorization');
     const apiKey = origin.header('x-api-key');
-    const principal = await authenticator.authenticate({ authorization, apiKey });
-    return await next(withPrincipal(call, principal));
+    const isShown = authorization !== undefined || apiKey !== undefined;
+    const token = isShown ? undefined : cookies.tokenOf(call);
+    if (token === undefined) return await authenticator.authenticate({ authorization, apiKey });
+    const proof = { authorization: `Bearer ${token}`, apiKey: undefined };
+    const principal = await authenticator.authenticate(proof);
+    cookies.demand(call, principal);
+    return principal;
   };
+  return (next) => async (call) => await next(withPrincipal(call, await identify(call)));
 }

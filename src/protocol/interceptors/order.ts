@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { CallInterceptor } from '../call.ts';
+import type { CookieGuard } from '../cookie-session/guard.ts';
 import { createAuditInterceptors, type AuditLog } from './audit.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createAuthorize } from './authorize.ts';
@@ -20,6 +21,7 @@ export interface InterceptorParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly authenticator: Authenticator;
+  readonly cookies: CookieGuard;
   readonly audit: AuditLog;
   /** Calls of one address per window; 0 requests: no bound. */
   readonly rateLimit: { readonly requests: number; readonly windowMs: number };
@@ -32,7 +34,7 @@ export interface InterceptorParts {
  * next to the service.
  */
 export function createInterceptors(parts: InterceptorParts): readonly CallInterceptor[] {
-  const { logger, metrics, clock, authenticator, rateLimit } = parts;
+  const { logger, metrics, clock, authenticator, cookies, rateLimit } = parts;
   const audit = createAuditInterceptors(parts.audit);
   return [
     createLogging({ logger, clock }),
@@ -41,7 +43,7 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
     audit.refusals,
     deadline,
     createAddressRateLimit({ clock, ...rateLimit }),
-    createAuthenticate(authenticator),
+    createAuthenticate(authenticator, cookies),
     audit.denials,
     createTokenRateLimit(clock),
     createValidate(),

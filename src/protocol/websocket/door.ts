@@ -75,6 +75,10 @@ function serve(
   const session = createSession(dispatcher, {
     requestId: requestIdOf(request.headers[REQUEST_ID_HEADER]),
     address: request.socket.remoteAddress ?? '',
+    header: (name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
     send,
     close: (code) => {
       connection.close(code);

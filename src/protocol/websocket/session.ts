@@ -21,6 +21,8 @@ import { parseFrame, type ClientFrame } from './client-frame.ts';
 export interface Channel {
   readonly requestId: string;
   readonly address: string;
+  /** One header of the handshake, by lower-case name. */
+  header(name: string): string | undefined;
   /** Resolves when the frame has left this process, or the connection is closed. */
   send(frame: object): Promise<void>;
   /** Closes after what was sent; a status code of RFC 6455 section 7.4. */
@@ -52,6 +54,12 @@ interface Subscription {
   acknowledged(resumeToken: string): void;
 }
 
+/** Headers that prove who calls. */
+type Proof = Readonly<Partial<Record<string, string>>>;
+
+/** What a session cookie is judged by. */
+const HANDSHAKE = ['cookie', 'origin', 'host', 'sec-fetch-site'];
+
 /** How a call ends from outside. */
 type Lifetime = Pick<CallOrigin, 'signal' | 'disconnect'>;
 
@@ -65,7 +73,8 @@ class DispatchingSession implements Session {
   readonly #channel: Channel;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #closing = new AbortController();
-  #token: string | undefined;
+  /** What proves the caller, once it is authenticated: headers of every call. */
+  #proof: Proof | undefined;
 
   constructor(dispatcher: Dispatcher, channel: Channel) {
     this.#dispatcher = dispatcher;
@@ -73,7 +82,7 @@ class DispatchingSession implements Session {
   }
 
   get isAuthenticated(): boolean {
-    return this.#token !== undefined;
+    return this.#proof !== undefined;
   }
 
   async receive(text: string | undefined): Promise<void> {
@@ -88,9 +97,9 @@ class DispatchingSession implements Session {
   }
 
   async recheck(): Promise<void> {
-    if (this.#token === undefined) return;
+    if (this.#proof === undefined) return;
     try {
-      await this.#whoAmI(this.#token);
+      await this.#whoAmI(this.#proof);
     } catch (error) {
       await this.#refuse(error);
     }
@@ -106,13 +115,14 @@ class DispatchingSession implements Session {
       await this.#fail('invalid_action', detail);
       return;
     }
-    if (frame.token === '') {
+    const proof = this.#proofOf(frame.token);
+    if (proof === undefined) {
       await this.#fail('missing_token', 'the AUTH frame has no token');
       return;
     }
     try {
-      await this.#whoAmI(frame.token);
-      this.#token = frame.token;
+      await this.#whoAmI(proof);
+      this.#proof = proof;
       // The feed runs before its caller is told that it does, so that nothing falls in between.
       const feed = frame.feed ? await this.#openFeed() : undefined;
       const message = 'Authenticated. Changes follow; SUBSCRIBE for more.';
@@ -121,6 +131,14 @@ class DispatchingSession implements Session {
     } catch (error) {
       await this.#refuse(error);
     }
+  }
+
+  /** The token of the frame; without one the session cookie of the handshake, and where it came from. */
+  #proofOf(token: string): Proof | undefined {
+    if (token !== '') return { authorization: `Bearer ${token}` };
+    const channel = this.#channel;
+    if (channel.header('cookie') === undefined) return undefined;
+    return Object.fromEntries(HANDSHAKE.map((name) => [name, channel.header(name)]));
   }
 
   async #act(frame: ClientFrame): Promise<void> {
@@ -222,14 +240,14 @@ class DispatchingSession implements Session {
     lifetime: Lifetime,
   ): Promise<AsyncIterable<WatchResponse>> {
     const request = parseWatchRequest(json);
-    const origin = this.#origin(this.#token ?? '', lifetime);
+    const origin = this.#origin(this.#proof ?? {}, lifetime);
     const result = await this.#dispatcher.dispatch(WatchService.method.watch, request, origin);
     // What a watch answers with is a stream of its responses.
     return result as AsyncIterable<Message> as AsyncIterable<WatchResponse>;
   }
 
-  async #whoAmI(token: string): Promise<void> {
-    const origin = this.#origin(token, this.#whole());
+  async #whoAmI(proof: Proof): Promise<void> {
+    const origin = this.#origin(proof, this.#whole());
     await this.#dispatcher.dispatch(AuthService.method.whoAmI, create(WhoAmIRequestSchema), origin);
   }
 
@@ -243,11 +261,11 @@ class DispatchingSession implements Session {
     };
   }
 
-  #origin(token: string, { signal, disconnect }: Lifetime): CallOrigin {
+  #origin(proof: Proof, { signal, disconnect }: Lifetime): CallOrigin {
     const { requestId, address } = this.#channel;
     return {
       ...{ protocol: 'websocket', requestId, address, signal, timeoutMs: undefined },
-      header: (name) => (name === 'authorization' ? `Bearer ${token}` : undefined),
+      header: (name) => proof[name],
       disconnect,
     };
   }
@@ -278,6 +296,7 @@ class DispatchingSession implements Session {
 
 /** The codes of MoltenDB for what may end a connection, and ours for what it does not know. */
 const CODES: Readonly<Record<string, string>> = {
+  CREDENTIAL_MISSING: 'missing_token',
   CREDENTIAL_INVALID: 'invalid_token',
   CREDENTIAL_EXPIRED: 'token_expired',
   CREDENTIAL_REVOKED: 'token_revoked',

@@ -2,7 +2,8 @@
 import { AuthService, type DelegateTokenResponse } from '../../../../gen/molten/v1/auth_pb.ts';
 import { createScopeSet } from '../../../domain/access/scope-set.ts';
 import { hasReason } from '../../../errors/domain-error.ts';
-import type { Caller, RouteHandler } from './handler.ts';
+import type { Caller } from '../../caller.ts';
+import type { RouteHandler } from './handler.ts';
 import { parsePayload, wholeOf } from './payload.ts';
 import { PlainRefusal, Refusal } from './refusal.ts';
 

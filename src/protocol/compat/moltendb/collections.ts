@@ -6,7 +6,8 @@ import { CollectionService, type Collection } from '../../../../gen/molten/v1/co
 import { DocumentService } from '../../../../gen/molten/v1/documents_pb.ts';
 import { MetricKind } from '../../../../gen/molten/v1/query_pb.ts';
 import { configure } from './documents.ts';
-import type { Caller, RouteHandler } from './handler.ts';
+import type { Caller } from '../../caller.ts';
+import type { RouteHandler } from './handler.ts';
 import {
   allowOnly,
   collectionIn,

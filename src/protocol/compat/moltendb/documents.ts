@@ -16,7 +16,8 @@ import {
 } from '../../../../gen/molten/v1/query_pb.ts';
 import { parseJoins } from '../../../domain/query/join.ts';
 import { parseOrder } from '../../../domain/query/sort.ts';
-import type { Caller, RouteHandler } from './handler.ts';
+import type { Caller } from '../../caller.ts';
+import type { RouteHandler } from './handler.ts';
 import {
   allowOnly,
   collectionIn,

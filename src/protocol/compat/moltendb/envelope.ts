@@ -59,10 +59,15 @@ function forbiddenText({ metadata, message }: WireError, forbidden: ForbiddenTex
 }
 
 function credentialEnvelope(
-  { reason }: WireError,
+  { reason, message }: WireError,
   { headers }: FastifyRequest,
 ): Envelope | undefined {
   if (!reason.startsWith('CREDENTIAL_')) return undefined;
+  const hasShown = headers.authorization !== undefined || headers['x-api-key'] !== undefined;
+  // It was a cookie, of which the original knows nothing.
+  if (!hasShown && reason !== 'CREDENTIAL_MISSING') {
+    return { status: 401, body: { error: message } };
+  }
   const hasBearer = (headers.authorization ?? '').startsWith('Bearer ');
   const error = hasBearer ? CREDENTIALS[reason] : 'Missing or invalid Authorization header';
   return { status: 401, body: { error: error ?? 'Invalid or expired token' } };

@@ -1,27 +1,12 @@
-import {
-  create,
-  type DescMethod,
-  type Message,
-  type MessageInitShape,
-  type MessageShape,
-} from '@bufbuild/protobuf';
-
 import { AuthService } from '../../../../gen/molten/v1/auth_pb.ts';
 import type { Action } from '../../../domain/access/scope.ts';
 import { createScopeSet } from '../../../domain/access/scope-set.ts';
 import { DomainError } from '../../../errors/domain-error.ts';
+import { createCaller, type Caller } from '../../caller.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../../http/door.ts';
 import { sendEnvelope, toEnvelope, type ForbiddenText } from './envelope.ts';
 import { Refusal } from './refusal.ts';
-
-/** Calls RPCs for one request. */
-export interface Caller {
-  call<M extends DescMethod>(
-    method: M,
-    input: MessageInitShape<M['input']>,
-  ): Promise<MessageShape<M['output']>>;
-}
 
 /** One route: payload in, RPCs, body out. */
 export interface RouteHandler {
@@ -43,13 +28,7 @@ export function compileHandler(
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
   return async (request, reply) => {
     const origin = createOrigin(request, 'compat');
-    const caller: Caller = {
-      async call<M extends DescMethod>(method: M, input: MessageInitShape<M['input']>) {
-        const message: Message = create(method.input, input);
-        // A unary method answers with its output.
-        return (await dispatcher.dispatch(method, message, origin)) as MessageShape<M['output']>;
-      },
-    };
+    const caller = createCaller(dispatcher, origin);
     try {
       const body = await run(request, caller).catch(async (error: unknown) => {
         const isPayload = error instanceof Refusal && error.status === 400;

@@ -5,7 +5,8 @@ import { OperationService, OperationState } from '../../../../gen/molten/v1/oper
 import { SnapshotService } from '../../../../gen/molten/v1/snapshots_pb.ts';
 import { SystemService } from '../../../../gen/molten/v1/system_pb.ts';
 import type { Clock } from '../../../platform/clock.ts';
-import type { Caller, RouteHandler } from './handler.ts';
+import type { Caller } from '../../caller.ts';
+import type { RouteHandler } from './handler.ts';
 import { Refusal } from './refusal.ts';
 
 export const snapshotRoute: RouteHandler = {

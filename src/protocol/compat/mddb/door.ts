@@ -1,0 +1,40 @@
+/**
+ * The routes of MDDB below `/v1/auth`, over UserService, ApiKeyService and AuthService.
+ * `docs/reference/mddb-compatibility.md` lists where this answers differently on purpose.
+ */
+import type { Clock } from '../../../platform/clock.ts';
+import type { Dispatcher } from '../../dispatcher.ts';
+import type { Door } from '../../http/door.ts';
+import { createCompatDoor } from '../routes.ts';
+import { apiKeyRoutes } from './api-keys.ts';
+import { groupRoutes } from './groups.ts';
+import { refuse } from './refusal.ts';
+import { sessionRoutes } from './session.ts';
+import { userRoutes, type Serially } from './users.ts';
+
+/** What the door needs. */
+export interface MddbDoorOptions {
+  readonly dispatcher: Dispatcher;
+  readonly clock: Clock;
+}
+
+/** Creates the door of MDDB. */
+export function createMddbDoor({ dispatcher, clock }: MddbDoorOptions): Door {
+  const serially = createSerially();
+  const routes = [
+    ...sessionRoutes,
+    ...userRoutes(serially),
+    ...apiKeyRoutes(clock),
+    ...groupRoutes(serially),
+  ];
+  return createCompatDoor({ dispatcher, dialect: { routes, refuse } });
+}
+
+function createSerially(): Serially {
+  let last: Promise<unknown> = Promise.resolve();
+  return async (change) => {
+    const mine = last.then(change, change);
+    last = mine.catch(() => undefined);
+    return await mine;
+  };
+}
