@@ -10,7 +10,11 @@ import { deadline } from './deadline.ts';
 import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
 import { createCallMetrics } from './metrics.ts';
-import { createAddressRateLimit, createTokenRateLimit } from './rate-limit.ts';
+import {
+  createAddressRateLimit,
+  createTokenRateLimit,
+  type AddressRateLimit,
+} from './rate-limit.ts';
 import { createValidate } from './validate.ts';
 
 /** What the interceptors need. */
@@ -20,8 +24,8 @@ export interface InterceptorParts {
   readonly clock: Clock;
   readonly authenticator: Authenticator;
   readonly audit: AuditLog;
-  /** Calls of one address per window; 0 requests: no bound. */
-  readonly rateLimit: { readonly requests: number; readonly windowMs: number };
+  /** How much one address may ask now. */
+  readonly rateLimit: () => AddressRateLimit;
 }
 
 /**
@@ -39,7 +43,7 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
     createErrors(logger),
     audit.refusals,
     deadline,
-    createAddressRateLimit({ clock, ...rateLimit }),
+    createAddressRateLimit(clock, rateLimit),
     createAuthenticate(authenticator),
     audit.denials,
     createTokenRateLimit(clock),
