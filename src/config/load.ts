@@ -8,7 +8,7 @@ import { systemClock } from '../platform/clock.ts';
 import { addDevelopmentSecrets, type DevelopmentSecrets } from './development-secrets.ts';
 import { ConfigError, type Fault } from './faults.ts';
 import { checkValues, createReader, type OptionReader } from './reader.ts';
-import { refusals } from './refusals.ts';
+import { refusals, type JudgedRow } from './refusals.ts';
 import { readIdentity } from './read-identity.ts';
 import type { ServerConfig } from './server-config.ts';
 import { readTls } from './tls-files.ts';
@@ -31,16 +31,23 @@ const SHUTDOWN_GRACE_MS = 5000;
 /** What is wrong with a configuration, and what is only said. */
 export interface Judgement {
   readonly values: OptionValues;
+  /** Everything that is wrong. */
   readonly faults: readonly Fault[];
+  /** What of it is about the sources and the form of values. */
+  readonly malformed: readonly Fault[];
+  /** The table of refusals, row by row. */
+  readonly rows: readonly JudgedRow[];
   readonly warnings: readonly string[];
 }
 
 /** Judges a configuration without using it: nothing is made, nothing is opened. */
 export function judgeConfig(sources: Sources): Judgement {
-  const { values: all, faults } = collectValues(sources);
-  const { sound: values, faults: malformed } = checkValues(all);
-  const { refused, warnings } = refusals({ read: createReader(values), nowMs: systemClock.now() });
-  return { values, faults: [...faults, ...malformed, ...refused], warnings };
+  const { values: all, faults: unusable } = collectValues(sources);
+  const { sound: values, faults: misspelt } = checkValues(all);
+  const { rows, warnings } = refusals({ read: createReader(values), nowMs: systemClock.now() });
+  const malformed = [...unusable, ...misspelt];
+  const faults = [...malformed, ...rows.flatMap((row) => row.faults)];
+  return { values, faults, malformed, rows, warnings };
 }
 
 /** Loads the configuration of a server. ConfigError names everything that is wrong. */

@@ -19,9 +19,16 @@ export const REFUSALS: readonly Refusal[] = [
   ...IDENTITY_REFUSALS,
 ];
 
+/** One row of the table, applied. */
+export interface JudgedRow {
+  readonly name: string;
+  readonly faults: readonly Fault[];
+}
+
 /** What forbids a start, and what is only said. */
 export interface Verdict {
-  readonly refused: readonly Fault[];
+  /** Every row of the table, with what it has against the start. */
+  readonly rows: readonly JudgedRow[];
   readonly warnings: readonly string[];
 }
 
@@ -29,8 +36,7 @@ const DAY_MS = 86_400_000;
 const RENEWAL_DAYS = 14;
 const ENCRYPTION_KEY_BYTES = 16;
 
-/** What one row has against a start. */
-export function faultsOf(refusal: Refusal, request: StartRequest): readonly Fault[] {
+function faultsOf(refusal: Refusal, request: StartRequest): readonly Fault[] {
   return refusal.judge(request).map(({ option, why, fix }) => ({
     key: request.read.origin(option),
     problem: `${why}; ${fix}`,
@@ -40,7 +46,7 @@ export function faultsOf(refusal: Refusal, request: StartRequest): readonly Faul
 /** Judges a start by the table. */
 export function refusals(request: StartRequest): Verdict {
   return {
-    refused: REFUSALS.flatMap((refusal) => faultsOf(refusal, request)),
+    rows: REFUSALS.map((one) => ({ name: one.name, faults: faultsOf(one, request) })),
     warnings: warningsOf(request),
   };
 }

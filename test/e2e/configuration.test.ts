@@ -88,7 +88,7 @@ function reloads(server: ServeProcess): any[] {
     .stderr()
     .split('\n')
     .filter((line) => line.includes('reloaded') && line.endsWith('}'))
-    .map((line) => JSON.parse(line));
+    .map((line) => JSON.parse(line) as unknown);
 }
 
 function shownCertificate(url: string): Promise<string> {
