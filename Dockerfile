@@ -2,8 +2,9 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# Native parts come ready-made inside their packages; no install script has to run.
-RUN npm ci --ignore-scripts
+# Not `npm ci`, which wants the optional parts of every platform in the lockfile; releases are as locked.
+# Native parts come ready-made inside their packages, so that no install script has to run.
+RUN npm install --no-save --no-audit --no-fund --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
 COPY gen gen
