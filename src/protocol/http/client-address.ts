@@ -23,7 +23,7 @@ export function createAddressOf(trustedProxies: readonly string[]): AddressOf {
   const trusted = createAddressRanges(trustedProxies);
   return ({ socket, headers }) => {
     let address = plainAddress(socket.remoteAddress ?? '');
-    if (!trusted.has(address)) return address;
+    if (trustedProxies.length === 0 || !trusted.has(address)) return address;
     for (const hop of hopsOf(headers).reverse()) {
       const next = addressIn(hop);
       if (next === undefined) return address;
