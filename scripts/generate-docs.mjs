@@ -13,6 +13,9 @@ import { describeOptions } from '../src/config/describe.ts';
 import { ensureBuilt } from './build.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+/** The flags of a server's configuration, which have a page of their own. */
+const CONFIGURATION = 'CONFIGURATION';
+const LEFT_OUT = ['GLOBAL', CONFIGURATION];
 const isCheck = process.argv.includes('--check');
 
 ensureBuilt();
@@ -83,7 +86,10 @@ function describeCommand(command) {
     required ? `<${arg}>` : `[${arg}]`,
   );
   const flags = Object.values(command.flags).filter(
-    ({ name: flag, helpGroup }) => flag !== 'json' && helpGroup !== 'GLOBAL',
+    ({ name: flag, helpGroup }) => flag !== 'json' && !LEFT_OUT.includes(helpGroup),
+  );
+  const isConfigured = Object.values(command.flags).some(
+    ({ helpGroup }) => helpGroup === CONFIGURATION,
   );
   return [
     `### \`molten ${[name, ...args].join(' ')}\``,
@@ -94,9 +100,8 @@ function describeCommand(command) {
     ...Object.values(command.args).map(
       ({ name: arg, description }) => `- \`${arg}\`: ${description}`,
     ),
-    ...(name === 'serve'
-      ? ['See [configuration](configuration.md) for its flags.']
-      : flags.map(({ name: flag, description }) => `- \`--${flag}\`: ${description}`)),
+    ...flags.map(({ name: flag, description }) => `- \`--${flag}\`: ${description}`),
+    ...(isConfigured ? ['', 'Takes every flag of the [configuration](configuration.md).'] : []),
     '',
   ];
 }

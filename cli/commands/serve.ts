@@ -1,45 +1,18 @@
-import { Command, Flags, type Interfaces } from '@oclif/core';
+import { Command, type Interfaces } from '@oclif/core';
 
-import { environment } from '../../src/config/environment.ts';
 import { ConfigError } from '../../src/config/faults.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
-import { CONFIG_OPTION, OPTIONS, variableOf } from '../../src/config/options.ts';
-import type { Option } from '../../src/config/option.ts';
-import type { FlagValues } from '../../src/config/values.ts';
+import { createReload, type Reload } from '../../src/server/reload.ts';
 import { startServer, type RunningServer } from '../../src/server/start.ts';
-
-/** What a shell gives when a command line or a configuration cannot be used. */
-const EXIT_USAGE = 2;
-const EXIT_FAILURE = 1;
-
-type AnyFlag = Interfaces.FlagInput[string];
-
-function flagOf({ type, help, fallback, isSecret }: Option, name: string): AnyFlag {
-  const shown = fallback === undefined || fallback === '' ? '' : ` [default: ${fallback}]`;
-  const description = `${help}${isSecret === true ? '' : shown} [variable: ${variableOf(name)}]`;
-  if (type.kind === 'switch') return Flags.boolean({ description, allowNo: true });
-  return Flags.string({
-    description,
-    ...(type.kind === 'choice' ? { options: type.choices } : {}),
-  });
-}
-
-const FLAGS: Interfaces.FlagInput = Object.fromEntries(
-  [...OPTIONS, CONFIG_OPTION].flatMap((option) => {
-    const { name, isSecret } = option;
-    const own = [name, flagOf(option, name)] as const;
-    if (isSecret !== true) return [own];
-    const fromFile = { ...option, isSecret: false, help: `A file that holds --${name}.` };
-    return [own, [`${name}-file`, flagOf(fromFile, `${name}-file`)] as const];
-  }),
-);
+import { configFlags, sourcesOf } from '../lib/config-flags.ts';
+import { EXIT } from '../lib/exit-codes.ts';
 
 /** Runs a server until it is told to stop. */
 export default class Serve extends Command {
   static override readonly summary = 'Run a server.';
   static override readonly description =
-    'Listens until it gets SIGINT or SIGTERM; then running calls end, and the store is closed. A second signal ends it at once.';
-  static override readonly flags: Interfaces.FlagInput = FLAGS;
+    'Listens until it gets SIGINT or SIGTERM; then running calls end, and the store is closed. A second signal ends it at once. SIGHUP reads the configuration again.';
+  static override readonly flags: Interfaces.FlagInput = configFlags;
   static override readonly examples: string[] = [
     '<%= config.bin %> serve --dev-mode',
     '<%= config.bin %> serve --config molten.toml',
@@ -47,21 +20,23 @@ export default class Serve extends Command {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
-    const loaded = this.#load(flags as FlagValues);
+    const load = (): LoadedConfig => loadConfig(sourcesOf(flags));
+    const loaded = this.#load(load);
     for (const warning of loaded.warnings) this.logToStderr(`warning: ${warning}`);
     const server = await this.#start(loaded);
     this.log(greeting(server, loaded));
+    onHangUp(createReload(server, loaded, load));
     await untilTold();
     await server.close();
     // A worker or a socket that will not end must not keep a server that was told to.
     this.exit(0);
   }
 
-  #load(flags: FlagValues): LoadedConfig {
+  #load(load: () => LoadedConfig): LoadedConfig {
     try {
-      return loadConfig({ flags, environment: environment() });
+      return load();
     } catch (error) {
-      if (error instanceof ConfigError) this.error(error.message, { exit: EXIT_USAGE });
+      if (error instanceof ConfigError) this.error(error.message, { exit: EXIT.usage });
       throw error;
     }
   }
@@ -70,9 +45,14 @@ export default class Serve extends Command {
     try {
       return await startServer(config);
     } catch (error) {
-      this.error(explain(error), { exit: EXIT_FAILURE });
+      this.error(explain(error), { exit: EXIT.failure });
     }
   }
+}
+
+/** A terminal that closes ends what it ran; anybody else who sends SIGHUP wants a reload. */
+function onHangUp(reload: Reload): void {
+  if (!process.stdin.isTTY) process.on('SIGHUP', reload);
 }
 
 /** Waits for the first signal. The next one finds no listener, and ends the process at once. */

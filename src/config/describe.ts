@@ -1,5 +1,6 @@
 import { CONFIG_OPTION, OPTIONS, variableOf } from './options.ts';
 import type { Option } from './option.ts';
+import { REFUSALS } from './refusals.ts';
 
 /** The reference page of all options, in Markdown. */
 export function describeOptions(): string {
@@ -7,25 +8,37 @@ export function describeOptions(): string {
   return [
     '# Configuration',
     '',
-    'Options of `molten serve`. Each is a flag (`--port`), a variable (`MOLTENDB_PORT`) and a key of the TOML file that',
-    '`--config` names (`port = 1538`). A flag wins over a variable, a variable over the file, the file over the',
-    'default. An unknown flag, variable or key is an error; all faults are told at once.',
+    'Options of `molten serve`. Each is a flag (`--port`), a variable (`MOLTENDB_PORT`), a line of `.env` in the working',
+    'directory (`MOLTENDB_PORT=1538`) and a key of the TOML file that `--config` names (`port = 1538`). A flag wins over a',
+    'variable, a variable over `.env`, `.env` over the file, the file over the default. An unknown flag, variable or key is an',
+    'error; all faults are told at once. Other variables in `.env` are left alone.',
     '',
     'Secrets may come from a file: `--jwt-secret-file`, `MOLTENDB_JWT_SECRET_FILE` or `jwt-secret-file` in the file. A secret',
     'given as a flag shows in the list of processes, and is warned about.',
+    '',
+    '`molten config init` writes a file with every option, `molten config check` says what is wrong with a configuration, and',
+    '`molten config explain` shows what each option is and where that comes from.',
     '',
     '| option | value | default | meaning |',
     '| --- | --- | --- | --- |',
     ...rows,
     '',
+    '## What changes without a restart',
+    '',
+    'On SIGHUP the server reads its configuration again and takes over what has changed of these; a connection that is',
+    'open keeps its certificate. Other changes are logged as waiting for a restart. A configuration that could not start a',
+    'server changes nothing, and is logged.',
+    '',
+    ...OPTIONS.filter(({ reloads }) => reloads).map(({ name }) => `- \`--${name}\``),
+    '',
     '## What refuses to start',
     '',
-    '- `--jwt-secret` missing, shorter than 32 bytes, or a placeholder.',
-    '- `--root-password` missing or weak (weak is only warned about with `--dev-mode`).',
-    '- `--host` beyond this machine without `--cert` and `--key`, unless `--allow-cleartext`; never with `--dev-mode`.',
-    '- `--cert` without `--key`, or the reverse; files that cannot be read or are not PEM.',
-    '- `--encryption-key` that is empty, or given together with `--disable-encryption`.',
-    '- An encryption key that does not open the store, or none for an encrypted store. Nothing is changed then.',
+    'No port is opened, and the exit code is 2.',
+    '',
+    ...REFUSALS.map(({ when }) => `- ${when}`),
+    '',
+    'An encryption key that does not open the store, or none for an encrypted store, ends the start with the exit code 1.',
+    'Nothing is changed then.',
     '',
   ].join('\n');
 }

@@ -2,21 +2,23 @@
  * From sources to a checked configuration. Every fault is found before any is told, so that one attempt
  * shows all there is to mend; nothing is opened before the configuration is whole.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
+import { systemClock } from '../platform/clock.ts';
 import { addDevelopmentSecrets, type DevelopmentSecrets } from './development-secrets.ts';
 import { ConfigError, type Fault } from './faults.ts';
-import type { Option } from './option.ts';
-import { OPTIONS } from './options.ts';
-import { refusals } from './refusals.ts';
+import { checkValues, createReader, type OptionReader } from './reader.ts';
+import { refusals, type JudgedRow } from './refusals.ts';
 import { readIdentity } from './read-identity.ts';
 import type { ServerConfig } from './server-config.ts';
+import { readTls } from './tls-files.ts';
 import { collectValues, type OptionValues, type Sources } from './values.ts';
 
 /** A configuration, and what its user should know. */
 export interface LoadedConfig {
   readonly config: ServerConfig;
+  /** What each option says, and where. */
+  readonly values: OptionValues;
   readonly warnings: readonly string[];
   /** Where missing secrets were put, in development. */
   readonly development: DevelopmentSecrets | undefined;
@@ -26,10 +28,31 @@ const MS_PER_SECOND = 1000;
 const SWEEP_INTERVAL_MS = 1000;
 const SHUTDOWN_GRACE_MS = 5000;
 
+/** What is wrong with a configuration, and what is only said. */
+export interface Judgement {
+  readonly values: OptionValues;
+  /** Everything that is wrong. */
+  readonly faults: readonly Fault[];
+  /** What of it is about the sources and the form of values. */
+  readonly malformed: readonly Fault[];
+  /** The table of refusals, row by row. */
+  readonly rows: readonly JudgedRow[];
+  readonly warnings: readonly string[];
+}
+
+/** Judges a configuration without using it: nothing is made, nothing is opened. */
+export function judgeConfig(sources: Sources): Judgement {
+  const { values: all, faults: unusable } = collectValues(sources);
+  const { sound: values, faults: misspelt } = checkValues(all);
+  const { rows, warnings } = refusals({ read: createReader(values), nowMs: systemClock.now() });
+  const malformed = [...unusable, ...misspelt];
+  const faults = [...malformed, ...rows.flatMap((row) => row.faults)];
+  return { values, faults, malformed, rows, warnings };
+}
+
 /** Loads the configuration of a server. ConfigError names everything that is wrong. */
 export function loadConfig(sources: Sources): LoadedConfig {
-  const values = collectValues(sources);
-  const faults = OPTIONS.flatMap((option) => check(option, values));
+  const { values, faults, warnings } = judgeConfig(sources);
   if (faults.length > 0) throw new ConfigError(faults);
   const read = createReader(values);
   const development = read.switch('dev-mode')
@@ -41,24 +64,15 @@ export function loadConfig(sources: Sources): LoadedConfig {
       })
     : undefined;
   const secrets = {
-    jwtSecret: development?.jwtSecret ?? read.text('jwt-secret'),
+    jwtSecret: development?.jwtSecret ?? read.text('jwt-secret') ?? '',
     rootPassword: development?.rootPassword ?? read.text('root-password'),
     encryptionKey: development?.encryptionKey ?? read.text('encryption-key'),
   };
-  const setupToken = read.text('setup-token');
-  const { refused, warnings } = refusals({ read, ...secrets, setupToken });
-  const tls = readTls(read, refused);
-  if (refused.length > 0) throw new ConfigError(refused);
-  return { config: { ...settings(read), ...whole(secrets), tls }, warnings, development };
+  const config = { ...settings(read), ...secrets, tls: readTls(read) };
+  return { config, values, warnings, development };
 }
 
 type Secrets = Pick<ServerConfig, 'jwtSecret' | 'rootPassword' | 'encryptionKey'>;
-
-/** Refused before when one is missing. */
-function whole(secrets: { [K in keyof Secrets]: string | undefined }): Secrets {
-  const { jwtSecret = '', rootPassword, encryptionKey } = secrets;
-  return { jwtSecret, rootPassword, encryptionKey };
-}
 
 type Settings = Omit<ServerConfig, keyof Secrets | 'tls'>;
 
@@ -70,6 +84,7 @@ function settings(read: OptionReader): Settings {
     rootUser: read.text('root-user') ?? '',
     writeMode: read.text('write-mode') === 'async' ? 'async' : 'sync',
     corsOrigins: read.list('cors-origin'),
+    trustedProxies: read.list('trusted-proxy'),
     maxBodyBytes: read.whole('max-body-size'),
     maxDocumentBytes: read.whole('max-document-size'),
     maxKeysPerRequest: read.whole('max-keys-per-request'),
@@ -135,76 +150,4 @@ function readSnapshots(read: OptionReader): ServerConfig['snapshots'] {
 function logLevel(text: string | undefined): ServerConfig['logLevel'] {
   const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
   return levels.find((level) => level === text) ?? 'info';
-}
-
-/** Reads checked values by the name of their option. */
-export interface OptionReader {
-  text(name: string): string | undefined;
-  whole(name: string): number;
-  switch(name: string): boolean;
-  list(name: string): readonly string[];
-  /** Where a value came from; the flag when there is none. */
-  origin(name: string): string;
-}
-
-function createReader(values: OptionValues): OptionReader {
-  const text = (name: string): string | undefined => values.get(name)?.text;
-  return {
-    text,
-    whole: (name) => Number(text(name)),
-    switch: (name) => text(name) === 'true',
-    list: (name) =>
-      (text(name) ?? '')
-        .split(',')
-        .map((item) => item.trim())
-        .filter((item) => item !== ''),
-    origin: (name) => values.get(name)?.origin ?? `--${name}`,
-  };
-}
-
-function check({ name, type }: Option, values: OptionValues): readonly Fault[] {
-  const value = values.get(name);
-  if (value === undefined) return [];
-  const { text, origin } = value;
-  const problem = problemOf(type, text);
-  return problem === undefined ? [] : [{ key: origin, problem }];
-}
-
-function problemOf(type: Option['type'], text: string): string | undefined {
-  switch (type.kind) {
-    case 'switch':
-      return text === 'true' || text === 'false' ? undefined : `is '${text}'; wants true or false`;
-    case 'choice':
-      if (type.choices.includes(text)) return undefined;
-      return `is '${text}'; wants one of ${type.choices.join(', ')}`;
-    case 'whole': {
-      const number = Number(text);
-      const isWhole = /^\d{1,16}$/.test(text) && number >= type.min && number <= type.max;
-      if (isWhole) return undefined;
-      const bounds = `${String(type.min)} to ${String(type.max)} ${type.unit}`;
-      return `is '${text}'; wants a whole number, ${bounds}`;
-    }
-    default:
-      return undefined;
-  }
-}
-
-function readTls(read: OptionReader, faults: Fault[]): ServerConfig['tls'] {
-  const certPath = read.text('cert');
-  const keyPath = read.text('key');
-  if (certPath === undefined || keyPath === undefined) return undefined;
-  const cert = readPem(certPath, read.origin('cert'), faults);
-  const key = readPem(keyPath, read.origin('key'), faults);
-  return { cert, key };
-}
-
-function readPem(path: string, origin: string, faults: Fault[]): string {
-  if (!existsSync(path)) {
-    faults.push({ key: origin, problem: `names '${path}', which does not exist` });
-    return '';
-  }
-  const text = readFileSync(path, 'utf8');
-  if (text.includes('-----BEGIN ')) return text;
-  faults.push({ key: origin, problem: `names '${path}', which is not in PEM form` });
-  return '';
 }

@@ -18,6 +18,8 @@ export interface Option {
   readonly fallback?: string;
   /** Never shown; may also come from a file, by `<name>-file`. */
   readonly isSecret?: boolean;
+  /** A running server takes a new value on SIGHUP; the others need a restart. */
+  readonly reloads?: boolean;
   /** One or two sentences. */
   readonly help: string;
 }

@@ -164,25 +164,32 @@ export const OPTIONS: readonly Option[] = [
     help: 'Memory for documents read by key; 0 keeps none.',
   },
   {
-    ...{ name: 'cert', type: { kind: 'path' } },
+    ...{ name: 'cert', type: { kind: 'path' }, reloads: true },
     help: 'The TLS certificate chain, in PEM. Needs --key.',
   },
-  { ...{ name: 'key', type: { kind: 'path' } }, help: 'The key of the certificate, in PEM.' },
+  {
+    ...{ name: 'key', type: { kind: 'path' }, reloads: true },
+    help: 'The key of the certificate, in PEM, in a file that only its owner can read.',
+  },
   {
     ...{ name: 'allow-cleartext', type: { kind: 'switch' }, fallback: 'false' },
     help: 'Listens beyond this machine without TLS. Only behind a proxy that has it.',
   },
   {
-    ...{ name: 'cors-origin', type: { kind: 'list' }, fallback: '' },
+    ...{ name: 'trusted-proxy', type: { kind: 'list' }, fallback: '' },
+    help: 'Addresses or ranges of proxies, such as 10.0.0.0/8. A request from one of them counts as coming from the last address in X-Forwarded-For that is none of them, in rate limits, the audit log and waits after failed logins. Empty: the header is ignored.',
+  },
+  {
+    ...{ name: 'cors-origin', type: { kind: 'list' }, fallback: '', reloads: true },
     help: 'Origins of browsers that may call, exactly as browsers send them. Empty: none.',
   },
   {
-    ...{ name: 'rate-limit-requests', fallback: '0' },
+    ...{ name: 'rate-limit-requests', fallback: '0', reloads: true },
     type: { kind: 'whole', min: 0, max: 1_000_000_000, unit: 'calls' },
     help: 'Calls of one address per window; 0: no bound.',
   },
   {
-    ...{ name: 'rate-limit-window', fallback: '60' },
+    ...{ name: 'rate-limit-window', fallback: '60', reloads: true },
     type: { kind: 'whole', min: 1, max: 86_400, unit: 'seconds' },
     help: 'The window of --rate-limit-requests.',
   },
@@ -191,12 +198,12 @@ export const OPTIONS: readonly Option[] = [
     help: 'Collections must be made before documents are put into them.',
   },
   {
-    ...{ name: 'log-level', fallback: 'info' },
+    ...{ name: 'log-level', fallback: 'info', reloads: true },
     type: { kind: 'choice', choices: ['debug', 'info', 'warn', 'error', 'silent'] },
     help: 'The least severe messages that are logged, to standard error.',
   },
   {
-    ...{ name: 'debug', type: { kind: 'switch' }, fallback: 'false' },
+    ...{ name: 'debug', type: { kind: 'switch' }, fallback: 'false', reloads: true },
     help: 'The same as --log-level debug.',
   },
   {
@@ -216,5 +223,5 @@ export const VARIABLE_PREFIX = 'MOLTENDB_';
 /** The option that names the configuration file; a flag and a variable, but no key of the file. */
 export const CONFIG_OPTION: Option = {
   ...{ name: 'config', type: { kind: 'path' } },
-  help: 'A TOML file with options as keys. Flags and variables win over it.',
+  help: 'A TOML file with options as keys. Flags, variables and .env win over it.',
 };

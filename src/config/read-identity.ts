@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 
-import type { OptionReader } from './load.ts';
+import type { OptionReader } from './reader.ts';
 import type { IdentityConfig, LdapConfig, OidcConfig, RoleMappingConfig } from './server-config.ts';
 
 /** Who else vouches for users, from checked values. */

@@ -1,169 +1,100 @@
+/**
+ * The one table of what forbids a start. `molten serve`, `molten config check`, `molten doctor` and the
+ * reference of the configuration all read it.
+ */
 import type { Fault } from './faults.ts';
-import type { OptionReader } from './load.ts';
+import type { OptionReader } from './reader.ts';
+import type { Refusal, StartRequest } from './refusal.ts';
+import { FILE_REFUSALS } from './refusals/files.ts';
+import { IDENTITY_REFUSALS } from './refusals/identity.ts';
+import { NETWORK_REFUSALS } from './refusals/network.ts';
+import { isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
+import { inspectTls } from './tls-files.ts';
 
-/** What is known when a server is asked to start. */
-export interface StartRequest {
-  readonly read: OptionReader;
-  readonly jwtSecret: string | undefined;
-  readonly rootPassword: string | undefined;
-  readonly encryptionKey: string | undefined;
-  readonly setupToken: string | undefined;
+/** The table: each row names the options it blames, why, and how to mend it. */
+export const REFUSALS: readonly Refusal[] = [
+  ...SECRET_REFUSALS,
+  ...NETWORK_REFUSALS,
+  ...FILE_REFUSALS,
+  ...IDENTITY_REFUSALS,
+];
+
+/** One row of the table, applied. */
+export interface JudgedRow {
+  readonly name: string;
+  readonly faults: readonly Fault[];
 }
 
 /** What forbids a start, and what is only said. */
 export interface Verdict {
-  readonly refused: Fault[];
+  /** Every row of the table, with what it has against the start. */
+  readonly rows: readonly JudgedRow[];
   readonly warnings: readonly string[];
 }
 
-const SECRET_BYTES_MIN = 32;
-const PASSWORD_CHARS_MIN = 12;
-/** Passwords and secrets that stand in examples everywhere. */
-const PLACEHOLDER =
-  /^(change-?me|secret|password|passw0rd|admin|root|test|example|moltendb|12345678)[\w!@#$%^&*.-]{0,12}$/i;
+const DAY_MS = 86_400_000;
+const RENEWAL_DAYS = 14;
+const ENCRYPTION_KEY_BYTES = 16;
 
-type Rule = (request: StartRequest) => Fault | undefined;
-
-/** The table of refusals: each names the option, why, and how to mend it. */
-const RULES: readonly Rule[] = [
-  ({ read, jwtSecret }) => {
-    if (jwtSecret === undefined) {
-      return fault(
-        read,
-        'jwt-secret',
-        `is missing; give at least ${String(SECRET_BYTES_MIN)} random bytes, or use --dev-mode`,
-      );
-    }
-    if (Buffer.byteLength(jwtSecret) < SECRET_BYTES_MIN) {
-      return fault(
-        read,
-        'jwt-secret',
-        `is shorter than ${String(SECRET_BYTES_MIN)} bytes and could be guessed; make a random one`,
-      );
-    }
-    const isMonotonous = new Set(jwtSecret).size < 8 || PLACEHOLDER.test(jwtSecret);
-    return isMonotonous
-      ? fault(read, 'jwt-secret', 'looks like a placeholder; make a random one')
-      : undefined;
-  },
-  ({ read, rootPassword, setupToken }) => {
-    if (rootPassword !== undefined || setupToken !== undefined) return undefined;
-    if (isLoopback(read.text('host') ?? '')) return undefined;
-    return fault(
-      read,
-      'root-password',
-      'is missing, and whoever comes first could give one; give it, or --setup-token, or use --dev-mode',
-    );
-  },
-  ({ read, setupToken }) =>
-    setupToken !== undefined && Buffer.byteLength(setupToken) < SECRET_BYTES_MIN
-      ? fault(
-          read,
-          'setup-token',
-          `is shorter than ${String(SECRET_BYTES_MIN)} bytes and could be guessed; make a random one`,
-        )
-      : undefined,
-  ({ read, rootPassword }) => {
-    if (read.switch('dev-mode') || rootPassword === undefined) return undefined;
-    return isWeak(rootPassword, read)
-      ? fault(
-          read,
-          'root-password',
-          `is weak; give at least ${String(PASSWORD_CHARS_MIN)} characters that are not in every list`,
-        )
-      : undefined;
-  },
-  ({ read }) =>
-    (read.text('cert') === undefined) === (read.text('key') === undefined)
-      ? undefined
-      : fault(
-          read,
-          read.text('cert') === undefined ? 'key' : 'cert',
-          'is given alone; TLS needs --cert and --key',
-        ),
-  ({ read }) => {
-    if (isLoopback(read.text('host') ?? '') || read.text('cert') !== undefined) return undefined;
-    if (read.switch('dev-mode')) {
-      return fault(
-        read,
-        'host',
-        'is not this machine; --dev-mode listens only on 127.0.0.1, ::1 or localhost',
-      );
-    }
-    if (read.switch('allow-cleartext')) return undefined;
-    return fault(
-      read,
-      'host',
-      'is not this machine, and there is no TLS; give --cert and --key, or --allow-cleartext behind a proxy that has it',
-    );
-  },
-  ({ read, encryptionKey }) =>
-    encryptionKey !== undefined && read.switch('disable-encryption') && !read.switch('dev-mode')
-      ? fault(
-          read,
-          'encryption-key',
-          'is given together with --disable-encryption; give one of them',
-        )
-      : undefined,
-  ({ read, encryptionKey }) =>
-    encryptionKey === ''
-      ? fault(read, 'encryption-key', 'is empty; give a key, or none')
-      : undefined,
-  ({ read }) =>
-    read.text('ldap-url') !== undefined && read.text('ldap-user-base') === undefined
-      ? fault(read, 'ldap-user-base', 'is missing; --ldap-url needs it')
-      : undefined,
-  ({ read }) =>
-    read.text('oidc-issuer') !== undefined && read.text('oidc-client-id') === undefined
-      ? fault(read, 'oidc-client-id', 'is missing; --oidc-issuer needs it')
-      : undefined,
-  ...(['ldap-roles', 'oidc-roles'] as const).map((name): Rule => ({ read }) => {
-    const wrong = read.list(name).find((item) => !/^.+=[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(item));
-    return wrong === undefined
-      ? undefined
-      : fault(read, name, `has '${wrong}'; wants group=role, with commas between several`);
-  }),
-];
+function faultsOf(refusal: Refusal, request: StartRequest): readonly Fault[] {
+  return refusal.judge(request).map(({ option, why, fix }) => ({
+    key: request.read.origin(option),
+    problem: `${why}; ${fix}`,
+  }));
+}
 
 /** Judges a start by the table. */
 export function refusals(request: StartRequest): Verdict {
-  const refused = RULES.flatMap((rule) => rule(request) ?? []);
-  const { read, rootPassword, encryptionKey } = request;
-  const warnings = [
-    ...(read.switch('dev-mode')
-      ? ['this is development mode: never use it where others can reach it']
-      : []),
-    ...(read.switch('dev-mode') && isWeak(rootPassword ?? '', read)
-      ? ['the root password is weak']
-      : []),
-    ...(rootPassword === undefined && !read.switch('dev-mode')
-      ? ['there is no --root-password: nobody can sign in until the set-up is completed, once']
-      : []),
-    ...(encryptionKey === undefined
-      ? ['the store is not encrypted; give --encryption-key for that']
-      : []),
+  return {
+    rows: REFUSALS.map((one) => ({ name: one.name, faults: faultsOf(one, request) })),
+    warnings: warningsOf(request),
+  };
+}
+
+function warningsOf(request: StartRequest): readonly string[] {
+  const { read } = request;
+  const warnings = read.switch('dev-mode') ? developmentWarnings(read) : productionWarnings(read);
+  return [
+    ...warnings,
     ...(read.list('cors-origin').includes('*')
       ? ['any web page may call this server (--cors-origin *)']
       : []),
-    ...['jwt-secret', 'jwt-secret-previous', 'root-password', 'setup-token', 'encryption-key']
-      .filter((name) => read.origin(name) === `--${name}` && read.text(name) !== undefined)
+    ...expiryWarnings(request),
+    ...SECRETS.filter((name) => read.origin(name) === `--${name}`)
+      .filter((name) => read.text(name) !== undefined)
       .map(
         (name) => `--${name} shows in the list of processes; use its variable or --${name}-file`,
       ),
   ];
-  return { refused, warnings };
 }
 
-function isWeak(password: string, read: OptionReader): boolean {
-  const isShort = password.length < PASSWORD_CHARS_MIN;
-  return isShort || PLACEHOLDER.test(password) || password === read.text('root-user');
+function developmentWarnings(read: OptionReader): readonly string[] {
+  const password = read.text('root-password');
+  return [
+    'this is development mode: never use it where others can reach it',
+    ...(password !== undefined && isWeak(password, read) ? ['the root password is weak'] : []),
+    ...(read.switch('disable-encryption') ? ['the store is not encrypted'] : []),
+  ];
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+function productionWarnings(read: OptionReader): readonly string[] {
+  const key = read.text('encryption-key');
+  return [
+    ...(read.text('root-password') === undefined
+      ? ['there is no --root-password: nobody can sign in until the set-up is completed, once']
+      : []),
+    ...(key === undefined ? ['the store is not encrypted; give --encryption-key for that'] : []),
+    ...(key !== undefined && Buffer.byteLength(key) < ENCRYPTION_KEY_BYTES
+      ? ['--encryption-key is short and could be guessed by who has a copy of the store']
+      : []),
+  ];
 }
 
-function fault(read: OptionReader, name: string, problem: string): Fault {
-  const origin = read.origin(name);
-  return { key: origin === 'default' ? `--${name}` : origin, problem };
+function expiryWarnings({ read, nowMs }: StartRequest): readonly string[] {
+  const { certificate } = inspectTls(read);
+  if (certificate === undefined) return [];
+  const days = Math.floor((Date.parse(certificate.validTo) - nowMs) / DAY_MS);
+  return days < RENEWAL_DAYS && days >= 0
+    ? [`the certificate expires in ${String(days)} days; renew it`]
+    : [];
 }

@@ -19,6 +19,8 @@ export interface ServerConfig {
   readonly encryptionKey: string | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly corsOrigins: readonly string[];
+  /** Ranges of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
   readonly maxBodyBytes: number;
   readonly maxDocumentBytes: number;
   readonly maxKeysPerRequest: number;

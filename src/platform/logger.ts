@@ -13,6 +13,11 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
 }
 
+/** A logger whose level can change while it is in use. */
+export interface LeveledLogger extends Logger {
+  setLevel(level: LogLevel): void;
+}
+
 /** The least severe level that is written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -32,7 +37,7 @@ export function createLogger({
 }: {
   readonly level: LogLevel;
   readonly destination?: DestinationStream;
-}): Logger {
+}): LeveledLogger {
   const paths = SECRET_NAMES.flatMap((name) => {
     const member = `["${name}"]`;
     return [member, `*${member}`, `*.*${member}`];
@@ -45,7 +50,12 @@ export function createLogger({
   };
   const log = pino(options, destination ?? pino.destination({ fd: 2, sync: true }));
   return {
-    writesDebug: log.isLevelEnabled('debug'),
+    get writesDebug() {
+      return log.isLevelEnabled('debug');
+    },
+    setLevel(next) {
+      log.level = next;
+    },
     debug: (message, fields = {}) => {
       log.debug(fields, message);
     },

@@ -46,19 +46,30 @@ import { createUserService } from '../protocol/services/users.ts';
 import { createWatchService } from '../protocol/services/watch.ts';
 import { createSseDoor } from '../protocol/sse/door.ts';
 import type { Domain } from './domain.ts';
+import type { LiveSettings } from './reload.ts';
 import { RELEASE } from './release.ts';
+
+/** What calls are seen and bounded with. */
+export interface DispatcherParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The settings of the moment. */
+  readonly live: () => LiveSettings;
+}
 
 /** Every service over the domain, behind the interceptors. */
 export function composeDispatcher(
   config: ServerConfig,
   domain: Domain,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  { clock, logger, live }: DispatcherParts,
 ): Dispatcher {
   const { authenticator } = domain.access;
   const { audit, csrfKey } = domain;
-  const { rateLimit, corsOrigins, tls } = config;
+  const { tls } = config;
   const csrf = createCsrfTokens(csrfKey);
+  const corsOrigins = (): readonly string[] => live().corsOrigins;
   const cookies = createCookieGuard({ csrf, needsTls: tls !== undefined, corsOrigins });
+  const rateLimit = (): LiveSettings['rateLimit'] => live().rateLimit;
   return createDispatcher({
     services: bindAll(config, domain),
     interceptors: createInterceptors({

@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
-import { loadConfig } from '../../src/config/load.ts';
+import { judgeConfig, loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { delay } from '../../src/platform/timers.ts';
+import { certificate, privateKey } from '../support/certificate.ts';
 import { MOLTEN } from '../support/molten.ts';
 import { startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -75,6 +76,66 @@ describe('the first production server', () => {
     await using server = await startServe({ args });
     expect((await fetch(`${server.url}/v1/health`)).status).toBe(200);
     expect(server.stderr()).not.toContain('warning');
+  });
+
+  it('starts with the configuration of its page', () => {
+    using directory = createTemporaryDirectory();
+    const put = (name: string, text: string): void => {
+      writeFileSync(join(directory.path, name), text, { mode: 0o600 });
+    };
+    for (const name of ['jwt-secret', 'root-password', 'encryption-key']) {
+      put(name, `the ${name} of a test, 0123456789abcdef`);
+    }
+    put('cert.pem', certificate);
+    put('key.pem', privateKey);
+    const page = readFileSync(join(ROOT, 'docs/operating/production.md'), 'utf8');
+    const [, toml = ''] = /```toml\n([\s\S]*?)```/.exec(page) ?? [];
+    const placed = toml.replaceAll('/etc/moltendb', directory.path);
+    put('molten.toml', placed.replaceAll(/"\/(var|backup)\//g, `"${directory.path}/`));
+    const flags = { config: join(directory.path, 'molten.toml') };
+    expect(judgeConfig({ flags, environment: {} })).toMatchObject({ faults: [], warnings: [] });
+  });
+});
+
+describe('the incident playbook', () => {
+  it('preserves, stops and looks by its own commands', async () => {
+    using directory = createTemporaryDirectory();
+    await using server = await startServe({
+      args: ['--dev-mode', '--port', '0', '--db-path', join(directory.path, 'data')],
+    });
+    const secret = join(directory.path, 'data/development-secrets/root-password');
+    const password = readFileSync(secret, 'utf8').trimEnd();
+    const signIn = (username: string, word: string): Promise<Response> =>
+      fetch(`${server.url}/v1/sessions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ username, password: word }),
+      });
+    const { token } = (await (await signIn('root', password)).json()) as { token: string };
+    const eve = { name: 'eve', password: 'heron kettle violet marsh 42', roles: ['viewer'] };
+    const made = await fetch(`${server.url}/v1/users`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify(eve),
+    });
+    expect(made.status).toBe(200);
+    expect((await signIn('eve', eve.password)).status).toBe(200);
+    const command = 'molten() { "$NODE" "$MOLTEN" "$@"; }';
+    const script = [command, ...blocksOf('docs/operating/incident-playbook.md')].join('\n');
+    const output = execFileSync('bash', ['-euo', 'pipefail', '-c', script], {
+      cwd: directory.path,
+      encoding: 'utf8',
+      env: {
+        ...{ PATH: process.env['PATH'], HOME: directory.path, XDG_CONFIG_HOME: directory.path },
+        ...{ NODE: process.execPath, MOLTEN, MOLTEN_URL: server.url, MOLTEN_TOKEN: token },
+        MOLTEN_PASSWORD: password,
+      },
+    });
+    expect(output).toMatch(/"sessions": ?"?1/);
+    expect(output).toContain('eve');
+    const evidence = readFileSync(join(directory.path, 'evidence/audit.jsonl'), 'utf8');
+    expect(evidence).toContain('session.login');
+    expect((await signIn('eve', eve.password)).status).toBe(401);
   });
 });
 
@@ -143,13 +204,21 @@ describe('the guide to access', () => {
 
   it('configures providers that a server takes', () => {
     using directory = createTemporaryDirectory();
-    const secret = join(directory.path, 'secret');
-    writeFileSync(secret, 'a secret of at least thirty-two bytes, for tests');
+    const keep = (name: string): string => {
+      const file = join(directory.path, name);
+      writeFileSync(file, `the secret ${name} of a test, 0123456789abcdef`, { mode: 0o600 });
+      return file;
+    };
+    const secret = keep('jwt-secret');
     const blocks = blocksOf(guide, 'toml');
     expect(blocks).toHaveLength(2);
     const loaded = blocks.map((block, index) => {
       const config = join(directory.path, `${String(index)}.toml`);
-      writeFileSync(config, block.replaceAll(/"\/etc\/molten\/[a-z-]*(?<!\.pem)"/g, `"${secret}"`));
+      const placed = block.replaceAll(
+        /"\/etc\/molten\/([a-z-]*)(?<!\.pem)"/g,
+        (_, name: string) => `"${keep(name)}"`,
+      );
+      writeFileSync(config, placed, { mode: 0o600 });
       return loadConfig({ flags: { config, 'jwt-secret-file': secret }, environment: {} }).config;
     });
     expect(loaded[0]?.identity.oidc?.mapping.groups).toEqual({

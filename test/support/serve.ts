@@ -19,14 +19,16 @@ export interface ServeOptions {
   readonly args: readonly string[];
   readonly variables?: Readonly<Record<string, string>>;
   readonly directory?: string;
+  /** Absent: the command of this tree. */
+  readonly command?: string;
 }
 
 const READY = /listens on (\S+)/;
 
 /** Starts `molten serve` and waits until it listens; fails with what it printed when it does not. */
 export async function startServe(options: ServeOptions): Promise<ServeProcess> {
-  const { args, variables = {}, directory } = options;
-  const child = spawn(process.execPath, [MOLTEN, 'serve', ...args], {
+  const { args, variables = {}, directory, command = MOLTEN } = options;
+  const child = spawn(process.execPath, [command, 'serve', ...args], {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(directory === undefined ? {} : { cwd: directory }),

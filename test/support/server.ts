@@ -49,7 +49,8 @@ export function testConfig(dbPath: string): ServerConfig {
       setupToken: undefined,
     },
     jwtSecret: 'a secret of at least thirty-two bytes, for tests',
-    ...{ writeMode: 'async', encryptionKey: undefined, tls: undefined, corsOrigins: [] },
+    ...{ writeMode: 'async', encryptionKey: undefined, tls: undefined },
+    ...{ corsOrigins: [], trustedProxies: [] },
     ...{ maxBodyBytes: 10 * 1024 * 1024, maxDocumentBytes: 1024 * 1024, maxKeysPerRequest: 1000 },
     rateLimit: { requests: 0, windowMs: 60_000 },
     ...{

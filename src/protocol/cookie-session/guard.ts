@@ -33,20 +33,20 @@ export interface CookieGuardOptions {
   /** The server itself speaks TLS: cookies set without it are not taken. */
   readonly needsTls: boolean;
   /** Other origins whose pages may call; `*` counts for nothing. */
-  readonly corsOrigins: readonly string[];
+  readonly corsOrigins: () => readonly string[];
 }
 
 /** Creates the guard of a server. */
 export function createCookieGuard(options: CookieGuardOptions): CookieGuard {
   const { csrf, needsTls } = options;
-  // Every page is too many where a cookie is at stake.
-  const allowed = options.corsOrigins.filter((one) => one !== '*');
   return {
     tokenOf({ method, origin }) {
       const header = origin.header('cookie');
       if (header === undefined || isPublic(method)) return undefined;
       const found = findCookie(header, 'session', { needsTls });
       if (found === undefined) return undefined;
+      // Every page is too many where a cookie is at stake.
+      const allowed = options.corsOrigins().filter((one) => one !== '*');
       demandOwnPage(origin, { isSecure: found.isSecure, allowed });
       return found.value;
     },

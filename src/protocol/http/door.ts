@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { CallOrigin, ProtocolName } from '../call.ts';
+import type { AddressOf } from './client-address.ts';
 
 export type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
@@ -13,6 +14,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What answers this request; set by the server before any door sees it. */
     response: ServerResponse;
+  }
+  interface FastifyInstance {
+    /** Where a request comes from, proxies considered. */
+    addressOf: AddressOf;
   }
 }
 
@@ -47,7 +52,7 @@ class RequestOrigin implements CallOrigin {
   }
 
   get address(): string {
-    return this.#request.ip;
+    return this.#request.server.addressOf(this.#request);
   }
 
   /** ARGUMENT_INVALID when the header is malformed. */

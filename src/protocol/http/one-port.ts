@@ -58,6 +58,9 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   streamsMax: 256,
 };
 
+/** The oldest TLS that is spoken. */
+export const TLS_VERSION_MIN = 'TLSv1.2';
+
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 /** A cleartext server for both versions, in the shape that Fastify drives. */
@@ -98,7 +101,7 @@ export function createTlsServer(
   { cert, key, limits, onUpgrade }: PortOptions & { readonly cert: string; readonly key: string },
 ): Server {
   const options: SecureServerOptions = {
-    ...{ ...http1Options(limits), cert, key, allowHTTP1: true, minVersion: 'TLSv1.2' },
+    ...{ ...http1Options(limits), cert, key, allowHTTP1: true, minVersion: TLS_VERSION_MIN },
     handshakeTimeout: limits.headersTimeoutMs,
     settings: http2Settings(limits),
   };

@@ -1,3 +1,5 @@
+import type { Server as TlsServer } from 'node:tls';
+
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance } from 'fastify';
 
@@ -5,11 +7,13 @@ import { DomainError } from '../../errors/domain-error.ts';
 import { after, every } from '../../platform/timers.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { toProblem } from '../mapping/error.ts';
+import { createAddressOf, type AddressOf } from './client-address.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
 import {
   CONNECTION_LIMITS,
   createCleartextServer,
   createTlsServer,
+  TLS_VERSION_MIN,
   type ConnectionLimits,
   type UpgradeHandler,
 } from './one-port.ts';
@@ -27,8 +31,10 @@ export interface HttpServerOptions {
   readonly tls?: TlsMaterial | undefined;
   /** Bytes of a request body, counted as they are read. */
   readonly maxBodyBytes: number;
-  /** Origins of browsers that may call, exactly as browsers send them. Empty: none. */
-  readonly corsOrigins: readonly string[];
+  /** Origins of browsers that may call now, exactly as browsers send them. Empty: none. */
+  readonly corsOrigins: () => readonly string[];
+  /** Where requests come from. Absent: from their peer, whatever their headers say. */
+  readonly addressOf?: AddressOf;
   readonly logger: Logger;
   readonly limits?: ConnectionLimits;
   /** Takes WebSocket handshakes. Absent: none is taken. */
@@ -47,6 +53,8 @@ export interface ListenAddress {
 export interface HttpServer {
   /** Port 0 chooses a free one. */
   listen(host: string, port: number): Promise<ListenAddress>;
+  /** Shows another certificate from the next connection on. Only for a server with TLS. */
+  replaceCertificate(tls: TlsMaterial): void;
   /** Refuses new calls, lets running ones end, then closes every connection. */
   close(): Promise<void>;
 }
@@ -73,12 +81,13 @@ const CLOSE_IDLE_MS = 50;
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const app = createApp(options);
   app.decorateRequest('response');
+  app.decorate('addressOf', options.addressOf ?? createAddressOf([]));
   app.addHook('onRequest', async (request, reply) => {
     request.response = reply.raw;
     reply.header(REQUEST_ID_HEADER, request.id);
     reply.headers(options.tls === undefined ? SECURITY_HEADERS : TLS_SECURITY_HEADERS);
   });
-  if (options.corsOrigins.length > 0) await allowOrigins(app, options.corsOrigins);
+  await allowOrigins(app, options.corsOrigins);
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(
@@ -104,6 +113,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       await app.listen({ host, port });
       const address = app.server.address();
       return { host, port: typeof address === 'object' && address !== null ? address.port : port };
+    },
+    replaceCertificate(tls) {
+      const server = app.server as unknown as Pick<TlsServer, 'setSecureContext'>;
+      server.setSecureContext({ ...tls, minVersion: TLS_VERSION_MIN });
     },
     async close() {
       const { server } = app;
@@ -161,9 +174,13 @@ function createApp({
 }
 
 /** CORS for exactly these origins; everything a browser client of any protocol needs. */
-async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
+async function allowOrigins(app: FastifyInstance, current: () => readonly string[]): Promise<void> {
   await app.register(cors, {
-    origin: origins.includes('*') ? '*' : [...origins],
+    origin(_origin, answer) {
+      const origins = current();
+      if (origins.length === 0) answer(null, false);
+      else answer(null, origins.includes('*') ? '*' : [...origins]);
+    },
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     allowedHeaders: [
       ...['authorization', 'content-type', 'if-match', 'if-none-match', REQUEST_ID_HEADER],

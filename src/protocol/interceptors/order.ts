@@ -11,7 +11,11 @@ import { deadline } from './deadline.ts';
 import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
 import { createCallMetrics } from './metrics.ts';
-import { createAddressRateLimit, createTokenRateLimit } from './rate-limit.ts';
+import {
+  createAddressRateLimit,
+  createTokenRateLimit,
+  type AddressRateLimit,
+} from './rate-limit.ts';
 import { createStreamGuard } from './stream-guard.ts';
 import { createValidate } from './validate.ts';
 
@@ -23,8 +27,8 @@ export interface InterceptorParts {
   readonly authenticator: Authenticator;
   readonly cookies: CookieGuard;
   readonly audit: AuditLog;
-  /** Calls of one address per window; 0 requests: no bound. */
-  readonly rateLimit: { readonly requests: number; readonly windowMs: number };
+  /** How much one address may ask now. */
+  readonly rateLimit: () => AddressRateLimit;
 }
 
 /**
@@ -42,7 +46,7 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
     createErrors(logger),
     audit.refusals,
     deadline,
-    createAddressRateLimit({ clock, ...rateLimit }),
+    createAddressRateLimit(clock, rateLimit),
     createAuthenticate(authenticator, cookies),
     audit.denials,
     createTokenRateLimit(clock),

@@ -5,7 +5,6 @@ import type { CallInterceptor } from '../call.ts';
 
 /** How much one address may ask. */
 export interface AddressRateLimit {
-  readonly clock: Clock;
   /** Calls per window; 0: no bound. */
   readonly requests: number;
   readonly windowMs: number;
@@ -14,14 +13,23 @@ export interface AddressRateLimit {
 const MINUTE_MS = 60_000;
 
 /**
- * Bounds the calls of one address over a sliding window, before anything is verified. RATE_LIMITED tells
+ * Bounds the calls of one address by the limit of the moment over a sliding window, before anything is verified. RATE_LIMITED tells
  * when to try again.
  */
-export function createAddressRateLimit(options: AddressRateLimit): CallInterceptor {
-  const { clock, requests, windowMs } = options;
-  if (requests === 0) return (next) => next;
-  const windows = createSlidingWindows(clock, windowMs);
+export function createAddressRateLimit(
+  clock: Clock,
+  current: () => AddressRateLimit,
+): CallInterceptor {
+  let windowMs = current().windowMs;
+  let windows = createSlidingWindows(clock, windowMs);
   return (next) => async (call) => {
+    const limit = current();
+    const { requests } = limit;
+    if (requests === 0) return await next(call);
+    if (limit.windowMs !== windowMs) {
+      windowMs = limit.windowMs;
+      windows = createSlidingWindows(clock, windowMs);
+    }
     const waitMs = windows.take(call.origin.address, requests);
     if (waitMs !== undefined) throw limited('from this address', { requests, windowMs, waitMs });
     return await next(call);

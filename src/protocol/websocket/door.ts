@@ -5,6 +5,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 
 import { after, every } from '../../platform/timers.ts';
 import type { Dispatcher } from '../dispatcher.ts';
+import type { AddressOf } from '../http/client-address.ts';
 import { requestIdOf, REQUEST_ID_HEADER } from '../http/door.ts';
 import type { UpgradeHandler } from '../http/one-port.ts';
 import { createSession, type Session } from './session.ts';
@@ -12,8 +13,10 @@ import { createSession, type Session } from './session.ts';
 /** What the door needs. */
 export interface WebSocketDoorOptions {
   readonly dispatcher: Dispatcher;
-  /** Origins of browsers that may connect besides the server's own. `*`: all. */
-  readonly corsOrigins: readonly string[];
+  /** Origins of browsers that may connect now besides the server's own. `*`: all. */
+  readonly corsOrigins: () => readonly string[];
+  /** Where connections come from. */
+  readonly addressOf: AddressOf;
   readonly times?: Partial<WebSocketTimes>;
 }
 
@@ -44,7 +47,7 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): UpgradeHandl
     const path = request.url?.split('?', 1)[0];
     if (path !== WEB_SOCKET_PATH) {
       refuse(socket, '404 Not Found');
-    } else if (!isOriginAllowed(request, options.corsOrigins)) {
+    } else if (!isOriginAllowed(request, options.corsOrigins())) {
       refuse(socket, '403 Forbidden');
     } else {
       server.handleUpgrade(request, socket, head, (connection) => {
@@ -68,13 +71,13 @@ function refuse(socket: Duplex, status: string): void {
 function serve(
   connection: WebSocket,
   request: IncomingMessage,
-  { dispatcher, times }: WebSocketDoorOptions,
+  { dispatcher, addressOf, times }: WebSocketDoorOptions,
 ): void {
   const { authMs, pingMs } = { ...TIMES, ...times };
   const { send } = createSender(connection);
   const session = createSession(dispatcher, {
     requestId: requestIdOf(request.headers[REQUEST_ID_HEADER]),
-    address: request.socket.remoteAddress ?? '',
+    address: addressOf(request),
     header: (name) => {
       const value = request.headers[name];
       return Array.isArray(value) ? value.join(', ') : value;

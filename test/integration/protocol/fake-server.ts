@@ -121,7 +121,7 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
     ...(extras === undefined ? {} : { extras }),
   });
   const server = await createHttpServer({
-    ...{ doors: [door], maxBodyBytes: BODY_BYTES_MAX, corsOrigins: [], logger, graceMs: 0 },
+    ...{ doors: [door], maxBodyBytes: BODY_BYTES_MAX, corsOrigins: () => [], logger, graceMs: 0 },
     ...options,
   });
   const { port } = await server.listen('127.0.0.1', 0);

@@ -1,0 +1,45 @@
+import type { Interfaces } from '@oclif/core';
+
+import { environment } from '../../src/config/environment.ts';
+import { configFlags, sourcesOf } from '../lib/config-flags.ts';
+import { examineConfiguration, isConfigured } from '../lib/doctor/configuration.ts';
+import { lineOf, type Finding } from '../lib/doctor/finding.ts';
+import { examineInside } from '../lib/doctor/inside.ts';
+import { examineOutside } from '../lib/doctor/outside.ts';
+import { EXIT } from '../lib/exit-codes.ts';
+import { MoltenCommand, type ServerFlags } from '../lib/molten-command.ts';
+
+/** Looks at a configuration and at a running server, and says what should be mended. */
+export default class Doctor extends MoltenCommand {
+  static override readonly summary = 'Say what of a configuration and a running server is unsafe.';
+  static override readonly description =
+    'Looks at a configuration when flags, variables or .env give one, and at a server when --url, MOLTEN_URL or --profile names one. Each line is ok, warn or FAIL, with how to mend it. Ends with exit code 1 when a line says FAIL.';
+  static override readonly flags: Interfaces.FlagInput = configFlags;
+  static override readonly examples: string[] = [
+    '<%= config.bin %> doctor --config molten.toml',
+    '<%= config.bin %> doctor --url https://db.example.org:1538',
+  ];
+
+  async run(): Promise<unknown> {
+    const { flags } = await this.parse(Doctor);
+    const findings = await this.#examine(flags);
+    for (const finding of findings) this.log(lineOf(finding));
+    const ok = findings.every(({ verdict }) => verdict !== 'FAIL');
+    if (!ok) process.exitCode = EXIT.failure;
+    return { ok, findings };
+  }
+
+  async #examine(flags: Readonly<Record<string, unknown>>): Promise<readonly Finding[]> {
+    const server = flags as unknown as ServerFlags;
+    const url = server.url ?? environment()['MOLTEN_URL'];
+    const isServerAsked = url !== undefined || server.profile !== 'default';
+    const sources = sourcesOf(flags);
+    const findings: Finding[] = [];
+    if (!isServerAsked || isConfigured(sources)) findings.push(...examineConfiguration(sources));
+    if (!isServerAsked) return findings;
+    const outside = await examineOutside(this.target(server).url);
+    findings.push(...outside);
+    if (outside.length > 1) findings.push(...(await examineInside(this.client(server))));
+    return findings;
+  }
+}

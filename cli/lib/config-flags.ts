@@ -1,0 +1,44 @@
+import { Flags, type Interfaces } from '@oclif/core';
+
+import { environment } from '../../src/config/environment.ts';
+import type { Option } from '../../src/config/option.ts';
+import { CONFIG_OPTION, OPTIONS, variableOf } from '../../src/config/options.ts';
+import type { FlagValues, Sources } from '../../src/config/values.ts';
+
+/** Where `--help` and the reference put the flags of a configuration. */
+const HELP_GROUP = 'CONFIGURATION';
+
+type AnyFlag = Interfaces.FlagInput[string];
+
+function flagOf({ type, help, fallback, isSecret }: Option, name: string): AnyFlag {
+  const shown = fallback === undefined || fallback === '' ? '' : ` [default: ${fallback}]`;
+  const description = `${help}${isSecret === true ? '' : shown} [variable: ${variableOf(name)}]`;
+  if (type.kind === 'switch')
+    return Flags.boolean({ description, allowNo: true, helpGroup: HELP_GROUP });
+  return Flags.string({
+    ...{ description, helpGroup: HELP_GROUP },
+    ...(type.kind === 'choice' ? { options: type.choices } : {}),
+  });
+}
+
+/** A flag for each option of a server, and one for the file of a secret. */
+export const configFlags: Interfaces.FlagInput = Object.fromEntries(
+  [...OPTIONS, CONFIG_OPTION].flatMap((option) => {
+    const { name, isSecret } = option;
+    const own = [name, flagOf(option, name)] as const;
+    if (isSecret !== true) return [own];
+    const fromFile = { ...option, isSecret: false, help: `A file that holds --${name}.` };
+    return [own, [`${name}-file`, flagOf(fromFile, `${name}-file`)] as const];
+  }),
+);
+
+const NAMES = Object.keys(configFlags);
+
+/** The configuration that a command line, the variables and `.env` in the working directory name. */
+export function sourcesOf(flags: Readonly<Record<string, unknown>>): Sources {
+  const own = Object.entries(flags).filter(([name]) => NAMES.includes(name));
+  return {
+    flags: Object.fromEntries(own) as FlagValues,
+    ...{ environment: environment(), directory: process.cwd() },
+  };
+}

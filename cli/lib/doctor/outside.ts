@@ -1,0 +1,135 @@
+import { connect } from 'node:tls';
+
+import { findIn, type Finding } from './finding.ts';
+
+const find = findIn('server');
+const DAY_MS = 86_400_000;
+const RENEWAL_DAYS = 14;
+const TIMEOUT_MS = 10_000;
+const FOREIGN_ORIGIN = 'https://doctor.invalid';
+/** Signed by nobody: the algorithm is `none`. */
+const FORGED_TOKEN = 'eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJzdWIiOiJyb290In0.';
+
+/** What anybody can see of a server, without a credential. */
+export async function examineOutside(url: string): Promise<readonly Finding[]> {
+  let health: Response;
+  try {
+    health = await ask(url, '/v1/health', { origin: FOREIGN_ORIGIN });
+  } catch (error) {
+    const why = error instanceof Error ? causeOf(error) : String(error);
+    return [find('reachable', 'FAIL', `${url}: ${why}; see that it runs and what it logs`)];
+  }
+  return [
+    find('reachable', 'ok', url),
+    ...(await examineTls(url)),
+    ...examineHeaders(url, health.headers),
+    examineCors(health.headers),
+    await examineHealth(health),
+    await examineSetup(url),
+    await examineRefusal(url, 'calls without a credential refused', {}),
+    await examineRefusal(url, 'forged credentials refused', {
+      authorization: `Bearer ${FORGED_TOKEN}`,
+    }),
+  ];
+}
+
+function ask(url: string, path: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(new URL(path, url), { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+}
+
+function causeOf(error: Error): string {
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}
+
+async function examineTls(url: string): Promise<readonly Finding[]> {
+  const { protocol, hostname, port } = new URL(url);
+  if (protocol !== 'https:') {
+    const isNear = ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
+    const fix = 'give the server --cert and --key, or put a proxy with TLS in front';
+    return [find('TLS', isNear ? 'warn' : 'FAIL', `tokens travel in the clear; ${fix}`)];
+  }
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const { version, validTo } = await shakeHands(host, port === '' ? 443 : Number(port));
+  const days = Math.floor((Date.parse(validTo) - Date.now()) / DAY_MS);
+  const expiry = `the certificate expires in ${String(days)} days`;
+  return [
+    find('TLS', 'ok', version),
+    days < RENEWAL_DAYS
+      ? find('certificate', 'warn', `${expiry}; renew it and send SIGHUP`)
+      : find('certificate', 'ok', expiry),
+  ];
+}
+
+/** The certificate was verified before, by the first request. */
+function shakeHands(
+  host: string,
+  port: number,
+): Promise<{ readonly version: string; readonly validTo: string }> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, servername: /^[\d.:]+$/.test(host) ? '' : host }, () => {
+      const validTo = socket.getPeerCertificate().valid_to;
+      resolve({ version: socket.getProtocol() ?? 'unknown', validTo });
+      socket.destroy();
+    });
+    socket.setTimeout(TIMEOUT_MS, () =>
+      socket.destroy(new Error('the TLS handshake took too long')),
+    );
+    socket.once('error', reject);
+  });
+}
+
+function examineHeaders(url: string, headers: Headers): readonly Finding[] {
+  const wanted = [
+    ...['x-content-type-options', 'x-frame-options', 'referrer-policy', 'cache-control'],
+    ...(url.startsWith('https:') ? ['strict-transport-security'] : []),
+  ];
+  const missing = wanted.filter((name) => !headers.has(name));
+  return missing.length === 0
+    ? [find('security headers', 'ok', wanted.join(', '))]
+    : [
+        find(
+          'security headers',
+          'FAIL',
+          `${missing.join(', ')} missing; see that no proxy takes them away`,
+        ),
+      ];
+}
+
+function examineCors(headers: Headers): Finding {
+  const allowed = headers.get('access-control-allow-origin');
+  const hasCredentials = headers.get('access-control-allow-credentials') === 'true';
+  const fix = 'name the origins of your pages in --cors-origin, here and in any proxy';
+  if (allowed === FOREIGN_ORIGIN || hasCredentials) {
+    return find('CORS closed', 'FAIL', `pages of ${FOREIGN_ORIGIN} may call; ${fix}`);
+  }
+  return allowed === '*'
+    ? find('CORS closed', 'warn', `any page may call; ${fix}`)
+    : find('CORS closed', 'ok', '');
+}
+
+async function examineHealth(health: Response): Promise<Finding> {
+  const { state = 'unknown' } = (await health.json()) as { readonly state?: string };
+  const word = state.replace('SERVING_STATE_', '');
+  return word === 'READY'
+    ? find('health', 'ok', word)
+    : find('health', 'FAIL', `${word}; look at the log of the server`);
+}
+
+async function examineSetup(url: string): Promise<Finding> {
+  const answer = await ask(url, '/v1/setup');
+  const { open = false } = (await answer.json()) as { readonly open?: boolean };
+  return open
+    ? find('set-up closed', 'FAIL', 'whoever comes first may take the server; complete the set-up')
+    : find('set-up closed', 'ok', '');
+}
+
+async function examineRefusal(
+  url: string,
+  name: string,
+  headers: Record<string, string>,
+): Promise<Finding> {
+  const { status } = await ask(url, '/v1/status', headers);
+  return status === 401
+    ? find(name, 'ok', '')
+    : find(name, 'FAIL', `it was answered with ${String(status)}; see what stands in front of it`);
+}

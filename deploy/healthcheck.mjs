@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+/**
+ * Ends with 0 when the server on this machine is ready, with 1 otherwise. MOLTEN_URL names it. The
+ * certificate is not verified: it is for the name that others use, and the connection stays in here.
+ */
+import { get as getHttp } from 'node:http';
+import { get as getHttps } from 'node:https';
+
+const TIMEOUT_MS = 4000;
+
+const url = new URL('/v1/health', process.env.MOLTEN_URL ?? 'http://127.0.0.1:1538');
+const get = url.protocol === 'https:' ? getHttps : getHttp;
+process.exitCode = 1;
+
+get(url, { timeout: TIMEOUT_MS, rejectUnauthorized: false }, (response) => {
+  let text = '';
+  response.setEncoding('utf8').on('data', (part) => (text += part));
+  response.on('end', () => {
+    if (response.statusCode === 200 && text.includes('SERVING_STATE_READY')) process.exitCode = 0;
+    else process.stderr.write(`${response.statusCode} ${text}\n`);
+  });
+})
+  .on('timeout', function () {
+    this.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`));
+  })
+  .on('error', (error) => process.stderr.write(`${error.message}\n`));

@@ -1,0 +1,36 @@
+import type { OptionReader } from './reader.ts';
+
+/** What is known when a server is asked to start. */
+export interface StartRequest {
+  readonly read: OptionReader;
+  /** The time, for what expires. */
+  readonly nowMs: number;
+}
+
+/** One reason not to start. */
+export interface Finding {
+  /** The option that is to blame. */
+  readonly option: string;
+  readonly why: string;
+  readonly fix: string;
+}
+
+/** One row of the table of refusals. */
+export interface Refusal {
+  /** A short name, as `molten doctor` shows it. */
+  readonly name: string;
+  /** When a start is refused, for the reference. */
+  readonly when: string;
+  judge(request: StartRequest): readonly Finding[];
+}
+
+/** The finding, when there is a reason for it. */
+export function findIf(isWrong: boolean, finding: Finding): readonly Finding[] {
+  return isWrong ? [finding] : [];
+}
+
+/** Whether a host is this machine only. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '');
+  return bare === 'localhost' || bare === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare);
+}

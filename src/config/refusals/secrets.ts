@@ -1,0 +1,160 @@
+import { statSync } from 'node:fs';
+
+import { OPTIONS } from '../options.ts';
+import type { OptionReader } from '../reader.ts';
+import { findIf, isLoopback, type Finding, type Refusal } from '../refusal.ts';
+
+const SECRET_BYTES_MIN = 32;
+const DISTINCT_CHARS_MIN = 8;
+const PASSWORD_CHARS_MIN = 12;
+/** Bits of a mode by which others than the owner reach a file. */
+const MODE_OF_OTHERS = 0o077;
+/** Passwords and secrets that stand in examples everywhere. */
+const PLACEHOLDER =
+  /^(change-?me|secret|password|passw0rd|admin|root|test|example|moltendb|12345678)[\w!@#$%^&*.-]{0,12}$/i;
+
+/** The names of all options that are secrets. */
+export const SECRETS: readonly string[] = OPTIONS.filter(({ isSecret }) => isSecret).map(
+  ({ name }) => name,
+);
+
+/** Whether a password of the root user is one that is guessed first. */
+export function isWeak(password: string, read: OptionReader): boolean {
+  const isShort = password.length < PASSWORD_CHARS_MIN;
+  return isShort || PLACEHOLDER.test(password) || password === read.text('root-user');
+}
+
+/** Refusals about secrets: missing, weak, used twice, or in files that others can read. */
+export const SECRET_REFUSALS: readonly Refusal[] = [
+  {
+    name: 'signing secret given',
+    when: '`--jwt-secret` missing, without `--dev-mode`.',
+    judge: ({ read }) =>
+      findIf(read.text('jwt-secret') === undefined && !read.switch('dev-mode'), {
+        option: 'jwt-secret',
+        why: 'is missing',
+        fix: `give at least ${String(SECRET_BYTES_MIN)} random bytes, or use --dev-mode`,
+      }),
+  },
+  {
+    name: 'signing secret strong',
+    when: '`--jwt-secret` or `--jwt-secret-previous` shorter than 32 bytes, or a placeholder.',
+    judge: ({ read }) =>
+      ['jwt-secret', 'jwt-secret-previous'].flatMap((option) => judgeRandom(read, option)),
+  },
+  {
+    name: 'set-up token strong',
+    when: '`--setup-token` shorter than 32 bytes, or a placeholder.',
+    judge: ({ read }) => judgeRandom(read, 'setup-token'),
+  },
+  {
+    name: 'set-up closed to others',
+    when: '`--host` beyond this machine with neither `--root-password` nor `--setup-token`: whoever comes first could take the server.',
+    judge({ read }) {
+      const isGiven = ['root-password', 'setup-token'].some(
+        (name) => read.text(name) !== undefined,
+      );
+      return findIf(!isGiven && !isLoopback(read.text('host') ?? '') && !read.switch('dev-mode'), {
+        option: 'root-password',
+        why: 'is missing, and whoever comes first could give one',
+        fix: 'give it, or --setup-token, or use --dev-mode',
+      });
+    },
+  },
+  {
+    name: 'root password strong',
+    when: '`--root-password` weak; with `--dev-mode` that is only warned about.',
+    judge({ read }) {
+      const password = read.text('root-password');
+      if (password === undefined || read.switch('dev-mode')) return [];
+      return findIf(isWeak(password, read), {
+        option: 'root-password',
+        why: 'is weak',
+        fix: `give at least ${String(PASSWORD_CHARS_MIN)} characters that are not in every list`,
+      });
+    },
+  },
+  {
+    name: 'encryption key meant',
+    when: '`--encryption-key` empty, or given together with `--disable-encryption`.',
+    judge({ read }) {
+      const key = read.text('encryption-key');
+      const isDenied = read.switch('disable-encryption') && !read.switch('dev-mode');
+      return [
+        ...findIf(key === '', {
+          option: 'encryption-key',
+          why: 'is empty',
+          fix: 'give a key, or none',
+        }),
+        ...findIf(key !== undefined && isDenied, {
+          option: 'encryption-key',
+          why: 'is given together with --disable-encryption',
+          fix: 'give one of them',
+        }),
+      ];
+    },
+  },
+  {
+    name: 'each secret for one purpose',
+    when: 'The same secret for two purposes, such as `--jwt-secret` and `--encryption-key`.',
+    judge: ({ read }) => judgeShared(read),
+  },
+  {
+    name: 'secret files private',
+    when: 'A file that holds a secret (`--<name>-file`, `--key`, or the TOML or `.env` with a secret in it) that others than its owner can read, without `--dev-mode`.',
+    judge: ({ read }) => (read.switch('dev-mode') ? [] : judgeFiles(read)),
+  },
+];
+
+function judgeRandom(read: OptionReader, option: string): readonly Finding[] {
+  const secret = read.text(option);
+  if (secret === undefined) return [];
+  if (Buffer.byteLength(secret) < SECRET_BYTES_MIN) {
+    const why = `is shorter than ${String(SECRET_BYTES_MIN)} bytes and could be guessed`;
+    return [{ option, why, fix: 'make a random one' }];
+  }
+  const isPlaceholder = new Set(secret).size < DISTINCT_CHARS_MIN || PLACEHOLDER.test(secret);
+  return findIf(isPlaceholder, {
+    ...{ option, why: 'looks like a placeholder', fix: 'make a random one' },
+  });
+}
+
+function judgeShared(read: OptionReader): readonly Finding[] {
+  const owners = new Map<string, string>();
+  const findings: Finding[] = [];
+  for (const option of SECRETS) {
+    const secret = read.text(option);
+    if (secret === undefined || secret === '') continue;
+    const owner = owners.get(secret);
+    if (owner === undefined) owners.set(secret, option);
+    else {
+      const why = `is the same as --${owner}: who learns one has both`;
+      findings.push({ option, why, fix: 'make another for each purpose' });
+    }
+  }
+  return findings;
+}
+
+function judgeFiles(read: OptionReader): readonly Finding[] {
+  const files = new Map<string, string>();
+  for (const option of SECRETS) {
+    const file = read.file(option);
+    if (file !== undefined && !files.has(file)) files.set(file, option);
+  }
+  const key = read.text('key');
+  if (key !== undefined) files.set(key, 'key');
+  return [...files].flatMap(([file, option]) => {
+    const mode = modeOf(file);
+    return findIf(mode !== undefined && (mode & MODE_OF_OTHERS) !== 0, {
+      option,
+      why: `is in '${file}', which others can read (mode ${((mode ?? 0) & 0o777).toString(8)})`,
+      fix: `chmod 600 ${file}`,
+    });
+  });
+}
+
+/** Undefined where files have no modes, and for a file that is not there, which is told elsewhere. */
+function modeOf(file: string): number | undefined {
+  if (process.platform === 'win32') return undefined;
+  return statSync(file, { throwIfNoEntry: false })?.mode;
+}

@@ -1,0 +1,155 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+
+import { describe, expect, it } from 'vitest';
+
+import { delay } from '../../src/platform/timers.ts';
+import {
+  certificate,
+  otherCertificate,
+  otherPrivateKey,
+  privateKey,
+} from '../support/certificate.ts';
+import { createMolten } from '../support/molten.ts';
+import { startServe, type ServeProcess } from '../support/serve.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
+const PASSWORD = 'a password long enough for tests';
+const SECRETS = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
+
+describe('molten config', () => {
+  it('writes a file to start from, once, for its owner only', async () => {
+    using directory = createTemporaryDirectory();
+    const molten = createMolten(directory.path, SECRETS);
+    const file = join(directory.path, 'molten.toml');
+    expect(await molten('config', 'init', file)).toMatchObject({ code: 0 });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const written = readFileSync(file, 'utf8');
+    expect(written).toContain('\n# port = 1538\n');
+    const again = await molten('config', 'init', file);
+    expect(again.code).toBe(2);
+    expect(again.stderr).toContain('is there');
+    expect(readFileSync(file, 'utf8')).toBe(written);
+    expect(await molten('config', 'check', '--config', file)).toMatchObject({ code: 0 });
+  });
+
+  it('checks without making anything, and tells all faults at once', async () => {
+    using directory = createTemporaryDirectory();
+    const molten = createMolten(directory.path, { MOLTENDB_JWT_SECRET: 'short' });
+    const store = join(directory.path, 'store');
+    const args = ['config', 'check', '--db-path', store, '--host', '0.0.0.0', '--json'];
+    const { code, stdout } = await molten(...args);
+    expect(code).toBe(2);
+    const { ok, faults } = JSON.parse(stdout);
+    expect(ok).toBe(false);
+    expect(faults.map(({ key }: { key: string }) => key)).toEqual([
+      'MOLTENDB_JWT_SECRET',
+      '--root-password',
+      '--host',
+    ]);
+    expect(await molten('config', 'check', '--dev-mode', '--db-path', store)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('MOLTENDB_JWT_SECRET is shorter'),
+    });
+    expect(statSync(store, { throwIfNoEntry: false })).toBeUndefined();
+  });
+
+  it('explains where each value comes from, and shows no secret', async () => {
+    using directory = createTemporaryDirectory();
+    const molten = createMolten(directory.path, SECRETS);
+    const args = ['config', 'explain', '--port', '4711'];
+    const { options } = await molten.json<any>(...args);
+    expect(options).toContainEqual({ name: 'port', value: '4711', origin: '--port' });
+    expect(options).toContainEqual({ name: 'host', value: '127.0.0.1', origin: 'default' });
+    expect(options).toContainEqual({
+      ...{ name: 'jwt-secret', value: '********', origin: 'MOLTENDB_JWT_SECRET' },
+    });
+    const { stdout } = await molten(...args);
+    expect(stdout).toMatch(/^port +4711 +--port$/m);
+    expect(stdout).not.toContain(SECRET);
+  });
+});
+
+/** Tells a server to read its configuration again, and waits for what it says about that. */
+async function reload(server: ServeProcess): Promise<any> {
+  const before = reloads(server).length;
+  server.child.kill('SIGHUP');
+  for (;;) {
+    const all = reloads(server);
+    if (all.length > before) return all.at(-1);
+    await delay(20);
+  }
+}
+
+function reloads(server: ServeProcess): any[] {
+  return server
+    .stderr()
+    .split('\n')
+    .filter((line) => line.includes('reloaded') && line.endsWith('}'))
+    .map((line) => JSON.parse(line) as unknown);
+}
+
+function shownCertificate(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const { hostname: host, port } = new URL(url);
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerX509Certificate()?.toString() ?? '');
+      socket.destroy();
+    }).on('error', reject);
+  });
+}
+
+describe('SIGHUP', () => {
+  it('takes over origins, limits and the log level, and names what waits for a restart', async () => {
+    using directory = createTemporaryDirectory();
+    const config = join(directory.path, 'molten.toml');
+    const fixed = `db-path = ${JSON.stringify(join(directory.path, 'store'))}\nport = 0\n`;
+    writeFileSync(config, fixed);
+    await using server = await startServe({ args: ['--config', config], variables: SECRETS });
+    const origin = 'https://app.example.org';
+    const ask = (): Promise<Response> => fetch(`${server.url}/v1/health`, { headers: { origin } });
+    expect((await ask()).headers.get('access-control-allow-origin')).toBeNull();
+
+    const next = `cors-origin = ["${origin}"]\nrate-limit-requests = 3\nlog-level = "debug"\n`;
+    writeFileSync(config, `${fixed}${next}write-mode = "async"\n`);
+    expect(await reload(server)).toMatchObject({
+      level: 'warn',
+      changed: ['corsOrigins', 'rateLimit', 'logLevel'],
+      needsRestart: ['write-mode'],
+    });
+    const answers = [await ask(), await ask(), await ask(), await ask()];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
+    expect(answers[0]?.headers.get('access-control-allow-origin')).toBe(origin);
+    expect(answers[0]?.headers.get('access-control-allow-credentials')).toBeNull();
+    expect(server.stderr()).toContain('"level":"debug"');
+
+    writeFileSync(config, `${fixed}cors-origin = ["*", "https://b.example"]\nprot = 1\n`);
+    const refused = await reload(server);
+    expect(refused).toMatchObject({ level: 'error' });
+    expect(refused.problem).toContain('did you mean port?');
+    expect((await ask()).headers.get('access-control-allow-origin')).toBe(origin);
+    expect(await server.stop('SIGTERM')).toBe(0);
+  });
+
+  it('shows a renewed certificate, and keeps the old one when the new one is broken', async () => {
+    using directory = createTemporaryDirectory();
+    const cert = join(directory.path, 'cert.pem');
+    const key = join(directory.path, 'key.pem');
+    writeFileSync(cert, certificate);
+    writeFileSync(key, privateKey, { mode: 0o600 });
+    const store = join(directory.path, 'store');
+    const args = ['--db-path', store, '--port', '0', '--cert', cert, '--key', key];
+    await using server = await startServe({ args, variables: SECRETS });
+    expect(await shownCertificate(server.url)).toBe(certificate);
+
+    writeFileSync(cert, otherCertificate);
+    expect((await reload(server)).problem).toContain('is not the key of the certificate');
+    expect(await shownCertificate(server.url)).toBe(certificate);
+
+    writeFileSync(key, otherPrivateKey);
+    expect(await reload(server)).toMatchObject({ changed: ['tls'], needsRestart: [] });
+    expect(await shownCertificate(server.url)).toBe(otherCertificate);
+  });
+});

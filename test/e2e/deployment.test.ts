@@ -1,0 +1,154 @@
+/** What is deployed with the server, checked as far as no container is needed for it. */
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+
+import { judgeConfig } from '../../src/config/load.ts';
+import { certificate, privateKey } from '../support/certificate.ts';
+import { startServe } from '../support/serve.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const textOf = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const run = promisify(execFile);
+
+interface Service {
+  readonly image: string;
+  readonly user?: string;
+  readonly read_only?: boolean;
+  readonly privileged?: boolean;
+  readonly cap_drop?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly volumes?: readonly string[];
+  readonly secrets?: readonly string[];
+  readonly ports?: readonly string[];
+}
+
+interface Compose {
+  readonly services: Readonly<Record<string, Service>>;
+  readonly volumes: Readonly<Record<string, unknown>>;
+  readonly secrets: Readonly<Record<string, { readonly file: string }>>;
+}
+
+const compose = parse(textOf('compose.yaml')) as Compose;
+
+describe('compose.yaml', () => {
+  it.each(Object.entries(compose.services))('lets %s do little', (_, service) => {
+    expect(service).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+    });
+    expect(service.user).toMatch(/^[1-9]\d*:\d+$/);
+    expect(service.privileged).toBeUndefined();
+    expect(service.image).not.toMatch(/:latest$/);
+  });
+
+  it('mounts only what is there, and nothing of ours to be written', () => {
+    for (const { volumes = [], secrets = [] } of Object.values(compose.services)) {
+      for (const volume of volumes) {
+        const [source = '', , mode] = volume.split(':');
+        if (!source.startsWith('.')) expect(compose.volumes).toHaveProperty(source);
+        else expect([existsSync(join(ROOT, source)), mode]).toEqual([true, 'ro']);
+      }
+      for (const name of secrets) expect(compose.secrets).toHaveProperty(name);
+    }
+  });
+
+  it('keeps secrets where git does not see them, and lets only the server be reached', () => {
+    for (const [name, { file }] of Object.entries(compose.secrets)) {
+      expect(file).toBe(`./deploy/secrets/${name}`);
+    }
+    expect(textOf('deploy/secrets/.gitignore')).toMatch(/^\*$/m);
+    const ports = Object.entries(compose.services).flatMap(([name, service]) =>
+      (service.ports ?? []).filter((port) => !port.startsWith('127.0.0.1:')).map(() => name),
+    );
+    expect(ports).toEqual(['moltendb']);
+  });
+
+  it('gives the server a configuration that it starts with', () => {
+    using directory = createTemporaryDirectory();
+    const put = (name: string, text: string): void => {
+      writeFileSync(join(directory.path, name), text, { mode: 0o600 });
+    };
+    for (const name of ['jwt-secret', 'root-password', 'encryption-key']) {
+      put(name, `the ${name} of a test, 0123456789abcdef`);
+    }
+    put('tls-cert', certificate);
+    put('tls-key', privateKey);
+    put(
+      'molten.toml',
+      textOf('deploy/molten.toml')
+        .replaceAll('/run/secrets', directory.path)
+        .replaceAll(/"\/(data|archive)"/g, (_, name: string) =>
+          JSON.stringify(join(directory.path, name)),
+        ),
+    );
+    const flags = { config: join(directory.path, 'molten.toml') };
+    expect(judgeConfig({ flags, environment: {} })).toMatchObject({ faults: [], warnings: [] });
+  });
+
+  it('has Prometheus and Grafana files that can be read', () => {
+    const prometheus = parse(textOf('deploy/prometheus.yml')) as { rule_files: string[] };
+    expect(prometheus.rule_files).toEqual(['/etc/prometheus/alerts.yml']);
+    const alerts = parse(textOf('deploy/alerts.yml')) as { groups: unknown[] };
+    expect(alerts.groups.length).toBeGreaterThan(0);
+  });
+});
+
+describe('the Dockerfile', () => {
+  const lines = textOf('Dockerfile').split('\n');
+
+  it('runs as nobody special, from an official image, and is asked how it does', () => {
+    const stages = lines.filter((line) => line.startsWith('FROM '));
+    expect(stages).toEqual(['FROM node:24-slim AS build', 'FROM node:24-slim']);
+    expect(lines).toContain('USER 1000:1000');
+    expect(lines.some((line) => line.startsWith('HEALTHCHECK '))).toBe(true);
+    expect(lines.findLast((line) => line.startsWith('ENTRYPOINT '))).toContain('bin/molten.js');
+  });
+
+  it('copies only what is there and what the context lets through', () => {
+    const context = textOf('.dockerignore').split('\n');
+    const copied = lines
+      .filter((line) => line.startsWith('COPY ') && !line.includes('--from='))
+      .flatMap((line) => line.split(' ').slice(1, -1));
+    for (const path of copied) {
+      expect(existsSync(join(ROOT, path)), path).toBe(true);
+      expect(context).toContain(`!${path}`);
+    }
+  });
+
+  it('has a health check that knows a ready server from none', async () => {
+    using directory = createTemporaryDirectory();
+    const check = (url: string): Promise<unknown> =>
+      run(process.execPath, [join(ROOT, 'deploy/healthcheck.mjs')], { env: { MOLTEN_URL: url } });
+    const args = ['--dev-mode', '--port', '0', '--db-path', directory.path];
+    await using server = await startServe({ args });
+    await expect(check(server.url)).resolves.toMatchObject({ stderr: '' });
+    await server.stop('SIGTERM');
+    await expect(check(server.url)).rejects.toMatchObject({ code: 1 });
+  });
+});
+
+describe('the systemd unit', () => {
+  it('gives the server its store and nothing else', () => {
+    const settings = new Map(
+      textOf('deploy/moltendb.service')
+        .split('\n')
+        .filter((line) => /^\w+=/.test(line))
+        .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    );
+    const wanted = {
+      ...{ User: 'moltendb', NoNewPrivileges: 'yes', ProtectSystem: 'strict', ProtectHome: 'yes' },
+      ...{ PrivateTmp: 'yes', PrivateDevices: 'yes', CapabilityBoundingSet: '', UMask: '0077' },
+      ...{ StateDirectory: 'moltendb' },
+      ...{ RestartPreventExitStatus: '2', ExecReload: '/bin/kill -HUP $MAINPID' },
+    };
+    for (const [name, value] of Object.entries(wanted)) expect(settings.get(name)).toBe(value);
+  });
+});

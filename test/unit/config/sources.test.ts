@@ -1,0 +1,119 @@
+import { chmodSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { parse } from 'smol-toml';
+import { describe, expect, it } from 'vitest';
+
+import { explainConfig } from '../../../src/config/explain.ts';
+import { judgeConfig } from '../../../src/config/load.ts';
+import { OPTIONS, variableOf } from '../../../src/config/options.ts';
+import { writeTemplate } from '../../../src/config/template.ts';
+import type { Sources } from '../../../src/config/values.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
+
+const SECRETS = OPTIONS.filter(({ isSecret }) => isSecret).map(({ name }) => name);
+
+function portOf(sources: Sources): readonly [string | undefined, string | undefined] {
+  const found = explainConfig(sources).options.find(({ name }) => name === 'port');
+  return [found?.value, found?.origin];
+}
+
+describe('the sources of a configuration', () => {
+  it('win in the order flag, variable, .env, file, default', () => {
+    using directory = createTemporaryDirectory();
+    const file = join(directory.path, 'molten.toml');
+    writeFileSync(file, 'port = 4');
+    writeFileSync(join(directory.path, '.env'), `MOLTENDB_PORT=3\nMOLTENDB_CONFIG=${file}\n`);
+    const environment = { MOLTENDB_PORT: '2' };
+    const flags = { port: '1' };
+    const there = directory.path;
+    expect(portOf({ flags, environment, directory: there })).toEqual(['1', '--port']);
+    expect(portOf({ flags: {}, environment, directory: there })).toEqual(['2', 'MOLTENDB_PORT']);
+    expect(portOf({ flags: {}, environment: {}, directory: there })).toEqual([
+      '3',
+      'MOLTENDB_PORT in .env',
+    ]);
+    expect(portOf({ flags: { config: file }, environment: {} })).toEqual(['4', `port in ${file}`]);
+    expect(portOf({ flags: {}, environment: {} })).toEqual(['1538', 'default']);
+  });
+
+  it('leaves the variables of others in .env alone, and knows its own typing errors', () => {
+    using directory = createTemporaryDirectory();
+    const text = '# ours\nEDITOR=vi\nexport MOLTENDB_PROT="1"\nMOLTENDB_HOST=localhost\n';
+    writeFileSync(join(directory.path, '.env'), text);
+    const { faults } = explainConfig({ flags: {}, environment: {}, directory: directory.path });
+    expect(faults).toEqual([
+      { key: 'MOLTENDB_PROT in .env', problem: 'is unknown; did you mean MOLTENDB_PORT?' },
+    ]);
+  });
+
+  it('tells faults of every kind at once', () => {
+    const environment = { MOLTENDB_PROT: '1', MOLTENDB_CACHE_SIZE: 'much' };
+    const { faults } = judgeConfig({ flags: { host: '0.0.0.0' }, environment });
+    expect(faults.map(({ key }) => key)).toEqual([
+      'MOLTENDB_PROT',
+      'MOLTENDB_CACHE_SIZE',
+      '--jwt-secret',
+      '--root-password',
+      '--host',
+    ]);
+  });
+
+  it.each(SECRETS)('take --%s from a file, by flag, variable and key', (name) => {
+    using directory = createTemporaryDirectory();
+    const secret = join(directory.path, 'secret');
+    const config = join(directory.path, 'molten.toml');
+    writeFileSync(secret, `the ${name} of a test, long enough for all\n`, { mode: 0o600 });
+    writeFileSync(config, `${name}-file = ${JSON.stringify(secret)}`);
+    const sources: readonly Sources[] = [
+      { flags: { [`${name}-file`]: secret }, environment: {} },
+      { flags: {}, environment: { [variableOf(`${name}-file`)]: secret } },
+      { flags: { config }, environment: {} },
+    ];
+    for (const source of sources) {
+      const { options, faults } = explainConfig(source);
+      expect(faults).toEqual([]);
+      expect(options.find((option) => option.name === name)?.value).toBe('********');
+      expect(judgeConfig(source).values.get(name)?.text).toMatch(/^the .* for all$/);
+    }
+    const both = { [name]: 'x', [`${name}-file`]: secret };
+    expect(explainConfig({ flags: both, environment: {} }).faults).toHaveLength(1);
+    // A nearer source wins with whichever form it has.
+    const nearer = {
+      flags: { [name]: 'x' },
+      environment: { [variableOf(`${name}-file`)]: secret },
+    };
+    expect(explainConfig(nearer).faults).toEqual([]);
+    expect(statSync(secret).mode & 0o077).toBe(0);
+  });
+
+  it('refuses a file of secrets that others can read, and says it once per file', () => {
+    using directory = createTemporaryDirectory();
+    const config = join(directory.path, 'molten.toml');
+    writeFileSync(config, 'jwt-secret = "x"\nencryption-key = "y"\n');
+    chmodSync(config, 0o640);
+    const { faults } = judgeConfig({ flags: { config }, environment: {} });
+    expect(faults.filter(({ problem }) => problem.includes('chmod 600'))).toHaveLength(1);
+  });
+});
+
+describe('the file that is written to start from', () => {
+  it('has every option, and says what holds without it', () => {
+    const uncommented = writeTemplate()
+      .split('\n')
+      .map((line) => line.replace(/^# (?=[a-z-]+ = )/, ''));
+    const table = parse(uncommented.join('\n')) as Record<string, string | string[] | number>;
+    expect(Object.keys(table)).toEqual(
+      OPTIONS.map(({ name, isSecret }) => (isSecret === true ? `${name}-file` : name)),
+    );
+    for (const { name, fallback } of OPTIONS) {
+      if (fallback === undefined) continue;
+      const value = table[name];
+      expect(Array.isArray(value) ? value.join(',') : String(value)).toBe(fallback);
+    }
+  });
+
+  it('changes nothing as it is', () => {
+    expect(parse(writeTemplate())).toEqual({});
+  });
+});
