@@ -90,6 +90,7 @@ function settings(read: OptionReader): Settings {
     identity: readIdentity(read),
     archive: readArchive(read),
     audit: readAudit(read),
+    metrics: readMetrics(read),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
@@ -120,6 +121,11 @@ function readAudit(read: OptionReader): ServerConfig['audit'] {
   const file = read.text('audit-file');
   const retainMs = read.whole('audit-retention') * MS_PER_SECOND;
   return { retainMs, file: file === undefined ? undefined : resolve(file) };
+}
+
+function readMetrics(read: OptionReader): ServerConfig['metrics'] {
+  const port = read.whole('metrics-port');
+  return port === 0 ? undefined : { host: read.text('metrics-host') ?? '', port };
 }
 
 function readSnapshots(read: OptionReader): ServerConfig['snapshots'] {

@@ -11,7 +11,7 @@ import { createDocuments, type Documents } from '../domain/documents/documents.t
 import { DOCUMENT_LIMITS } from '../domain/documents/parts.ts';
 import { createNode, type Node } from '../domain/node/node.ts';
 import { startRetention } from '../domain/node/retention.ts';
-import { openArchive } from '../domain/snapshots/archive.ts';
+import { openArchive, type Archive } from '../domain/snapshots/archive.ts';
 import { createOperations, type Operations } from '../domain/snapshots/operations.ts';
 import { createRestores, type Restores } from '../domain/snapshots/restores.ts';
 import { startSchedule } from '../domain/snapshots/schedule.ts';
@@ -24,6 +24,7 @@ import { createIdSource, type IdSource } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import { openDirectories, openProviders } from './identity.ts';
+import type { Observation } from './observation.ts';
 import { RELEASE } from './release.ts';
 
 /** Every room of the domain over one store. */
@@ -37,6 +38,8 @@ export interface Domain {
   readonly operations: Operations;
   readonly snapshots: Snapshots;
   readonly restores: Restores;
+  /** Undefined: the log is not archived. */
+  readonly archive: Archive | undefined;
   /** Seals page tokens. */
   readonly pageTokenKey: Uint8Array;
 }
@@ -50,6 +53,7 @@ export interface Ground {
   readonly rooms: Disposer;
   readonly watchTimes: Partial<WatchTimes>;
   readonly isStopping: () => boolean;
+  readonly observation: Pick<Observation, 'sweeps' | 'incidents'>;
 }
 
 const RETENTION_INTERVAL_MS = 10_000;
@@ -75,23 +79,25 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
   const documentsAndCollections = openDocuments(config, { ...ground, ids, pageTokenKey });
   const keeping = await openSnapshotRooms(config, { ...ground, ids });
   startHousekeeping(config, ground);
-  await startArchive(config, ground);
+  const archive = await startArchive(config, ground);
   const node = createNode({
     ...{ engine, release: RELEASE, startedAtMs: clock.now(), writeMode: config.writeMode },
     isEncrypted: config.encryptionKey !== undefined,
     isStopping: ground.isStopping,
     operations: keeping.operations,
   });
-  return { access, audit, node, watches, pageTokenKey, ...documentsAndCollections, ...keeping };
+  const kept = { ...documentsAndCollections, ...keeping, archive };
+  return { access, audit, node, watches, pageTokenKey, ...kept };
 }
 
 async function openAudit(
   { jwtSecret, audit: rules }: ServerConfig,
-  { engine, clock, logger, rooms }: Ground,
+  { engine, clock, logger, rooms, observation: { incidents } }: Ground,
 ): Promise<Audit> {
   const audit = await createAudit({
     ...{ engine, clock, key: deriveKey(jwtSecret, 'audit'), ...rules },
     onFailure: (problem, error) => {
+      incidents.note('audit');
       logger.error(`audit log: ${problem}`, error === undefined ? {} : { error: error.message });
     },
   });
@@ -133,11 +139,12 @@ function openDocuments(
 
 async function openSnapshotRooms(
   { dbPath, encryptionKey, snapshots: rules }: ServerConfig,
-  { engine, clock, logger, rooms, ids }: Ground & { readonly ids: IdSource },
+  { engine, clock, logger, rooms, ids, observation }: Ground & { readonly ids: IdSource },
 ): Promise<Pick<Domain, 'operations' | 'snapshots' | 'restores'>> {
   const operations = createOperations({
     ...{ clock, ids },
     onFailure: ({ id, kind, subject, error }) => {
+      observation.incidents.note('operation');
       logger.error('an operation failed', { id, kind, subject, error: error?.message });
     },
   });
@@ -163,33 +170,41 @@ async function openSnapshotRooms(
 
 async function startArchive(
   { archive: rules }: ServerConfig,
-  { engine, logger, rooms }: Ground,
-): Promise<void> {
-  if (rules === undefined) return;
+  { engine, logger, rooms, observation: { incidents } }: Ground,
+): Promise<Archive | undefined> {
+  if (rules === undefined) return undefined;
   const archive = await openArchive({
     ...{ engine, ...rules },
     onFailure: (error) => {
+      incidents.note('archive');
       logger.error('the log could not be archived; it is tried again', { error: String(error) });
     },
   });
   rooms.defer(async () => {
     await archive[Symbol.asyncDispose]();
   });
+  return archive;
 }
 
 function startHousekeeping(
   { sweepIntervalMs: intervalMs, retention: rules }: ServerConfig,
-  { engine, clock, logger, rooms }: Ground,
+  { engine, clock, logger, rooms, observation: { sweeps, incidents } }: Ground,
 ): void {
   const sweeper = startSweeper({
     ...{ engine, clock, intervalMs },
+    onSwept: (documents) => {
+      sweeps.count += 1;
+      sweeps.documents += documents;
+    },
     onFailure: (error) => {
+      incidents.note('sweep');
       logger.error('a sweep failed; the next one tries again', { error: String(error) });
     },
   });
   const retention = startRetention({
     ...{ engine, clock, rules, intervalMs: RETENTION_INTERVAL_MS },
     onFailure: (error) => {
+      incidents.note('retention');
       logger.error('the log could not be shortened; it is tried again', { error: String(error) });
     },
   });

@@ -12,7 +12,6 @@ import { WatchService } from '../../gen/molten/v1/watch_pb.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
-import { createMetrics } from '../platform/metrics.ts';
 import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
 import { createConnectDoor } from '../protocol/connect/door.ts';
 import {
@@ -40,13 +39,21 @@ import { createUserService } from '../protocol/services/users.ts';
 import { createWatchService } from '../protocol/services/watch.ts';
 import { createSseDoor } from '../protocol/sse/door.ts';
 import type { Domain } from './domain.ts';
+import type { Observation } from './observation.ts';
 import { RELEASE } from './release.ts';
+
+/** What the protocols are composed with. */
+export interface Composition {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly observation: Observation;
+}
 
 /** Every service over the domain, behind the interceptors. */
 export function composeDispatcher(
   config: ServerConfig,
   domain: Domain,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  { clock, logger, observation }: Composition,
 ): Dispatcher {
   const { authenticator } = domain.access;
   const { audit } = domain;
@@ -54,7 +61,8 @@ export function composeDispatcher(
   return createDispatcher({
     services: bindAll(config, domain),
     interceptors: createInterceptors({
-      ...{ logger, clock, authenticator, audit, rateLimit, metrics: createMetrics() },
+      ...{ logger, clock, authenticator, audit, rateLimit },
+      calls: { figures: observation.calls, observe: observation.observeCall },
     }),
   });
 }

@@ -7,17 +7,22 @@ import type { WatchTimes } from '../domain/watch/watcher.ts';
 import { systemClock, type Clock } from '../platform/clock.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
 import { createLogger, type Logger } from '../platform/logger.ts';
+import { listenForScrapers } from '../protocol/http/metrics-server.ts';
 import { createHttpServer } from '../protocol/http/server.ts';
 import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
 import { openEmbeddedStore } from '../storage/embedded/open.ts';
 import { openDomain } from './domain.ts';
+import { createObservation, type Observation } from './observation.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
+import { registerReadings } from './readings.ts';
 
 /** A server that runs. */
 export interface RunningServer {
   readonly url: string;
   readonly host: string;
   readonly port: number;
+  /** Where scrapers read metrics; undefined: nowhere. */
+  readonly metricsUrl: string | undefined;
   /** Refuses new calls, lets running ones end, closes the store. Calling it twice is harmless. */
   close(): Promise<void>;
 }
@@ -51,16 +56,24 @@ async function open(
 ): Promise<RunningServer> {
   const { clock = systemClock, watchTimes = {}, webSocketTimes = {} } = parts;
   const logger = parts.logger ?? createLogger({ level: config.logLevel });
+  const observation = createObservation(clock);
+  rooms.defer(() => {
+    observation.process[Symbol.dispose]();
+  });
+  const startedAtMs = clock.now();
   const engine = await openEmbeddedStore({
     ...{ directory: config.dbPath, clock },
     ...{ password: config.encryptionKey, cacheBytes: config.cacheBytes },
-    cacheDocuments: config.cacheDocuments,
+    ...{ cacheDocuments: config.cacheDocuments, observer: observation.engine },
   });
   rooms.defer(() => engine.close());
   let isStopping = false;
-  const ground = { engine, clock, logger, rooms, watchTimes, isStopping: () => isStopping };
+  const ground = {
+    ...{ engine, clock, logger, rooms, watchTimes, observation },
+    isStopping: () => isStopping,
+  };
   const domain = await openDomain(config, ground);
-  const dispatcher = composeDispatcher(config, domain, { clock, logger });
+  const dispatcher = composeDispatcher(config, domain, { clock, logger, observation });
   const { maxBodyBytes, corsOrigins, tls, shutdownGraceMs: graceMs } = config;
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { node: domain.node, clock }),
@@ -68,9 +81,14 @@ async function open(
     ...{ tls, maxBodyBytes, corsOrigins, logger, graceMs },
   });
   rooms.defer(() => server.close());
+  registerReadings({
+    ...{ observation, engine, domain, directory: config.dbPath, startedAtMs },
+    nowMs: () => clock.now(),
+  });
+  const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
   const { host, port } = await server.listen(config.host, config.port);
   return {
-    ...{ host, port, url: urlOf(config, port) },
+    ...{ host, port, url: urlOf(config, port), metricsUrl },
     close() {
       isStopping = true;
       // First, so that nobody who watches or follows holds up the others.
@@ -79,6 +97,20 @@ async function open(
       return rooms.dispose();
     },
   };
+}
+
+async function listenForMetrics(
+  { metrics: place }: ServerConfig,
+  parts: { readonly observation: Observation; readonly logger: Logger; readonly rooms: Disposer },
+): Promise<string | undefined> {
+  if (place === undefined) return undefined;
+  const { observation, logger, rooms } = parts;
+  const { metrics } = observation;
+  const listener = await listenForScrapers({ metrics, logger, ...place });
+  rooms.defer(() => listener.close());
+  const { address } = listener;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `http://${host}:${String(address.port)}/metrics`;
 }
 
 function urlOf({ tls, host }: ServerConfig, port: number): string {

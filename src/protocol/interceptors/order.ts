@@ -1,7 +1,6 @@
 import type { Authenticator } from '../../domain/access/credentials.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
-import type { Metrics } from '../../platform/metrics.ts';
 import type { CallInterceptor } from '../call.ts';
 import { createAuditInterceptors, type AuditLog } from './audit.ts';
 import { createAuthenticate } from './authenticate.ts';
@@ -9,14 +8,14 @@ import { createAuthorize } from './authorize.ts';
 import { deadline } from './deadline.ts';
 import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
-import { createCallMetrics } from './metrics.ts';
+import { createCallMetrics, type CallMetrics } from './metrics.ts';
 import { createAddressRateLimit, createTokenRateLimit } from './rate-limit.ts';
 import { createValidate } from './validate.ts';
 
 /** What the interceptors need. */
 export interface InterceptorParts {
   readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly calls: Pick<CallMetrics, 'figures' | 'observe'>;
   readonly clock: Clock;
   readonly authenticator: Authenticator;
   readonly audit: AuditLog;
@@ -31,11 +30,11 @@ export interface InterceptorParts {
  * next to the service.
  */
 export function createInterceptors(parts: InterceptorParts): readonly CallInterceptor[] {
-  const { logger, metrics, clock, authenticator, rateLimit } = parts;
+  const { logger, calls, clock, authenticator, rateLimit } = parts;
   const audit = createAuditInterceptors(parts.audit);
   return [
     createLogging({ logger, clock }),
-    createCallMetrics({ metrics, clock }),
+    createCallMetrics({ clock, ...calls }),
     createErrors(logger),
     audit.refusals,
     deadline,

@@ -1,0 +1,14 @@
+import type { Option } from './option.ts';
+
+/** What a server tells of itself, and whom. */
+export const OBSERVATION_OPTIONS: readonly Option[] = [
+  {
+    ...{ name: 'metrics-port', fallback: '0' },
+    type: { kind: 'whole', min: 0, max: 65_535, unit: 'port' },
+    help: 'The port of a listener of its own for `GET /metrics`, for Prometheus; usually 9464. 0: none.',
+  },
+  {
+    ...{ name: 'metrics-host', type: { kind: 'text' }, fallback: '127.0.0.1' },
+    help: 'The address of that listener. It asks for no credential: who reaches it may read it.',
+  },
+];
