@@ -91,6 +91,7 @@ function settings(read: OptionReader): Settings {
     archive: readArchive(read),
     audit: readAudit(read),
     metrics: readMetrics(read),
+    slowQueryMs: read.whole('slow-query-ms'),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,

@@ -11,4 +11,9 @@ export const OBSERVATION_OPTIONS: readonly Option[] = [
     ...{ name: 'metrics-host', type: { kind: 'text' }, fallback: '127.0.0.1' },
     help: 'The address of that listener. It asks for no credential: who reaches it may read it.',
   },
+  {
+    ...{ name: 'slow-query-ms', fallback: '1000' },
+    type: { kind: 'whole', min: 0, max: 3_600_000, unit: 'milliseconds' },
+    help: 'Queries that take at least this long are logged, with how they ran and without any value. 0: none.',
+  },
 ];

@@ -24,6 +24,8 @@ export interface ServerConfig {
   readonly maxKeysPerRequest: number;
   readonly rateLimit: { readonly requests: number; readonly windowMs: number };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Queries that take this long are logged, in milliseconds; 0: none. */
+  readonly slowQueryMs: number;
   /** Where scrapers read metrics; port 0 chooses a free one. Undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   /** Collections must be made before documents are put. */

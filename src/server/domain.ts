@@ -26,6 +26,7 @@ import type { StorageEngine } from '../storage/engine.ts';
 import { openDirectories, openProviders } from './identity.ts';
 import type { Observation } from './observation.ts';
 import { RELEASE } from './release.ts';
+import { createSlowQueryLog } from './slow-queries.ts';
 
 /** Every room of the domain over one store. */
 export interface Domain {
@@ -122,7 +123,7 @@ async function openWatches(
 }
 
 function openDocuments(
-  { strict, maxDocumentBytes: documentBytesMax, maxKeysPerRequest }: ServerConfig,
+  { strict, maxDocumentBytes: documentBytesMax, maxKeysPerRequest, slowQueryMs }: ServerConfig,
   parts: Ground & { readonly ids: IdSource; readonly pageTokenKey: Uint8Array },
 ): Pick<Domain, 'documents' | 'collections'> {
   const { engine, clock, logger, ids, pageTokenKey } = parts;
@@ -133,6 +134,7 @@ function openDocuments(
     onSchemaWarning: (document, violations) => {
       logger.warn('a document breaks its schema', { ...document, violations });
     },
+    onQuery: createSlowQueryLog(logger, slowQueryMs),
   });
   return { documents, collections: createCollections({ engine, catalog, clock, strict }) };
 }
