@@ -9,6 +9,7 @@ import { addDevelopmentSecrets, type DevelopmentSecrets } from './development-se
 import { ConfigError, type Fault } from './faults.ts';
 import type { Option } from './option.ts';
 import { OPTIONS } from './options.ts';
+import { refuseObservation } from './observation-refusals.ts';
 import { refusals } from './refusals.ts';
 import { readIdentity } from './read-identity.ts';
 import type { ServerConfig } from './server-config.ts';
@@ -47,6 +48,7 @@ export function loadConfig(sources: Sources): LoadedConfig {
   };
   const setupToken = read.text('setup-token');
   const { refused, warnings } = refusals({ read, ...secrets, setupToken });
+  refused.push(...refuseObservation(read));
   const tls = readTls(read, refused);
   if (refused.length > 0) throw new ConfigError(refused);
   return { config: { ...settings(read), ...whole(secrets), tls }, warnings, development };
@@ -91,6 +93,7 @@ function settings(read: OptionReader): Settings {
     archive: readArchive(read),
     audit: readAudit(read),
     metrics: readMetrics(read),
+    alertWebhook: readAlertWebhook(read),
     slowQueryMs: read.whole('slow-query-ms'),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
@@ -127,6 +130,13 @@ function readAudit(read: OptionReader): ServerConfig['audit'] {
 function readMetrics(read: OptionReader): ServerConfig['metrics'] {
   const port = read.whole('metrics-port');
   return port === 0 ? undefined : { host: read.text('metrics-host') ?? '', port };
+}
+
+function readAlertWebhook(read: OptionReader): ServerConfig['alertWebhook'] {
+  const url = read.text('alert-webhook-url');
+  if (url === undefined) return undefined;
+  const secret = read.text('alert-webhook-secret') ?? '';
+  return { url, secret, allowPrivate: read.switch('alert-webhook-allow-private') };
 }
 
 function readSnapshots(read: OptionReader): ServerConfig['snapshots'] {

@@ -16,4 +16,16 @@ export const OBSERVATION_OPTIONS: readonly Option[] = [
     type: { kind: 'whole', min: 0, max: 3_600_000, unit: 'milliseconds' },
     help: 'Queries that take at least this long are logged, with how they ran and without any value. 0: none.',
   },
+  {
+    ...{ name: 'alert-webhook-url', type: { kind: 'text' } },
+    help: 'Who is told of alerts: a URL of https that gets each as signed JSON. Needs --alert-webhook-secret.',
+  },
+  {
+    ...{ name: 'alert-webhook-secret', type: { kind: 'text' }, isSecret: true },
+    help: 'Signs what the webhook gets: at least 32 bytes, random.',
+  },
+  {
+    ...{ name: 'alert-webhook-allow-private', type: { kind: 'switch' }, fallback: 'false' },
+    help: 'Lets --alert-webhook-url lead to this machine or to a private network, also by http.',
+  },
 ];

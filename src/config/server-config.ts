@@ -26,6 +26,9 @@ export interface ServerConfig {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Queries that take this long are logged, in milliseconds; 0: none. */
   readonly slowQueryMs: number;
+  /** Who is told of alerts; undefined: nobody. */
+  readonly alertWebhook:
+    { readonly url: string; readonly secret: string; readonly allowPrivate: boolean } | undefined;
   /** Where scrapers read metrics; port 0 chooses a free one. Undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   /** Collections must be made before documents are put. */

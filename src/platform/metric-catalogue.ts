@@ -187,6 +187,17 @@ export const METRICS = {
     help: 'Watches that ended, by why.',
   },
 
+  molten_alerts: {
+    kind: 'gauge',
+    labels: ['severity'],
+    help: 'Alerts that are raised, by severity.',
+  },
+  molten_alert_webhook_deliveries_total: {
+    kind: 'counter',
+    labels: ['result'],
+    help: 'Attempts to tell of alerts.',
+  },
+
   molten_event_loop_delay_p50_seconds: {
     kind: 'gauge',
     labels: [],

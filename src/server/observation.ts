@@ -1,3 +1,4 @@
+import { createActivity, type Activity } from '../domain/node/activity.ts';
 import { createCallFigures, type CallFigures } from '../domain/node/call-figures.ts';
 import { createIncidents, type Incidents } from '../domain/node/incidents.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -10,9 +11,11 @@ import type { EngineObserver } from '../storage/engine.ts';
 export interface Observation {
   readonly metrics: Metrics;
   readonly calls: CallFigures;
+  /** The last calls. */
+  readonly activity: Activity;
   /** Gets seconds of calls, by method. */
   readonly observeCall: Observe;
-  readonly engine: EngineObserver;
+  readonly storeObserver: EngineObserver;
   /** How long commits of the last minute waited for the disk. */
   readonly syncs: RecentDurations;
   readonly sweeps: { count: number; documents: number };
@@ -31,8 +34,9 @@ export function createObservation(clock: Clock): Observation {
   const syncs = createRecentDurations();
   return {
     ...{ metrics, syncs, calls: createCallFigures(clock) },
+    activity: createActivity(),
     observeCall: metrics.histogram('molten_rpc_duration_seconds'),
-    engine: {
+    storeObserver: {
       committed(transactions, ms) {
         observeSize(transactions);
         observeCommit(ms / MS_PER_SECOND);

@@ -1,3 +1,4 @@
+import { AdminService } from '../../gen/molten/v1/admin_pb.ts';
 import { ApiKeyService } from '../../gen/molten/v1/api_keys_pb.ts';
 import { AuditService } from '../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
@@ -9,6 +10,7 @@ import { SystemService } from '../../gen/molten/v1/system_pb.ts';
 import { TokenService } from '../../gen/molten/v1/tokens_pb.ts';
 import { UserService } from '../../gen/molten/v1/users_pb.ts';
 import { WatchService } from '../../gen/molten/v1/watch_pb.ts';
+import type { Monitor } from '../domain/node/monitor.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -22,10 +24,12 @@ import {
 } from '../protocol/dispatcher.ts';
 import { registerHealth } from '../protocol/health/service.ts';
 import type { Door } from '../protocol/http/door.ts';
+import { createProbesDoor } from '../protocol/http/probes.ts';
 import { createInterceptors } from '../protocol/interceptors/order.ts';
 import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
+import { createAdminService } from '../protocol/services/admin.ts';
 import { createApiKeyService } from '../protocol/services/api-keys.ts';
 import { createAuditService } from '../protocol/services/audit.ts';
 import { createAuthService } from '../protocol/services/auth.ts';
@@ -47,27 +51,35 @@ export interface Composition {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly observation: Observation;
+  readonly monitor: Monitor;
 }
 
 /** Every service over the domain, behind the interceptors. */
 export function composeDispatcher(
   config: ServerConfig,
   domain: Domain,
-  { clock, logger, observation }: Composition,
+  { clock, logger, observation, monitor }: Composition,
 ): Dispatcher {
   const { authenticator } = domain.access;
   const { audit } = domain;
   const { rateLimit } = config;
   return createDispatcher({
-    services: bindAll(config, domain),
+    services: bindAll(config, domain, monitor),
     interceptors: createInterceptors({
       ...{ logger, clock, authenticator, audit, rateLimit },
-      calls: { figures: observation.calls, observe: observation.observeCall },
+      calls: {
+        ...{ figures: observation.calls, activity: observation.activity },
+        observe: observation.observeCall,
+      },
     }),
   });
 }
 
-function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[] {
+function bindAll(
+  config: ServerConfig,
+  domain: Domain,
+  monitor: Monitor,
+): readonly ServiceBinding[] {
   const { writeMode: durability, maxDocumentBytes: documentBytesMax } = config;
   const { documents, collections, pageTokenKey, snapshots, operations, restores } = domain;
   const limits = { durability, documentBytesMax };
@@ -86,6 +98,7 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
     bindService(ApiKeyService, createApiKeyService(domain.access)),
     bindService(AuditService, createAuditService(domain.audit)),
     bindService(SystemService, createSystemService(domain.node, operations)),
+    bindService(AdminService, createAdminService(monitor)),
   ];
 }
 
@@ -105,6 +118,7 @@ export function composeDoors(
         registerReflection(router, services);
       },
     }),
+    createProbesDoor({ release: RELEASE, state: () => node.state() }),
     // Before REST, which refuses the methods that nobody has taken.
     createSseDoor({ dispatcher }),
     createRestDoor({ dispatcher, maxBodyBytes }),

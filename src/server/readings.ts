@@ -10,6 +10,7 @@ import type { Sample } from '../platform/metrics.ts';
 import type { Reason } from '../errors/reason.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import type { Domain } from './domain.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Observation } from './observation.ts';
 import { RELEASE } from './release.ts';
 
@@ -18,6 +19,7 @@ export interface ReadingParts {
   readonly observation: Observation;
   readonly engine: StorageEngine;
   readonly domain: Domain;
+  readonly monitoring: Monitoring;
   readonly directory: string;
   /** Unix milliseconds. */
   readonly startedAtMs: number;
@@ -45,6 +47,7 @@ export function registerReadings(parts: ReadingParts): void {
   registerStore(parts);
   registerKeeping(parts);
   registerPeople(parts);
+  registerAlerts(parts);
   registerProcess(parts);
 }
 
@@ -141,6 +144,23 @@ function registerPeople({ observation: { metrics }, engine, domain }: ReadingPar
   metrics.read('molten_api_keys', () => documentsIn('$apiKeys'));
   metrics.read('molten_password_hashes_running', () => domain.access.passwordLoad().running);
   metrics.read('molten_password_hashes_waiting', () => domain.access.passwordLoad().waiting);
+}
+
+function registerAlerts({ observation: { metrics }, monitoring }: ReadingParts): void {
+  const { monitor, webhook } = monitoring;
+  metrics.read('molten_alerts', () =>
+    (['warning', 'critical'] as const).map((severity): Sample => [
+      { severity },
+      monitor.raised(severity),
+    ]),
+  );
+  metrics.read('molten_alert_webhook_deliveries_total', () => {
+    const { success, failure } = webhook?.deliveries() ?? { success: 0, failure: 0 };
+    return [
+      [{ result: 'success' }, success],
+      [{ result: 'failure' }, failure],
+    ];
+  });
 }
 
 function registerProcess({ observation, startedAtMs }: ReadingParts): void {

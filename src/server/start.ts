@@ -12,6 +12,7 @@ import { createHttpServer } from '../protocol/http/server.ts';
 import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
 import { openEmbeddedStore } from '../storage/embedded/open.ts';
 import { openDomain } from './domain.ts';
+import { openMonitoring } from './monitoring.ts';
 import { createObservation, type Observation } from './observation.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
 import { registerReadings } from './readings.ts';
@@ -64,7 +65,7 @@ async function open(
   const engine = await openEmbeddedStore({
     ...{ directory: config.dbPath, clock },
     ...{ password: config.encryptionKey, cacheBytes: config.cacheBytes },
-    ...{ cacheDocuments: config.cacheDocuments, observer: observation.engine },
+    ...{ cacheDocuments: config.cacheDocuments, observer: observation.storeObserver },
   });
   rooms.defer(() => engine.close());
   let isStopping = false;
@@ -73,7 +74,10 @@ async function open(
     isStopping: () => isStopping,
   };
   const domain = await openDomain(config, ground);
-  const dispatcher = composeDispatcher(config, domain, { clock, logger, observation });
+  const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs };
+  const monitoring = openMonitoring(config, watched);
+  const { monitor } = monitoring;
+  const dispatcher = composeDispatcher(config, domain, { clock, logger, observation, monitor });
   const { maxBodyBytes, corsOrigins, tls, shutdownGraceMs: graceMs } = config;
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { node: domain.node, clock }),
@@ -82,7 +86,7 @@ async function open(
   });
   rooms.defer(() => server.close());
   registerReadings({
-    ...{ observation, engine, domain, directory: config.dbPath, startedAtMs },
+    ...{ observation, engine, domain, monitoring, directory: config.dbPath, startedAtMs },
     nowMs: () => clock.now(),
   });
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });

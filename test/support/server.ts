@@ -64,7 +64,7 @@ export function testConfig(dbPath: string): ServerConfig {
     retention: { ageMs: 0, bytesMax: 0 },
     archive: undefined,
     audit: { retainMs: 0, file: undefined },
-    ...{ metrics: undefined, slowQueryMs: 0 },
+    ...{ metrics: undefined, slowQueryMs: 0, alertWebhook: undefined },
     snapshots: { schedule: undefined, keep: 0, hook: undefined },
     shutdownGraceMs: 500,
   };

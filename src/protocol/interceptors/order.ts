@@ -15,7 +15,7 @@ import { createValidate } from './validate.ts';
 /** What the interceptors need. */
 export interface InterceptorParts {
   readonly logger: Logger;
-  readonly calls: Pick<CallMetrics, 'figures' | 'observe'>;
+  readonly calls: Omit<CallMetrics, 'clock'>;
   readonly clock: Clock;
   readonly authenticator: Authenticator;
   readonly audit: AuditLog;

@@ -5,6 +5,7 @@ import {
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
 import { ServingState, SystemService } from '../../../gen/molten/v1/system_pb.ts';
 import { DomainError } from '../../../src/errors/domain-error.ts';
+import { createActivity } from '../../../src/domain/node/activity.ts';
 import { createCallFigures, type CallFigures } from '../../../src/domain/node/call-figures.ts';
 import { REASONS } from '../../../src/errors/reason.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
@@ -109,7 +110,12 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
   });
   const interceptors = [
     createLogging({ logger, clock: systemClock }),
-    createCallMetrics({ clock: systemClock, figures, observe: () => undefined }),
+    createCallMetrics({
+      clock: systemClock,
+      figures,
+      activity: createActivity(),
+      observe: () => undefined,
+    }),
     createErrors(logger),
     deadline,
     createValidate(),
