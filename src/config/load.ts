@@ -94,6 +94,7 @@ function settings(read: OptionReader): Settings {
     audit: readAudit(read),
     metrics: readMetrics(read),
     alertWebhook: readAlertWebhook(read),
+    otlpEndpoint: read.text('otlp-endpoint'),
     slowQueryMs: read.whole('slow-query-ms'),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,

@@ -26,6 +26,8 @@ export interface ServerConfig {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Queries that take this long are logged, in milliseconds; 0: none. */
   readonly slowQueryMs: number;
+  /** Where spans go; undefined: calls are not traced. */
+  readonly otlpEndpoint: string | undefined;
   /** Who is told of alerts; undefined: nobody. */
   readonly alertWebhook:
     { readonly url: string; readonly secret: string; readonly allowPrivate: boolean } | undefined;

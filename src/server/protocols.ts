@@ -14,6 +14,7 @@ import type { Monitor } from '../domain/node/monitor.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
+import type { Tracer } from '../platform/tracing.ts';
 import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
 import { createConnectDoor } from '../protocol/connect/door.ts';
 import {
@@ -52,13 +53,14 @@ export interface Composition {
   readonly logger: Logger;
   readonly observation: Observation;
   readonly monitor: Monitor;
+  readonly tracer: Tracer | undefined;
 }
 
 /** Every service over the domain, behind the interceptors. */
 export function composeDispatcher(
   config: ServerConfig,
   domain: Domain,
-  { clock, logger, observation, monitor }: Composition,
+  { clock, logger, observation, monitor, tracer }: Composition,
 ): Dispatcher {
   const { authenticator } = domain.access;
   const { audit } = domain;
@@ -66,7 +68,7 @@ export function composeDispatcher(
   return createDispatcher({
     services: bindAll(config, domain, monitor),
     interceptors: createInterceptors({
-      ...{ logger, clock, authenticator, audit, rateLimit },
+      ...{ logger, clock, authenticator, audit, rateLimit, tracer },
       calls: {
         ...{ figures: observation.calls, activity: observation.activity },
         observe: observation.observeCall,

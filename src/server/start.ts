@@ -7,6 +7,7 @@ import type { WatchTimes } from '../domain/watch/watcher.ts';
 import { systemClock, type Clock } from '../platform/clock.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
 import { createLogger, type Logger } from '../platform/logger.ts';
+import type { Tracer } from '../platform/tracing.ts';
 import { listenForScrapers } from '../protocol/http/metrics-server.ts';
 import { createHttpServer } from '../protocol/http/server.ts';
 import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
@@ -16,6 +17,8 @@ import { openMonitoring } from './monitoring.ts';
 import { createObservation, type Observation } from './observation.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
 import { registerReadings } from './readings.ts';
+import { RELEASE } from './release.ts';
+import { traceEngine } from './traced-engine.ts';
 
 /** A server that runs. */
 export interface RunningServer {
@@ -62,12 +65,14 @@ async function open(
     observation.process[Symbol.dispose]();
   });
   const startedAtMs = clock.now();
-  const engine = await openEmbeddedStore({
+  const tracer = await openTracer(config, rooms);
+  const opened = await openEmbeddedStore({
     ...{ directory: config.dbPath, clock },
     ...{ password: config.encryptionKey, cacheBytes: config.cacheBytes },
     ...{ cacheDocuments: config.cacheDocuments, observer: observation.storeObserver },
   });
-  rooms.defer(() => engine.close());
+  rooms.defer(() => opened.close());
+  const engine = tracer === undefined ? opened : traceEngine(opened, tracer);
   let isStopping = false;
   const ground = {
     ...{ engine, clock, logger, rooms, watchTimes, observation },
@@ -77,7 +82,9 @@ async function open(
   const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs };
   const monitoring = openMonitoring(config, watched);
   const { monitor } = monitoring;
-  const dispatcher = composeDispatcher(config, domain, { clock, logger, observation, monitor });
+  const dispatcher = composeDispatcher(config, domain, {
+    ...{ clock, logger, observation, monitor, tracer },
+  });
   const { maxBodyBytes, corsOrigins, tls, shutdownGraceMs: graceMs } = config;
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { node: domain.node, clock }),
@@ -101,6 +108,20 @@ async function open(
       return rooms.dispose();
     },
   };
+}
+
+/** Loads what tracing needs only when it is asked for. */
+async function openTracer(
+  { otlpEndpoint: endpoint }: ServerConfig,
+  rooms: Disposer,
+): Promise<Tracer | undefined> {
+  if (endpoint === undefined) return undefined;
+  const { openTracing } = await import('../platform/open-telemetry.ts');
+  const tracing = await openTracing({ endpoint, release: RELEASE });
+  rooms.defer(async () => {
+    await tracing[Symbol.asyncDispose]();
+  });
+  return tracing;
 }
 
 async function listenForMetrics(

@@ -65,6 +65,7 @@ export function testConfig(dbPath: string): ServerConfig {
     archive: undefined,
     audit: { retainMs: 0, file: undefined },
     ...{ metrics: undefined, slowQueryMs: 0, alertWebhook: undefined },
+    otlpEndpoint: undefined,
     snapshots: { schedule: undefined, keep: 0, hook: undefined },
     shutdownGraceMs: 500,
   };

@@ -1,6 +1,7 @@
 import type { Authenticator } from '../../domain/access/credentials.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
+import type { Tracer } from '../../platform/tracing.ts';
 import type { CallInterceptor } from '../call.ts';
 import { createAuditInterceptors, type AuditLog } from './audit.ts';
 import { createAuthenticate } from './authenticate.ts';
@@ -10,6 +11,7 @@ import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
 import { createCallMetrics, type CallMetrics } from './metrics.ts';
 import { createAddressRateLimit, createTokenRateLimit } from './rate-limit.ts';
+import { createTracing } from './tracing.ts';
 import { createValidate } from './validate.ts';
 
 /** What the interceptors need. */
@@ -19,6 +21,8 @@ export interface InterceptorParts {
   readonly clock: Clock;
   readonly authenticator: Authenticator;
   readonly audit: AuditLog;
+  /** Undefined: calls are not traced. */
+  readonly tracer: Tracer | undefined;
   /** Calls of one address per window; 0 requests: no bound. */
   readonly rateLimit: { readonly requests: number; readonly windowMs: number };
 }
@@ -33,6 +37,7 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
   const { logger, calls, clock, authenticator, rateLimit } = parts;
   const audit = createAuditInterceptors(parts.audit);
   return [
+    ...(parts.tracer === undefined ? [] : [createTracing(parts.tracer)]),
     createLogging({ logger, clock }),
     createCallMetrics({ clock, ...calls }),
     createErrors(logger),
