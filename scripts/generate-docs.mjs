@@ -1,5 +1,5 @@
 /**
- * Writes the reference pages that come from the code: options and commands. With `--check` it writes
+ * Writes the reference pages that come from the code: options, metrics and commands. With `--check` it writes
  * nothing and fails when a page is not what the code says.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { Config } from '@oclif/core';
 import { format } from 'prettier';
 
 import { describeOptions } from '../src/config/describe.ts';
+import { describeMetrics } from '../src/platform/metric-catalogue.ts';
 import { ensureBuilt } from './build.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
@@ -20,6 +21,7 @@ const isCheck = process.argv.includes('--check');
 
 ensureBuilt();
 await produce('docs/reference/configuration.md', describeOptions());
+await produce('docs/reference/metrics.md', describeMetrics());
 await produce('docs/reference/cli.md', await describeCommands());
 
 async function produce(file, text) {

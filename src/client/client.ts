@@ -8,6 +8,7 @@ import { createClient, type Client, type Interceptor, type Transport } from '@co
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 
 import { ApiKeyService } from '../../gen/molten/v1/api_keys_pb.ts';
+import { AdminService } from '../../gen/molten/v1/admin_pb.ts';
 import { AuditService } from '../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
@@ -40,6 +41,7 @@ export interface MoltenClientOptions {
 /** Every service of a server. Calls fail with MoltenError. */
 export interface MoltenClient {
   readonly apiKeys: Client<typeof ApiKeyService>;
+  readonly admin: Client<typeof AdminService>;
   readonly audit: Client<typeof AuditService>;
   readonly auth: Client<typeof AuthService>;
   readonly collections: Client<typeof CollectionService>;
@@ -63,6 +65,7 @@ export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
   const transport = createTransport(options);
   return {
     apiKeys: translated(createClient(ApiKeyService, transport)),
+    admin: translated(createClient(AdminService, transport)),
     audit: translated(createClient(AuditService, transport)),
     auth: translated(createClient(AuthService, transport)),
     collections: translated(createClient(CollectionService, transport)),

@@ -105,6 +105,10 @@ function settings(read: OptionReader): Settings {
     identity: readIdentity(read),
     archive: readArchive(read),
     audit: readAudit(read),
+    metrics: readMetrics(read),
+    alertWebhook: readAlertWebhook(read),
+    otlpEndpoint: read.text('otlp-endpoint'),
+    slowQueryMs: read.whole('slow-query-ms'),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
@@ -135,6 +139,18 @@ function readAudit(read: OptionReader): ServerConfig['audit'] {
   const file = read.text('audit-file');
   const retainMs = read.whole('audit-retention') * MS_PER_SECOND;
   return { retainMs, file: file === undefined ? undefined : resolve(file) };
+}
+
+function readMetrics(read: OptionReader): ServerConfig['metrics'] {
+  const port = read.whole('metrics-port');
+  return port === 0 ? undefined : { host: read.text('metrics-host') ?? '', port };
+}
+
+function readAlertWebhook(read: OptionReader): ServerConfig['alertWebhook'] {
+  const url = read.text('alert-webhook-url');
+  if (url === undefined) return undefined;
+  const secret = read.text('alert-webhook-secret') ?? '';
+  return { url, secret, allowPrivate: read.switch('alert-webhook-allow-private') };
 }
 
 function readSnapshots(read: OptionReader): ServerConfig['snapshots'] {

@@ -4,6 +4,7 @@
  */
 
 import { IDENTITY_OPTIONS } from './identity-options.ts';
+import { OBSERVATION_OPTIONS } from './observation-options.ts';
 import type { Option } from './option.ts';
 
 const BYTES = { kind: 'whole', unit: 'bytes' } as const;
@@ -206,6 +207,7 @@ export const OPTIONS: readonly Option[] = [
     ...{ name: 'debug', type: { kind: 'switch' }, fallback: 'false', reloads: true },
     help: 'The same as --log-level debug.',
   },
+  ...OBSERVATION_OPTIONS,
   {
     ...{ name: 'dev-mode', type: { kind: 'switch' }, fallback: 'false' },
     help: 'For development on this machine only: makes missing secrets and keeps them in the directory of the store, readable by their owner; takes weak passwords with a warning.',

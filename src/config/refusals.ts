@@ -8,6 +8,7 @@ import type { Refusal, StartRequest } from './refusal.ts';
 import { FILE_REFUSALS } from './refusals/files.ts';
 import { IDENTITY_REFUSALS } from './refusals/identity.ts';
 import { NETWORK_REFUSALS } from './refusals/network.ts';
+import { OBSERVATION_REFUSALS } from './refusals/observation.ts';
 import { isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
 import { inspectTls } from './tls-files.ts';
 
@@ -17,6 +18,7 @@ export const REFUSALS: readonly Refusal[] = [
   ...NETWORK_REFUSALS,
   ...FILE_REFUSALS,
   ...IDENTITY_REFUSALS,
+  ...OBSERVATION_REFUSALS,
 ];
 
 /** One row of the table, applied. */

@@ -26,6 +26,15 @@ export interface ServerConfig {
   readonly maxKeysPerRequest: number;
   readonly rateLimit: { readonly requests: number; readonly windowMs: number };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Queries that take this long are logged, in milliseconds; 0: none. */
+  readonly slowQueryMs: number;
+  /** Where spans go; undefined: calls are not traced. */
+  readonly otlpEndpoint: string | undefined;
+  /** Who is told of alerts; undefined: nobody. */
+  readonly alertWebhook:
+    { readonly url: string; readonly secret: string; readonly allowPrivate: boolean } | undefined;
+  /** Where scrapers read metrics; port 0 chooses a free one. Undefined: nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
   /** Collections must be made before documents are put. */
   readonly strict: boolean;
   /** Memory for documents read by key, in bytes. */

@@ -24,7 +24,9 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 /** Members that are never written, wherever they appear: a second lock, for nobody should log them. */
 const SECRET_NAMES = [
   ...['authorization', 'cookie', 'set-cookie', 'password', 'rootPassword', 'secret', 'jwtSecret'],
-  ...['token', 'accessToken', 'refreshToken', 'apiKey', 'privateKey'],
+  ...['token', 'accessToken', 'refreshToken', 'apiKey', 'privateKey', 'x-api-key', 'setupToken'],
+  ...['currentPassword', 'newPassword', 'encryptionKey', 'clientSecret', 'bindPassword'],
+  ...['recoveryCode', 'recoveryCodes', 'challenge', 'otp', 'webhookSecret'],
 ];
 
 /**

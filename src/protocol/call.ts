@@ -36,6 +36,12 @@ export interface CallOrigin {
   disconnect(): void;
 }
 
+/** What is learned of a call on its way in, for those who tell of it on its way out: logs and traces. */
+export interface CallFacts {
+  /** Who calls; empty until that is known. */
+  subject: string;
+}
+
 /** One call on its way through the interceptors. */
 export interface Call {
   readonly method: DescMethod;
@@ -45,13 +51,15 @@ export interface Call {
   readonly principal: Principal;
   /** Aborts with `origin.signal` and with the deadline. */
   readonly signal: AbortSignal;
+  readonly facts: CallFacts;
 }
 
 /** The same call by a known caller. Its signal is still made only when somebody asks for it. */
 export function withPrincipal(call: Call, principal: Principal): Call {
-  const { method, request, origin } = call;
+  const { method, request, origin, facts } = call;
+  facts.subject = principal.subject;
   return {
-    ...{ method, request, origin, principal },
+    ...{ method, request, origin, facts, principal },
     get signal() {
       return call.signal;
     },

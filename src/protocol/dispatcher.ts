@@ -90,7 +90,7 @@ export function createDispatcher({
     methods: new Map([...handlers.keys()].map((method) => [nameOf(method), method])),
     dispatch(method, request, origin) {
       const call: Call = {
-        ...{ method, request, origin, principal: ANONYMOUS },
+        ...{ method, request, origin, principal: ANONYMOUS, facts: { subject: '' } },
         // Made only when somebody asks: most calls end before anybody does.
         get signal() {
           return origin.signal;

@@ -11,7 +11,7 @@ import { createDocuments, type Documents } from '../domain/documents/documents.t
 import { DOCUMENT_LIMITS } from '../domain/documents/parts.ts';
 import { createNode, type Node } from '../domain/node/node.ts';
 import { startRetention } from '../domain/node/retention.ts';
-import { openArchive } from '../domain/snapshots/archive.ts';
+import { openArchive, type Archive } from '../domain/snapshots/archive.ts';
 import { createOperations, type Operations } from '../domain/snapshots/operations.ts';
 import { createRestores, type Restores } from '../domain/snapshots/restores.ts';
 import { startSchedule } from '../domain/snapshots/schedule.ts';
@@ -24,7 +24,9 @@ import { createIdSource, type IdSource } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import { openDirectories, openProviders } from './identity.ts';
+import type { Observation } from './observation.ts';
 import { RELEASE } from './release.ts';
+import { createSlowQueryLog } from './slow-queries.ts';
 
 /** Every room of the domain over one store. */
 export interface Domain {
@@ -37,6 +39,8 @@ export interface Domain {
   readonly operations: Operations;
   readonly snapshots: Snapshots;
   readonly restores: Restores;
+  /** Undefined: the log is not archived. */
+  readonly archive: Archive | undefined;
   /** Seals page tokens. */
   readonly pageTokenKey: Uint8Array;
   /** Makes the tokens by which pages show that they are ours. */
@@ -52,6 +56,7 @@ export interface Ground {
   readonly rooms: Disposer;
   readonly watchTimes: Partial<WatchTimes>;
   readonly isStopping: () => boolean;
+  readonly observation: Pick<Observation, 'sweeps' | 'incidents'>;
 }
 
 const RETENTION_INTERVAL_MS = 10_000;
@@ -77,7 +82,7 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
   const documentsAndCollections = openDocuments(config, { ...ground, ids, pageTokenKey });
   const keeping = await openSnapshotRooms(config, { ...ground, ids });
   startHousekeeping(config, ground);
-  await startArchive(config, ground);
+  const archive = await startArchive(config, ground);
   const node = createNode({
     ...{ engine, release: RELEASE, startedAtMs: clock.now(), writeMode: config.writeMode },
     isEncrypted: config.encryptionKey !== undefined,
@@ -85,25 +90,18 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
     operations: keeping.operations,
   });
   const csrfKey = deriveKey(jwtSecret, 'pages');
-  return {
-    access,
-    audit,
-    node,
-    watches,
-    pageTokenKey,
-    csrfKey,
-    ...documentsAndCollections,
-    ...keeping,
-  };
+  const kept = { ...documentsAndCollections, ...keeping, archive };
+  return { access, audit, node, watches, pageTokenKey, csrfKey, ...kept };
 }
 
 async function openAudit(
   { jwtSecret, audit: rules }: ServerConfig,
-  { engine, clock, logger, rooms }: Ground,
+  { engine, clock, logger, rooms, observation: { incidents } }: Ground,
 ): Promise<Audit> {
   const audit = await createAudit({
     ...{ engine, clock, key: deriveKey(jwtSecret, 'audit'), ...rules },
     onFailure: (problem, error) => {
+      incidents.note('audit');
       logger.error(`audit log: ${problem}`, error === undefined ? {} : { error: error.message });
     },
   });
@@ -128,7 +126,7 @@ async function openWatches(
 }
 
 function openDocuments(
-  { strict, maxDocumentBytes: documentBytesMax, maxKeysPerRequest }: ServerConfig,
+  { strict, maxDocumentBytes: documentBytesMax, maxKeysPerRequest, slowQueryMs }: ServerConfig,
   parts: Ground & { readonly ids: IdSource; readonly pageTokenKey: Uint8Array },
 ): Pick<Domain, 'documents' | 'collections'> {
   const { engine, clock, logger, ids, pageTokenKey } = parts;
@@ -139,17 +137,19 @@ function openDocuments(
     onSchemaWarning: (document, violations) => {
       logger.warn('a document breaks its schema', { ...document, violations });
     },
+    onQuery: createSlowQueryLog(logger, slowQueryMs),
   });
   return { documents, collections: createCollections({ engine, catalog, clock, strict }) };
 }
 
 async function openSnapshotRooms(
   { dbPath, encryptionKey, snapshots: rules }: ServerConfig,
-  { engine, clock, logger, rooms, ids }: Ground & { readonly ids: IdSource },
+  { engine, clock, logger, rooms, ids, observation }: Ground & { readonly ids: IdSource },
 ): Promise<Pick<Domain, 'operations' | 'snapshots' | 'restores'>> {
   const operations = createOperations({
     ...{ clock, ids },
     onFailure: ({ id, kind, subject, error }) => {
+      observation.incidents.note('operation');
       logger.error('an operation failed', { id, kind, subject, error: error?.message });
     },
   });
@@ -175,33 +175,41 @@ async function openSnapshotRooms(
 
 async function startArchive(
   { archive: rules }: ServerConfig,
-  { engine, logger, rooms }: Ground,
-): Promise<void> {
-  if (rules === undefined) return;
+  { engine, logger, rooms, observation: { incidents } }: Ground,
+): Promise<Archive | undefined> {
+  if (rules === undefined) return undefined;
   const archive = await openArchive({
     ...{ engine, ...rules },
     onFailure: (error) => {
+      incidents.note('archive');
       logger.error('the log could not be archived; it is tried again', { error: String(error) });
     },
   });
   rooms.defer(async () => {
     await archive[Symbol.asyncDispose]();
   });
+  return archive;
 }
 
 function startHousekeeping(
   { sweepIntervalMs: intervalMs, retention: rules }: ServerConfig,
-  { engine, clock, logger, rooms }: Ground,
+  { engine, clock, logger, rooms, observation: { sweeps, incidents } }: Ground,
 ): void {
   const sweeper = startSweeper({
     ...{ engine, clock, intervalMs },
+    onSwept: (documents) => {
+      sweeps.count += 1;
+      sweeps.documents += documents;
+    },
     onFailure: (error) => {
+      incidents.note('sweep');
       logger.error('a sweep failed; the next one tries again', { error: String(error) });
     },
   });
   const retention = startRetention({
     ...{ engine, clock, rules, intervalMs: RETENTION_INTERVAL_MS },
     onFailure: (error) => {
+      incidents.note('retention');
       logger.error('the log could not be shortened; it is tried again', { error: String(error) });
     },
   });

@@ -1,3 +1,4 @@
+import { AdminService } from '../../gen/molten/v1/admin_pb.ts';
 import { ApiKeyService } from '../../gen/molten/v1/api_keys_pb.ts';
 import { AuditService } from '../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
@@ -9,10 +10,11 @@ import { SystemService } from '../../gen/molten/v1/system_pb.ts';
 import { TokenService } from '../../gen/molten/v1/tokens_pb.ts';
 import { UserService } from '../../gen/molten/v1/users_pb.ts';
 import { WatchService } from '../../gen/molten/v1/watch_pb.ts';
+import type { Monitor } from '../domain/node/monitor.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
-import { createMetrics } from '../platform/metrics.ts';
+import type { Tracer } from '../platform/tracing.ts';
 import { createAegisDoor } from '../protocol/compat/aegis/door.ts';
 import { createMddbDoor } from '../protocol/compat/mddb/door.ts';
 import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
@@ -28,11 +30,13 @@ import {
 } from '../protocol/dispatcher.ts';
 import { registerHealth } from '../protocol/health/service.ts';
 import type { Door } from '../protocol/http/door.ts';
+import { createProbesDoor } from '../protocol/http/probes.ts';
 import { createInterceptors } from '../protocol/interceptors/order.ts';
 import { createOAuthDoor } from '../protocol/oauth/door.ts';
 import { createOpenApiDoor } from '../protocol/openapi/door.ts';
 import { registerReflection } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
+import { createAdminService } from '../protocol/services/admin.ts';
 import { createApiKeyService } from '../protocol/services/api-keys.ts';
 import { createAuditService } from '../protocol/services/audit.ts';
 import { createAuthService } from '../protocol/services/auth.ts';
@@ -46,22 +50,26 @@ import { createUserService } from '../protocol/services/users.ts';
 import { createWatchService } from '../protocol/services/watch.ts';
 import { createSseDoor } from '../protocol/sse/door.ts';
 import type { Domain } from './domain.ts';
+import type { Observation } from './observation.ts';
 import type { LiveSettings } from './reload.ts';
 import { RELEASE } from './release.ts';
 
-/** What calls are seen and bounded with. */
-export interface DispatcherParts {
+/** What the protocols are composed with. */
+export interface Composition {
   readonly clock: Clock;
   readonly logger: Logger;
   /** The settings of the moment. */
   readonly live: () => LiveSettings;
+  readonly observation: Observation;
+  readonly monitor: Monitor;
+  readonly tracer: Tracer | undefined;
 }
 
 /** Every service over the domain, behind the interceptors. */
 export function composeDispatcher(
   config: ServerConfig,
   domain: Domain,
-  { clock, logger, live }: DispatcherParts,
+  { clock, logger, live, observation, monitor, tracer }: Composition,
 ): Dispatcher {
   const { authenticator } = domain.access;
   const { audit, csrfKey } = domain;
@@ -71,14 +79,22 @@ export function composeDispatcher(
   const cookies = createCookieGuard({ csrf, needsTls: tls !== undefined, corsOrigins });
   const rateLimit = (): LiveSettings['rateLimit'] => live().rateLimit;
   return createDispatcher({
-    services: bindAll(config, domain),
+    services: bindAll(config, domain, monitor),
     interceptors: createInterceptors({
-      ...{ logger, clock, authenticator, cookies, audit, rateLimit, metrics: createMetrics() },
+      ...{ logger, clock, authenticator, cookies, audit, rateLimit, tracer },
+      calls: {
+        ...{ figures: observation.calls, activity: observation.activity },
+        observe: observation.observeCall,
+      },
     }),
   });
 }
 
-function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[] {
+function bindAll(
+  config: ServerConfig,
+  domain: Domain,
+  monitor: Monitor,
+): readonly ServiceBinding[] {
   const { writeMode: durability, maxDocumentBytes: documentBytesMax } = config;
   const { documents, collections, pageTokenKey, snapshots, operations, restores } = domain;
   const limits = { durability, documentBytesMax };
@@ -97,6 +113,7 @@ function bindAll(config: ServerConfig, domain: Domain): readonly ServiceBinding[
     bindService(ApiKeyService, createApiKeyService(domain.access)),
     bindService(AuditService, createAuditService(domain.audit)),
     bindService(SystemService, createSystemService(domain.node, operations)),
+    bindService(AdminService, createAdminService(monitor)),
   ];
 }
 
@@ -118,6 +135,7 @@ export function composeDoors(
         registerReflection(router, services);
       },
     }),
+    createProbesDoor({ release: RELEASE, state: () => node.state() }),
     // Before REST, which refuses the methods that nobody has taken.
     createSseDoor({ dispatcher }),
     createRestDoor({ dispatcher, maxBodyBytes }),

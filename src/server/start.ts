@@ -8,12 +8,20 @@ import { systemClock, type Clock } from '../platform/clock.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
 import { createLogger, type LeveledLogger, type Logger } from '../platform/logger.ts';
 import { createAddressOf } from '../protocol/http/client-address.ts';
+import type { Tracer } from '../platform/tracing.ts';
+import { listenForScrapers } from '../protocol/http/metrics-server.ts';
 import { createHttpServer } from '../protocol/http/server.ts';
 import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
 import { openEmbeddedStore } from '../storage/embedded/open.ts';
+import type { StorageEngine } from '../storage/engine.ts';
 import { openDomain } from './domain.ts';
+import { openMonitoring } from './monitoring.ts';
+import { createObservation, type Observation } from './observation.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
 import type { LiveSettings } from './reload.ts';
+import { registerReadings } from './readings.ts';
+import { RELEASE } from './release.ts';
+import { traceEngine } from './traced-engine.ts';
 
 /** A server that runs. */
 export interface RunningServer {
@@ -23,6 +31,8 @@ export interface RunningServer {
   readonly logger: Logger;
   /** Takes over settings from now on. TLS stays as it is on a server without, and the reverse. */
   apply(settings: LiveSettings): void;
+  /** Where scrapers read metrics; undefined: nowhere. */
+  readonly metricsUrl: string | undefined;
   /** Refuses new calls, lets running ones end, closes the store. Calling it twice is harmless. */
   close(): Promise<void>;
 }
@@ -54,21 +64,53 @@ async function open(
   parts: ServerParts,
   rooms: Disposer,
 ): Promise<RunningServer> {
-  const { clock = systemClock, watchTimes = {}, webSocketTimes = {} } = parts;
+  const { clock = systemClock } = parts;
   const ownLogger = parts.logger ?? createLogger({ level: config.logLevel });
   const logger: Logger & Partial<LeveledLogger> = ownLogger;
-  let settings: LiveSettings = config;
-  const live = (): LiveSettings => settings;
-  const engine = await openEmbeddedStore({
+  const observation = createObservation(clock);
+  rooms.defer(() => {
+    observation.process[Symbol.dispose]();
+  });
+  const tracer = await openTracer(config, rooms);
+  const opened = await openEmbeddedStore({
     ...{ directory: config.dbPath, clock },
     ...{ password: config.encryptionKey, cacheBytes: config.cacheBytes },
-    cacheDocuments: config.cacheDocuments,
+    ...{ cacheDocuments: config.cacheDocuments, observer: observation.storeObserver },
   });
-  rooms.defer(() => engine.close());
+  rooms.defer(() => opened.close());
+  const engine = tracer === undefined ? opened : traceEngine(opened, tracer);
+  return await serve(config, parts, { engine, clock, logger, rooms, observation, tracer });
+}
+
+/** What is open before anybody is listened to. */
+interface Opened {
+  readonly engine: StorageEngine;
+  readonly clock: Clock;
+  readonly logger: Logger & Partial<LeveledLogger>;
+  readonly rooms: Disposer;
+  readonly observation: Observation;
+  readonly tracer: Tracer | undefined;
+}
+
+async function serve(
+  config: ServerConfig,
+  { watchTimes = {}, webSocketTimes = {} }: ServerParts,
+  opened: Opened,
+): Promise<RunningServer> {
+  const { engine, clock, logger, rooms, observation, tracer } = opened;
+  let settings: LiveSettings = config;
   let isStopping = false;
-  const ground = { engine, clock, logger, rooms, watchTimes, isStopping: () => isStopping };
+  const startedAtMs = clock.now();
+  const ground = {
+    ...{ engine, clock, logger, rooms, watchTimes, observation },
+    isStopping: () => isStopping,
+  };
   const domain = await openDomain(config, ground);
-  const dispatcher = composeDispatcher(config, domain, { clock, logger, live });
+  const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs };
+  const monitoring = openMonitoring(config, watched);
+  const dispatcher = composeDispatcher(config, domain, {
+    ...{ clock, logger, live: () => settings, observation, monitor: monitoring.monitor, tracer },
+  });
   const { maxBodyBytes, tls, shutdownGraceMs: graceMs } = config;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
@@ -80,9 +122,14 @@ async function open(
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, logger, graceMs },
   });
   rooms.defer(() => server.close());
+  registerReadings({
+    ...{ observation, engine, domain, monitoring, directory: config.dbPath, startedAtMs },
+    nowMs: () => clock.now(),
+  });
+  const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
   const { host, port } = await server.listen(config.host, config.port);
   return {
-    ...{ host, port, url: urlOf(config, port), logger },
+    ...{ host, port, url: urlOf(config, port), metricsUrl, logger },
     apply(next) {
       // First, because it alone can fail.
       if (tls !== undefined && next.tls !== undefined) server.replaceCertificate(next.tls);
@@ -97,6 +144,34 @@ async function open(
       return rooms.dispose();
     },
   };
+}
+
+/** Loads what tracing needs only when it is asked for. */
+async function openTracer(
+  { otlpEndpoint: endpoint }: ServerConfig,
+  rooms: Disposer,
+): Promise<Tracer | undefined> {
+  if (endpoint === undefined) return undefined;
+  const { openTracing } = await import('../platform/open-telemetry.ts');
+  const tracing = await openTracing({ endpoint, release: RELEASE });
+  rooms.defer(async () => {
+    await tracing[Symbol.asyncDispose]();
+  });
+  return tracing;
+}
+
+async function listenForMetrics(
+  { metrics: place }: ServerConfig,
+  parts: { readonly observation: Observation; readonly logger: Logger; readonly rooms: Disposer },
+): Promise<string | undefined> {
+  if (place === undefined) return undefined;
+  const { observation, logger, rooms } = parts;
+  const { metrics } = observation;
+  const listener = await listenForScrapers({ metrics, logger, ...place });
+  rooms.defer(() => listener.close());
+  const { address } = listener;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `http://${host}:${String(address.port)}/metrics`;
 }
 
 function urlOf({ tls, host }: ServerConfig, port: number): string {

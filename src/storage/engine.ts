@@ -155,6 +155,33 @@ export interface EngineHealth {
   readonly storedBytes: number;
 }
 
+/** What an engine has done and does now; cheap to ask. */
+export interface EngineFigures {
+  /** Transactions committed since the store was opened. */
+  readonly commits: number;
+  /** Threads that read, by what for. */
+  readonly readers: readonly ReaderFigures[];
+  /** Of documents read by key, one at a time. */
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+}
+
+/** Threads that read. */
+export interface ReaderFigures {
+  readonly pool: 'queries' | 'log';
+  /** Reads that wait for a thread. */
+  readonly waiting: number;
+  readonly busy: number;
+}
+
+/** Told of what an engine does, as it does it. */
+export interface EngineObserver {
+  /** A group of transactions was committed together; milliseconds until its answer. */
+  readonly committed: (transactions: number, ms: number) => void;
+  /** A commit got to stable storage; milliseconds of waiting for it. */
+  readonly synced: (ms: number) => void;
+}
+
 /** The end of the log and its oldest readable entry. */
 export interface LogHead extends Position {
   readonly timestampMs: number;
@@ -272,6 +299,7 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
    */
   rotateDataKey(): Promise<void>;
   health(): EngineHealth;
+  figures(): EngineFigures;
   /** Drains queued commits, flushes and releases the store. Calling it twice is harmless. */
   close(): Promise<void>;
 }

@@ -218,7 +218,8 @@ describe('the guide to access', () => {
         /"\/etc\/molten\/([a-z-]*)(?<!\.pem)"/g,
         (_, name: string) => `"${keep(name)}"`,
       );
-      writeFileSync(config, placed, { mode: 0o600 });
+      writeFileSync(join(directory.path, 'directory-ca.pem'), certificate);
+      writeFileSync(config, placed.replaceAll('/etc/molten', directory.path), { mode: 0o600 });
       return loadConfig({ flags: { config, 'jwt-secret-file': secret }, environment: {} }).config;
     });
     expect(loaded[0]?.identity.oidc?.mapping.groups).toEqual({

@@ -126,6 +126,22 @@ const CASES: readonly Case[] = [
     says: '--cors-origin has * beside other origins; give',
   },
   {
+    row: 'traces to a collector',
+    args: ['--otlp-endpoint', 'collector:4318'],
+    says: '--otlp-endpoint is no address of http or https; give',
+  },
+  {
+    row: 'alerts signed and by TLS',
+    args: ['--alert-webhook-url', 'http://hooks.example.org/'],
+    says: '--alert-webhook-url is not https; use it',
+  },
+  {
+    row: 'alerts signed and by TLS',
+    args: ['--alert-webhook-url', 'https://hooks.example.org/'],
+    variables: { ...BASE, MOLTENDB_ALERT_WEBHOOK_SECRET: 'short' },
+    says: 'MOLTENDB_ALERT_WEBHOOK_SECRET is shorter than 32 bytes',
+  },
+  {
     row: 'trusted proxies narrow',
     args: ['--trusted-proxy', '10.0.0.1,0.0.0.0/0'],
     says: "--trusted-proxy has '0.0.0.0/0', which takes in every address; give",

@@ -7,6 +7,8 @@ export interface TestServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly dbPath: string;
+  /** Where its metrics are; undefined unless configured. */
+  readonly metricsUrl: string | undefined;
   /** A token of the root user; asked for once. */
   rootToken(): Promise<string>;
   /** One HTTP request; a body that is no string is sent as JSON. */
@@ -63,6 +65,8 @@ export function testConfig(dbPath: string): ServerConfig {
     retention: { ageMs: 0, bytesMax: 0 },
     archive: undefined,
     audit: { retainMs: 0, file: undefined },
+    ...{ metrics: undefined, slowQueryMs: 0, alertWebhook: undefined },
+    otlpEndpoint: undefined,
     snapshots: { schedule: undefined, keep: 0, hook: undefined },
     shutdownGraceMs: 500,
   };
@@ -76,7 +80,7 @@ export async function startTestServer(
   const directory = createTemporaryDirectory();
   const config = { ...testConfig(directory.path), ...overrides };
   const server = await startServer(config, parts);
-  const { url, port } = server;
+  const { url, port, metricsUrl } = server;
   let token: Promise<string> | undefined;
 
   async function request(
@@ -105,7 +109,7 @@ export async function startTestServer(
 
   const rootToken = (): Promise<string> => (token ??= login());
   return {
-    ...{ url, port, dbPath: config.dbPath, request, rootToken },
+    ...{ url, port, metricsUrl, dbPath: config.dbPath, request, rootToken },
     asRoot: async (method, path, body) => request(method, path, { body, token: await rootToken() }),
     async tokenWith(scopes, clientId = 'a-client') {
       const body = { clientId, scopes };

@@ -21,7 +21,7 @@ import { createIntrospection, type Introspection } from './introspection.ts';
 import { createLinkedUsers, type LinkedUsers } from './linked-users.ts';
 import { createLockouts } from './lockouts.ts';
 import { createPasswordPolicy } from './password-policy.ts';
-import { createPasswords, type PasswordCost } from './passwords.ts';
+import { createPasswords, type PasswordCost, type Passwords } from './passwords.ts';
 import { createProfiles, type Profiles } from './profiles.ts';
 import { createRevocations, type Revocations } from './revocations.ts';
 import { openRoles, type Roles } from './roles.ts';
@@ -61,6 +61,8 @@ export interface Access {
   /** The name of the root user. */
   readonly rootUser: string;
   readonly revocations: Revocations;
+  /** What is being hashed, and what waits for it. */
+  readonly passwordLoad: Passwords['load'];
 }
 
 /** What access is made of. */
@@ -146,7 +148,7 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
       ...{ authenticator, sessions, control, apiKeys, revocations },
     }),
     ...{ authenticator, sessions, secondFactors, tokens, signingKeys, accounts, roles, apiKeys },
-    revocations,
+    ...{ revocations, passwordLoad: () => passwords.load() },
     signIns,
     linkedUsers,
     singleSignOn: createSingleSignOn({ engine, clock, sealer, providers, linkedUsers, signIns }),

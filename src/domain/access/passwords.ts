@@ -14,6 +14,8 @@ export interface Passwords {
   verify(hash: string | undefined, password: string): Promise<boolean>;
   /** The hash was made with weaker parameters than today's. */
   isOutdated(hash: string): boolean;
+  /** What is being hashed, and what waits for it. */
+  load(): { readonly running: number; readonly waiting: number };
 }
 
 /** The cost of a hash: memory in KiB, passes, lanes. */
@@ -43,32 +45,40 @@ export function createPasswords(cost: PasswordCost = PASSWORD_COST): Passwords {
   const limit = createLimit();
   const decoy = hash('the password of nobody', options);
   return {
-    hash: (password) => limit(() => hash(password, options)),
+    hash: (password) => limit.run(() => hash(password, options)),
     verify: (known, password) =>
-      limit(async () => {
+      limit.run(async () => {
         const matches = await verify(known ?? (await decoy), password);
         return matches && known !== undefined;
       }),
     isOutdated: (known) => needsRehash(known, options),
+    load: () => limit.load(),
   };
 }
 
+interface Limit extends Pick<Passwords, 'load'> {
+  run<T>(task: () => Promise<T>): Promise<T>;
+}
+
 /** Runs a few tasks at a time, in the order they came. */
-function createLimit(): <T>(task: () => Promise<T>) => Promise<T> {
+function createLimit(): Limit {
   const waiting: (() => void)[] = [];
   let running = 0;
-  return async (task) => {
-    if (running >= RUNNING_MAX) {
-      if (waiting.length >= WAITING_MAX) throw tooMany();
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    }
-    running += 1;
-    try {
-      return await task();
-    } finally {
-      running -= 1;
-      waiting.shift()?.();
-    }
+  return {
+    load: () => ({ running, waiting: waiting.length }),
+    async run(task) {
+      if (running >= RUNNING_MAX) {
+        if (waiting.length >= WAITING_MAX) throw tooMany();
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      }
+      running += 1;
+      try {
+        return await task();
+      } finally {
+        running -= 1;
+        waiting.shift()?.();
+      }
+    },
   };
 }
 

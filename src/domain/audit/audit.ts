@@ -20,7 +20,7 @@ import type { AuditEntry, AuditRecord } from './record.ts';
 import { deleteOld } from './retention.ts';
 import { startSink, type Sink } from './sink.ts';
 import { verifyChain, type AuditVerification, type VerifyRange } from './verify.ts';
-import { createAuditWriter, type AuditWriter } from './writer.ts';
+import { createAuditWriter, type AuditFigures, type AuditWriter } from './writer.ts';
 
 /** The audit log of a store, open. Disposing writes what waits, and ends those who follow. */
 export interface Audit extends AsyncDisposable {
@@ -37,6 +37,7 @@ export interface Audit extends AsyncDisposable {
   follow(afterNumber: number | undefined, signal: AbortSignal): AsyncIterable<AuditRecord>;
   /** Walks the chain up to its first broken place. CANCELED when the signal aborts. */
   verify(range: VerifyRange, signal: AbortSignal): Promise<AuditVerification>;
+  figures(): AuditFigures;
   /** Deletes what is too old, now; returns how many records went. */
   applyRetention(): Promise<number>;
   /** Ends all who follow, for good. */
@@ -140,6 +141,10 @@ class ChainedAudit implements Audit {
 
   list(query: AuditQuery): Promise<AuditPage> {
     return listRecords(this.#parts.chain, query);
+  }
+
+  figures(): AuditFigures {
+    return this.#writer.figures();
   }
 
   async *follow(afterNumber: number | undefined, signal: AbortSignal): AsyncIterable<AuditRecord> {

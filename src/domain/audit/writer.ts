@@ -8,6 +8,14 @@ import { bounded, type AuditEntry, type AuditRecord, type BoundedEntry } from '.
 export interface AuditWriter extends AsyncDisposable {
   record(entry: AuditEntry): Promise<AuditRecord>;
   note(entry: AuditEntry): void;
+  figures(): AuditFigures;
+}
+
+/** What was written since the start. */
+export interface AuditFigures {
+  readonly written: number;
+  /** Noted and not taken, or not written: only counted. */
+  readonly dropped: number;
 }
 
 /** What a writer needs. */
@@ -49,6 +57,7 @@ class BatchingWriter implements AuditWriter {
   #queue: Waiting[] = [];
   #notesWaiting = 0;
   #dropped = 0;
+  #figures: AuditFigures = { written: 0, dropped: 0 };
   #draining: Promise<void> | undefined;
   #stopRetry: StopTimer | undefined;
   #isClosed = false;
@@ -79,8 +88,12 @@ class BatchingWriter implements AuditWriter {
 
   note(entry: AuditEntry): void {
     if (!this.#isClosed && this.#denials.add(entry)) return;
-    this.#dropped += 1;
+    this.#drop(1);
     this.#retryLater();
+  }
+
+  figures(): AuditFigures {
+    return this.#figures;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -90,6 +103,11 @@ class BatchingWriter implements AuditWriter {
     this.#denials[Symbol.dispose]();
     this.#wake();
     while (this.#draining !== undefined) await this.#draining;
+  }
+
+  #drop(count: number): void {
+    this.#dropped += count;
+    this.#figures = { ...this.#figures, dropped: this.#figures.dropped + count };
   }
 
   #wake(): void {
@@ -117,6 +135,8 @@ class BatchingWriter implements AuditWriter {
     try {
       const records = await this.#parts.chain.append([...own, ...batch.map(({ entry }) => entry)]);
       this.#dropped -= dropped;
+      const { written, ...figures } = this.#figures;
+      this.#figures = { ...figures, written: written + records.length };
       this.#parts.onWritten();
       for (const [at, { settle }] of batch.entries()) {
         const record = records[own.length + at];
@@ -125,7 +145,7 @@ class BatchingWriter implements AuditWriter {
       return true;
     } catch (error) {
       for (const { settle } of batch) settle?.reject(error);
-      this.#dropped += notes.reduce((sum, { entry }) => sum + countOf(entry), 0);
+      this.#drop(notes.reduce((sum, { entry }) => sum + countOf(entry), 0));
       if (notes.length > 0 || dropped > 0) this.#parts.onFailure(error);
       this.#retryLater();
       return batch.length > 0;

@@ -20,6 +20,8 @@ export interface SweeperParts {
   readonly clock: Clock;
   /** Milliseconds between two sweeps. */
   readonly intervalMs: number;
+  /** Told after each sweep how many documents went one by one. */
+  readonly onSwept?: (documents: number) => void;
   /** Told of what failed; the next sweep tries again. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -54,7 +56,7 @@ class TimedSweeper implements Sweeper {
   }
 
   sweep(): Promise<number> {
-    this.#running ??= this.#run().finally(() => {
+    this.#running ??= this.#runAndTell().finally(() => {
       this.#running = undefined;
     });
     return this.#running;
@@ -64,6 +66,12 @@ class TimedSweeper implements Sweeper {
     this.#stopping.abort();
     this.#stopTimer();
     await this.#running?.catch(() => undefined);
+  }
+
+  async #runAndTell(): Promise<number> {
+    const found = await this.#run();
+    this.#parts.onSwept?.(found);
+    return found;
   }
 
   async #run(): Promise<number> {

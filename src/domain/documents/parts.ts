@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { IdSource } from '../../platform/ids.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
-import type { QueryLimits } from '../../storage/query/query.ts';
+import type { QueryCost, QueryLimits } from '../../storage/query/query.ts';
 import type { Catalog } from '../collections/catalog.ts';
 import type { SchemaViolation } from '../collections/schema.ts';
 
@@ -32,6 +32,19 @@ export type SchemaWarning = (
   violations: readonly SchemaViolation[],
 ) => void;
 
+/** A query that is over, in the words of a log: what it cost, and nothing that it asked or found. */
+export interface EndedQuery {
+  /** The name of the RPC. */
+  readonly call: string;
+  readonly requestId: string | undefined;
+  readonly subject: string;
+  readonly collection: string;
+  /** With the wait for a thread. */
+  readonly durationMs: number;
+  /** Undefined: it failed. */
+  readonly cost: QueryCost | undefined;
+}
+
 /** What documents are made of. */
 export interface DocumentsParts {
   readonly engine: StorageEngine;
@@ -44,4 +57,6 @@ export interface DocumentsParts {
   /** Collections must be made before documents are put. */
   readonly strict: boolean;
   readonly onSchemaWarning: SchemaWarning;
+  /** Told of every query and aggregation when it is over. */
+  readonly onQuery?: (query: EndedQuery) => void;
 }

@@ -7,6 +7,7 @@ import type {
   Order,
   Projection,
   Query,
+  QueryCost,
   QueryPage,
   QueryPlan,
   Selection,
@@ -29,13 +30,15 @@ import { parseOrder } from '../query/sort.ts';
 import { parseWhere } from '../query/where.ts';
 import { demandAsked } from '../visibility/asked.ts';
 import { visibilityOf } from '../visibility/visibility.ts';
-import type { DocumentsParts } from './parts.ts';
+import type { DocumentsParts, EndedQuery } from './parts.ts';
 import { permitKeys, permittedKeys } from './permission.ts';
 
 /** Who reads, and until when. */
 export interface ReadContext {
   readonly principal: Principal;
   readonly signal: AbortSignal;
+  /** The call that it is part of. */
+  readonly origin?: { readonly requestId: string };
 }
 
 /** Which documents by key. */
@@ -148,7 +151,10 @@ class StoredReads implements DocumentReads {
     // The position of a token is already behind the offset.
     const offset = after === undefined ? query.offset : 0;
     const { signal } = context;
-    const page = await engine.query({ ...query, after, offset }, { signal, atSequence });
+    const { collection } = query;
+    const page = await this.#timed({ context, call, collection }, () =>
+      engine.query({ ...query, after, offset }, { signal, atSequence }),
+    );
     const nextPageToken = page.next === undefined ? '' : sealPageToken(page.next, query, binding);
     return { page, nextPageToken };
   }
@@ -165,10 +171,28 @@ class StoredReads implements DocumentReads {
     const figures = parseFigures({ groupBy, metrics });
     const { principal, signal } = context;
     demandAsked(principal, collection, { ...selection, ...figures });
-    return await this.#parts.engine.aggregate(
-      { ...selection, ...figures, groupsMax: GROUPS_MAX },
-      { signal, atSequence },
+    const aggregation = { ...selection, ...figures, groupsMax: GROUPS_MAX };
+    return await this.#timed({ context, call: 'AggregateDocuments', collection }, () =>
+      this.#parts.engine.aggregate(aggregation, { signal, atSequence }),
     );
+  }
+
+  async #timed<T extends { readonly cost: QueryCost }>(
+    { context, ...what }: Pick<EndedQuery, 'call' | 'collection'> & { context: ReadContext },
+    run: () => Promise<T>,
+  ): Promise<T> {
+    const { clock, onQuery } = this.#parts;
+    const startMs = clock.monotonic();
+    let cost: QueryCost | undefined;
+    try {
+      const result = await run();
+      ({ cost } = result);
+      return result;
+    } finally {
+      const { principal, origin } = context;
+      const who = { subject: principal.subject, requestId: origin?.requestId };
+      onQuery?.({ ...what, ...who, cost, durationMs: clock.monotonic() - startMs });
+    }
   }
 
   async #open(context: ReadContext, request: QueryRequest): Promise<Query> {

@@ -27,6 +27,8 @@ export interface Snapshots {
   create(cause: Manifest['cause']): StartedOperation<Manifest>;
   /** Newest first. Damaged ones are listed by `damaged`. */
   list(): Promise<SnapshotList>;
+  /** When those that are there were taken, newest first, in Unix milliseconds. Cheap: reads names. */
+  times(): Promise<readonly number[]>;
   /** SNAPSHOT_NOT_FOUND, or CORRUPTION_DETECTED for one whose manifest is damaged. */
   get(name: string): Promise<Manifest>;
   delete(name: string): Promise<void>;
@@ -92,10 +94,10 @@ class DirectorySnapshots implements Snapshots {
   }
 
   async list(): Promise<SnapshotList> {
-    const names = (await readdir(this.#parts.directory)).filter((name) => NAME.test(name));
+    const names = await this.#names();
     const snapshots: Manifest[] = [];
     const damaged: string[] = [];
-    for (const name of names.sort().reverse()) {
+    for (const name of names) {
       try {
         snapshots.push(await readManifest(this.#pathOf(name)));
       } catch {
@@ -103,6 +105,10 @@ class DirectorySnapshots implements Snapshots {
       }
     }
     return { snapshots, damaged };
+  }
+
+  async times(): Promise<readonly number[]> {
+    return (await this.#names()).map(timeOf);
   }
 
   async get(name: string): Promise<Manifest> {
@@ -234,6 +240,15 @@ class DirectorySnapshots implements Snapshots {
     await syncDirectory(this.#parts.directory);
   }
 
+  /** Newest first. */
+  async #names(): Promise<readonly string[]> {
+    const names = await readdir(this.#parts.directory);
+    return names
+      .filter((name) => NAME.test(name))
+      .sort()
+      .reverse();
+  }
+
   async #demand(name: string): Promise<void> {
     checkName(name);
     const names = await readdir(this.#parts.directory);
@@ -273,6 +288,13 @@ async function* readChunks(
 }
 
 /** Sorts by time; tells the sequence to who reads it. */
+/** The time that a name starts with. */
+function timeOf(name: string): number {
+  const [, day = '', time = '', ms = ''] = /^(\d{8})T(\d{6})(\d{3})Z/.exec(name) ?? [];
+  const date = day.replace(/(\d{4})(\d{2})(\d{2})/, '$1-$2-$3');
+  return Date.parse(`${date}T${time.replace(/(\d{2})(\d{2})(\d{2})/, '$1:$2:$3')}.${ms}Z`);
+}
+
 function nameOf(createdAtMs: number, sequence: bigint): string {
   const time = new Date(createdAtMs).toISOString().replaceAll(/[-:.]/g, '');
   return `${time}-${sequence.toString().padStart(SEQUENCE_DIGITS, '0')}`;

@@ -33,13 +33,18 @@ export interface WatcherParts {
   readonly lapse: () => CredentialLapse | undefined;
   /** Cuts the connection of a caller that does not read. */
   readonly disconnect: () => void;
-  readonly onClose: () => void;
+  /** Once, with why it ended; `abandoned`: its caller went. */
+  readonly onClose: (reason: WatchEndReason | 'abandoned' | 'failed') => void;
 }
+
+/** What a watch does: tells what is there, waits for changes, or tells them. */
+export type WatchActivity = 'initial' | 'waiting' | 'telling';
 
 /** One running watch. */
 export interface Watcher {
   /** The log is needed after this sequence. */
   readonly needsAfter: Sequence;
+  readonly activity: WatchActivity;
   /** The events, once. Ends by itself after a drop, with a DomainError for every other reason. */
   events(): AsyncGenerator<WatchEvent, void>;
   /** Looks at what only time changes: credentials, bookmarks, callers that do not read. */
@@ -80,10 +85,13 @@ class FollowingWatcher implements Watcher {
   #toldAtMs: number;
   #oldest = '';
   #page: HeldPage | undefined;
+  #isInitial: boolean;
+  #hasFailed = false;
 
   constructor(parts: WatcherParts) {
     this.#parts = parts;
     this.#position = parts.start.position;
+    this.#isInitial = parts.start.withInitialState;
     this.#toldAtMs = parts.clock.monotonic();
     const { collections } = parts.interest;
     this.#remaining = collections && new Set(collections);
@@ -96,12 +104,17 @@ class FollowingWatcher implements Watcher {
     return hasSeenAll ? published : this.#position;
   }
 
+  get activity(): WatchActivity {
+    if (this.#isInitial) return 'initial';
+    return this.#parts.follower.isWaiting ? 'waiting' : 'telling';
+  }
+
   async *events(): AsyncGenerator<WatchEvent, void> {
     try {
       yield* this.#all();
     } finally {
       this.#stopping.abort();
-      this.#parts.onClose();
+      this.#parts.onClose(this.#hasFailed ? 'failed' : (this.#ended ?? 'abandoned'));
     }
   }
 
@@ -160,6 +173,7 @@ class FollowingWatcher implements Watcher {
         resumeToken: withInitialState ? '' : this.#token(this.#position),
       });
       if (withInitialState) yield* this.#initialState();
+      this.#isInitial = false;
       while (!this.#isEnded()) yield* this.#step();
     } catch (error) {
       if (!this.#isEnded()) this.#endBy(error);
@@ -173,7 +187,10 @@ class FollowingWatcher implements Watcher {
 
   /** A log that no longer reaches back is an end like the others; what is unexpected is not. */
   #endBy(error: unknown): void {
-    if (!hasReason(error, 'SEQUENCE_COMPACTED')) throw error;
+    if (!hasReason(error, 'SEQUENCE_COMPACTED')) {
+      this.#hasFailed = true;
+      throw error;
+    }
     this.#oldest = error.metadata['oldest'] ?? '';
     this.end('compacted');
   }

@@ -7,9 +7,9 @@ import type { CredentialLapse } from '../access/credentials.ts';
 import type { Principal } from '../access/principal.ts';
 import { createFeed, type Feed } from './feed.ts';
 import { createInterest } from './interest.ts';
-import type { WatchEvent, WatchRequest, WatchStart } from './model.ts';
+import type { WatchEndReason, WatchEvent, WatchRequest, WatchStart } from './model.ts';
 import { openResumeToken } from './resume-token.ts';
-import { createWatcher, type Watcher, type WatchTimes } from './watcher.ts';
+import { createWatcher, type WatchActivity, type Watcher, type WatchTimes } from './watcher.ts';
 
 /** Who watches, and until when. */
 export interface WatchContext {
@@ -18,6 +18,14 @@ export interface WatchContext {
   readonly signal: AbortSignal;
   /** Cuts the caller's connection, for one that does not read. */
   readonly disconnect: () => void;
+}
+
+/** How watches do, and how they ended. */
+export interface WatchFigures {
+  /** Those that run, by what they do. */
+  readonly running: Readonly<Record<WatchActivity, number>>;
+  /** Since the start; `abandoned`: the caller went. */
+  readonly ended: Readonly<Record<WatchEndReason | 'abandoned' | 'failed', number>>;
 }
 
 /** All watches of a server. */
@@ -30,6 +38,7 @@ export interface Watches extends AsyncDisposable {
   open(context: WatchContext, request: WatchRequest): AsyncIterable<WatchEvent>;
   /** Watches that run. */
   readonly count: number;
+  figures(): WatchFigures;
   /** Ends every watch with `shuttingDown`, and refuses new ones. */
   stop(): void;
 }
@@ -64,6 +73,10 @@ class FeedWatches implements Watches {
   readonly #running = new Map<Watcher, string>();
   readonly #stopTicking: () => void;
   readonly #unpin: () => void;
+  readonly #ended: Record<keyof WatchFigures['ended'], number> = {
+    ...{ revoked: 0, expired: 0, tooSlow: 0, compacted: 0, collectionDropped: 0 },
+    ...{ shuttingDown: 0, abandoned: 0, failed: 0 },
+  };
   #isStopped = false;
 
   constructor(parts: WatchesParts, epoch: string) {
@@ -78,6 +91,12 @@ class FeedWatches implements Watches {
 
   get count(): number {
     return this.#running.size;
+  }
+
+  figures(): WatchFigures {
+    const running = { initial: 0, waiting: 0, telling: 0 };
+    for (const { activity } of this.#running.keys()) running[activity] += 1;
+    return { running, ended: { ...this.#ended } };
   }
 
   async *open(context: WatchContext, request: WatchRequest): AsyncIterable<WatchEvent> {
@@ -95,7 +114,8 @@ class FeedWatches implements Watches {
       published: () => this.#feed.published,
       lapse: () => lapseOf(principal) ?? (interest.isBlinded() ? 'revoked' : undefined),
       disconnect: context.disconnect,
-      onClose: () => {
+      onClose: (reason) => {
+        this.#ended[reason] += 1;
         follower.close();
         this.#running.delete(watcher);
         signal.removeEventListener('abort', abandon);

@@ -1,7 +1,7 @@
 import type { Authenticator } from '../../domain/access/credentials.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
-import type { Metrics } from '../../platform/metrics.ts';
+import type { Tracer } from '../../platform/tracing.ts';
 import type { CallInterceptor } from '../call.ts';
 import type { CookieGuard } from '../cookie-session/guard.ts';
 import { createAuditInterceptors, type AuditLog } from './audit.ts';
@@ -10,23 +10,26 @@ import { createAuthorize } from './authorize.ts';
 import { deadline } from './deadline.ts';
 import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
-import { createCallMetrics } from './metrics.ts';
+import { createCallMetrics, type CallMetrics } from './metrics.ts';
 import {
   createAddressRateLimit,
   createTokenRateLimit,
   type AddressRateLimit,
 } from './rate-limit.ts';
 import { createStreamGuard } from './stream-guard.ts';
+import { createTracing } from './tracing.ts';
 import { createValidate } from './validate.ts';
 
 /** What the interceptors need. */
 export interface InterceptorParts {
   readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly calls: Omit<CallMetrics, 'clock'>;
   readonly clock: Clock;
   readonly authenticator: Authenticator;
   readonly cookies: CookieGuard;
   readonly audit: AuditLog;
+  /** Undefined: calls are not traced. */
+  readonly tracer: Tracer | undefined;
   /** How much one address may ask now. */
   readonly rateLimit: () => AddressRateLimit;
 }
@@ -38,11 +41,12 @@ export interface InterceptorParts {
  * next to the service.
  */
 export function createInterceptors(parts: InterceptorParts): readonly CallInterceptor[] {
-  const { logger, metrics, clock, authenticator, cookies, rateLimit } = parts;
+  const { logger, calls, clock, authenticator, cookies, rateLimit } = parts;
   const audit = createAuditInterceptors(parts.audit);
   return [
+    ...(parts.tracer === undefined ? [] : [createTracing(parts.tracer)]),
     createLogging({ logger, clock }),
-    createCallMetrics({ metrics, clock }),
+    createCallMetrics({ clock, ...calls }),
     createErrors(logger),
     audit.refusals,
     deadline,

@@ -9,6 +9,9 @@ export interface DocumentCache {
   delete(collection: string, key: string): void;
   /** Forgets everything, after a change that is not about single documents. */
   clear(): void;
+  /** How often `get` found something, and how often nothing. */
+  readonly hits: number;
+  readonly misses: number;
 }
 
 /** What a cached document costs besides its body. */
@@ -25,8 +28,10 @@ export interface CacheBounds {
 export function createDocumentCache({ bytesMax, documentsMax }: CacheBounds): DocumentCache {
   if (bytesMax === 0 || documentsMax === 0) {
     const nothing = (): undefined => undefined;
-    return { get: nothing, set: nothing, delete: nothing, clear: nothing };
+    return { get: nothing, set: nothing, delete: nothing, clear: nothing, hits: 0, misses: 0 };
   }
+  let hits = 0;
+  let misses = 0;
   const cache = new LRUCache<string, StoredDocument>({
     ...{ maxSize: bytesMax, ...(documentsMax === undefined ? {} : { max: documentsMax }) },
     maxEntrySize: Math.ceil(bytesMax / 8),
@@ -34,7 +39,18 @@ export function createDocumentCache({ bytesMax, documentsMax }: CacheBounds): Do
     sizeCalculation: ({ body, key }) => DOCUMENT_BYTES + 2 * (body.length + key.length),
   });
   return {
-    get: (collection, key) => cache.get(nameOf(collection, key)),
+    get(collection, key) {
+      const found = cache.get(nameOf(collection, key));
+      if (found === undefined) misses += 1;
+      else hits += 1;
+      return found;
+    },
+    get hits() {
+      return hits;
+    },
+    get misses() {
+      return misses;
+    },
     set(document) {
       cache.set(nameOf(document.collection, document.key), document);
     },

@@ -16,6 +16,7 @@ import { delay } from '../../platform/timers.ts';
 import type {
   Committed,
   DocumentReader,
+  EngineFigures,
   EngineHealth,
   LogHead,
   LogReadOptions,
@@ -49,7 +50,7 @@ import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } fro
 import { deriveKey, openKeyring, randomKey, writeKeyring } from './keyring.ts';
 import type { LogRequest } from './log-reader.ts';
 import { wrongEpoch } from './reader.ts';
-import { closeReading, openReading, type Reading } from './reading.ts';
+import { closeReading, figuresOf, openReading, type Reading } from './reading.ts';
 import { toError } from './refusal.ts';
 import { indexOf } from './rows.ts';
 import { settleKeys } from './store-keys.ts';
@@ -264,11 +265,12 @@ class EmbeddedEngine implements StorageEngine {
       detail: state.fault ?? '',
       lastSequence: toSequence(state.lastSequence),
       durableSequence: toSequence(state.durableSequence),
-      historyBytes: state.historyBytes,
-      queuedBytes: writer.queuedBytes(),
+      ...{ historyBytes: state.historyBytes, queuedBytes: writer.queuedBytes() },
       storedBytes: sizeOf(access.file) + sizeOf(`${access.file}-wal`),
     };
   }
+
+  figures = (): EngineFigures => figuresOf(this.#reading, this.#parts);
 
   close(): Promise<void> {
     this.#closing ??= this.#close();

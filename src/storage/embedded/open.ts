@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { StorageEngine } from '../engine.ts';
+import type { EngineObserver, StorageEngine } from '../engine.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
 import { createDocumentCache } from './document-cache.ts';
 import { createEngine } from './engine.ts';
@@ -35,6 +35,7 @@ export interface EmbeddedStoreOptions {
   readonly cacheDocuments?: number | undefined;
   /** Reader threads. Default 2, at least 1. */
   readonly readers?: number;
+  readonly observer?: EngineObserver;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -71,7 +72,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     const flushIntervalMs = options.flushIntervalMs ?? FLUSH_INTERVAL_MS;
     const writer = startWriterThread({
       settings: { ...access, commits, flushIntervalMs },
-      clock,
+      ...{ clock, observer: options.observer },
       onState: (next) => {
         state.apply(next);
         if (next.written === 'all') cache.clear();

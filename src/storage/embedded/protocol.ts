@@ -169,6 +169,8 @@ export interface WriterState {
   readonly collections: readonly CollectionChange[];
   /** Documents written, for caches; `all` when whole collections went. */
   readonly written: readonly WrittenKey[] | 'all';
+  /** How long commits since the last state waited for the disk, in milliseconds. */
+  readonly syncsMs: readonly number[];
   /** Set once when writing has become impossible. */
   readonly fault: string | undefined;
 }

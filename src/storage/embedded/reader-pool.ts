@@ -20,6 +20,7 @@ export interface ReaderPool {
     task: Extract<ReadTask, { kind: K }>,
     options: PoolOptions,
   ): Promise<ReadResults[K]>;
+  load(): { readonly waiting: number; readonly busy: number };
   close(): Promise<void>;
 }
 
@@ -88,6 +89,11 @@ class ThreadPool implements ReaderPool {
       this.#waiting.push(job);
       this.#next();
     });
+  }
+
+  load(): { readonly waiting: number; readonly busy: number } {
+    const busy = [...this.#members].filter(({ job }) => job !== undefined).length;
+    return { waiting: this.#waiting.length, busy };
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
-import type { DocumentReader } from '../engine.ts';
+import type { DocumentReader, EngineFigures } from '../engine.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
+import type { DocumentCache } from './document-cache.ts';
 import type { StoreAccess } from './protocol.ts';
 import { createReader, type Reader } from './reader.ts';
 import { createReaderPool, type ReaderPool } from './reader-pool.ts';
@@ -39,6 +40,20 @@ export function openReading(
     ...{ access, connection, reader: createReader(connection) },
     transactor: createTransactor({ reader: own, writer, state, sql }),
     ...{ pool: createReaderPool(access, readers), logPool: createReaderPool(access, 1) },
+  };
+}
+
+/** What was read and written, and what is under way. */
+export function figuresOf(
+  { pool, logPool }: Reading,
+  { writer, cache }: { readonly writer: WriterThread; readonly cache: DocumentCache },
+): EngineFigures {
+  return {
+    ...{ commits: writer.commits, cacheHits: cache.hits, cacheMisses: cache.misses },
+    readers: [
+      { pool: 'queries', ...pool.load() },
+      { pool: 'log', ...logPool.load() },
+    ],
   };
 }
 

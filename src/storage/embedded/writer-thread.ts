@@ -2,6 +2,7 @@ import type { Worker } from 'node:worker_threads';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import type { EngineObserver } from '../engine.ts';
 import type {
   CommitOutcome,
   CommitRequest,
@@ -20,6 +21,8 @@ export interface WriterThread {
   commit(request: CommitRequest): Promise<CommitOutcome>;
   run(task: WriterTask): Promise<WriterResult>;
   queuedBytes(): number;
+  /** Transactions committed. */
+  readonly commits: number;
   /** Ends the thread after everything queued is committed and flushed. */
   close(): Promise<void>;
 }
@@ -30,6 +33,7 @@ export interface WriterThreadOptions {
   readonly clock: Clock;
   /** Called with every new state, before the promises of its commits resolve. */
   readonly onState: (state: WriterState) => void;
+  readonly observer?: EngineObserver | undefined;
   /** Called when the thread ended without being asked to. */
   readonly onFailure: () => void;
 }
@@ -65,6 +69,7 @@ class GroupingWriter implements WriterThread {
   #isClosing = false;
   #isGone = false;
   #lastId = 0;
+  #commits = 0;
 
   constructor(options: WriterThreadOptions) {
     this.#options = options;
@@ -75,6 +80,7 @@ class GroupingWriter implements WriterThread {
       });
     });
     this.#worker.on('message', (reply: WriterReply) => {
+      for (const ms of reply.state.syncsMs) options.observer?.synced(ms);
       options.onState(reply.state);
       this.#pending.get(reply.id)?.(reply);
       this.#pending.delete(reply.id);
@@ -115,6 +121,10 @@ class GroupingWriter implements WriterThread {
     });
   }
 
+  get commits(): number {
+    return this.#commits;
+  }
+
   queuedBytes(): number {
     return this.#queuedBytes;
   }
@@ -150,10 +160,13 @@ class GroupingWriter implements WriterThread {
   }
 
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
+    const { clock } = this.#options;
+    const startMs = clock.monotonic();
     try {
       const commits = group.map(({ request }) => request);
       const result = await this.run({ kind: 'commit', commits });
       const outcomes = result.kind === 'committed' ? result.outcomes : [];
+      this.#count(outcomes, clock.monotonic() - startMs);
       group.forEach(({ resolve, reject }, at) => {
         const outcome = outcomes[at];
         if (outcome === undefined) reject(gone());
@@ -162,6 +175,12 @@ class GroupingWriter implements WriterThread {
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
+  }
+
+  #count(outcomes: readonly CommitOutcome[], ms: number): void {
+    const committed = outcomes.filter(({ kind }) => kind === 'committed').length;
+    this.#commits += committed;
+    if (committed > 0) this.#options.observer?.committed(committed, ms);
   }
 
   #fail(): void {

@@ -3,6 +3,7 @@
  * a time; all transactions of a `commit` task share one SQLite transaction and one fsync.
  */
 import { DomainError } from '../../errors/domain-error.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { createBackground, type Background } from './background.ts';
 import { createCommitter, type Committer } from './commit.ts';
 import { createStatements, sqliteCode, type Connection, type Sql } from './database.ts';
@@ -54,6 +55,7 @@ class FileWriter implements Writer {
   #isFull: boolean | undefined;
   #fault: string | undefined;
   #floor: number;
+  #syncsMs: number[] = [];
 
   constructor(database: Connection, commits: Int32Array) {
     this.#database = database;
@@ -90,7 +92,10 @@ class FileWriter implements Writer {
 
   takeState(): WriterState {
     const { sequence, timestampMs } = this.#tools.log.position();
+    const syncsMs = this.#syncsMs;
+    this.#syncsMs = [];
     return {
+      syncsMs,
       lastSequence: sequence,
       lastTimestampMs: timestampMs,
       durableSequence: this.#durableSequence,
@@ -194,7 +199,7 @@ class FileWriter implements Writer {
       this.#catalog.save();
       this.#tools.log.save();
       Atomics.add(this.#commits, 0, 1);
-      this.#sql('COMMIT').run();
+      this.#finishCommit(options.full);
       this.#isUnflushed = !options.full;
       if (options.full) this.#durableSequence = this.#tools.log.position().sequence;
       return result;
@@ -202,6 +207,12 @@ class FileWriter implements Writer {
       this.#recover(error);
       throw error;
     }
+  }
+
+  #finishCommit(full: boolean): void {
+    const startMs = systemClock.monotonic();
+    this.#sql('COMMIT').run();
+    if (full) this.#syncsMs.push(systemClock.monotonic() - startMs);
   }
 
   /** May only change between transactions. */

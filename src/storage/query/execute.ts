@@ -143,7 +143,9 @@ export function createAggregationRun(
 }
 
 function costOf(examined: number, returned: number, context: RunContext): QueryCost {
-  return { examined, returned, elapsedMs: context.elapsedMs() };
+  const { access } = context.plan;
+  const plan = access.kind === 'index' ? `index ${access.index}` : access.kind;
+  return { examined, returned, elapsedMs: context.elapsedMs(), plan };
 }
 
 /** Lets the matches of a selection through. */

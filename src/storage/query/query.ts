@@ -104,6 +104,8 @@ export interface QueryCost {
   readonly examined: number;
   readonly returned: number;
   readonly elapsedMs: number;
+  /** How documents were found: `keys`, `scan`, or `index` and its name. */
+  readonly plan: string;
 }
 
 /** One page. */

@@ -5,6 +5,7 @@
 import { create, getOption, hasOption, type DescMethod } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
+import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
 import { ApiKeyService } from '../../../gen/molten/v1/api_keys_pb.ts';
 import { AuditService } from '../../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
@@ -26,6 +27,7 @@ import { compileAuthorizer } from '../../../src/protocol/interceptors/authorize.
 const METHODS = [
   ...[DocumentService, CollectionService, AuthService, SystemService, WatchService],
   ...[SnapshotService, OperationService, UserService, TokenService, ApiKeyService, AuditService],
+  ...[AdminService],
 ].flatMap(({ methods }) => methods);
 
 function principal(scopes: readonly string[]): Principal {

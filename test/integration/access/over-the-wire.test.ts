@@ -12,6 +12,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { http } from '../../../gen/google/api/annotations_pb.ts';
+import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
 import { ApiKeyService } from '../../../gen/molten/v1/api_keys_pb.ts';
 import { AuditService } from '../../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
@@ -34,6 +35,7 @@ import { delegate, login, makeUser } from './team.ts';
 const METHODS = [
   ...[DocumentService, CollectionService, AuthService, SystemService, WatchService],
   ...[SnapshotService, OperationService, UserService, TokenService, ApiKeyService, AuditService],
+  ...[AdminService],
 ].flatMap(({ methods }): readonly DescMethod[] => methods);
 
 let server: TestServer;

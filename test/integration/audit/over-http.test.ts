@@ -8,6 +8,7 @@ import {
 } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 
+import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
 import { ApiKeyService } from '../../../gen/molten/v1/api_keys_pb.ts';
 import { AuditResult, AuditService } from '../../../gen/molten/v1/audit_pb.ts';
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
@@ -32,6 +33,7 @@ import { until } from './open-audit.ts';
 const SERVICES = [
   ...[AuthService, CollectionService, SnapshotService, SystemService, AuditService],
   ...[DocumentService, OperationService, WatchService, UserService, TokenService, ApiKeyService],
+  ...[AdminService],
 ];
 
 interface RecordJson {

@@ -5,10 +5,11 @@ import {
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
 import { ServingState, SystemService } from '../../../gen/molten/v1/system_pb.ts';
 import { DomainError } from '../../../src/errors/domain-error.ts';
+import { createActivity } from '../../../src/domain/node/activity.ts';
+import { createCallFigures, type CallFigures } from '../../../src/domain/node/call-figures.ts';
 import { REASONS } from '../../../src/errors/reason.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
-import { createMetrics, type Metrics } from '../../../src/platform/metrics.ts';
 import type { CallContext } from '../../../src/protocol/call.ts';
 import { createConnectDoor, type ConnectDoorOptions } from '../../../src/protocol/connect/door.ts';
 import { bindService, createDispatcher } from '../../../src/protocol/dispatcher.ts';
@@ -26,7 +27,7 @@ export const BODY_BYTES_MAX: number = 64 * 1024;
 export interface FakeServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
-  readonly metrics: Metrics;
+  readonly figures: CallFigures;
   /** What was logged, one JSON object a line. */
   readonly log: readonly string[];
   /** Resolves when a hanging call has begun. */
@@ -54,7 +55,7 @@ export function failureOf(user: string): Error {
 export async function startFakeServer(options: FakeServerOptions = {}): Promise<FakeServer> {
   const log: string[] = [];
   const logger = createLogger({ level: 'debug', destination: { write: (line) => log.push(line) } });
-  const metrics = createMetrics();
+  const figures = createCallFigures(systemClock);
   const hanging = createEvent();
   const aborted = createEvent();
 
@@ -109,7 +110,12 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
   });
   const interceptors = [
     createLogging({ logger, clock: systemClock }),
-    createCallMetrics({ metrics, clock: systemClock }),
+    createCallMetrics({
+      clock: systemClock,
+      figures,
+      activity: createActivity(),
+      observe: () => undefined,
+    }),
     createErrors(logger),
     deadline,
     createValidate(),
@@ -129,7 +135,7 @@ export async function startFakeServer(options: FakeServerOptions = {}): Promise<
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= server.close());
   return {
-    ...{ url: `${scheme}://127.0.0.1:${String(port)}`, port, metrics, log, close },
+    ...{ url: `${scheme}://127.0.0.1:${String(port)}`, port, figures, log, close },
     ...{ hanging: hanging.happened, aborted: aborted.happened },
     [Symbol.asyncDispose]: close,
   };

@@ -1,0 +1,53 @@
+import { createActivity, type Activity } from '../domain/node/activity.ts';
+import { createCallFigures, type CallFigures } from '../domain/node/call-figures.ts';
+import { createIncidents, type Incidents } from '../domain/node/incidents.ts';
+import type { Clock } from '../platform/clock.ts';
+import { createMetrics, type Metrics, type Observe } from '../platform/metrics.ts';
+import { watchProcess, type ProcessFigures } from '../platform/process-figures.ts';
+import { createRecentDurations, type RecentDurations } from '../platform/durations.ts';
+import type { EngineObserver } from '../storage/engine.ts';
+
+/** What is counted from the first moment on, before there is a store to look at. */
+export interface Observation {
+  readonly metrics: Metrics;
+  readonly calls: CallFigures;
+  /** The last calls. */
+  readonly activity: Activity;
+  /** Gets seconds of calls, by method. */
+  readonly observeCall: Observe;
+  readonly storeObserver: EngineObserver;
+  /** How long commits of the last minute waited for the disk. */
+  readonly syncs: RecentDurations;
+  readonly sweeps: { count: number; documents: number };
+  readonly incidents: Incidents;
+  readonly process: ProcessFigures;
+}
+
+const MS_PER_SECOND = 1000;
+
+/** Starts to count. `process` must be disposed. */
+export function createObservation(clock: Clock): Observation {
+  const metrics = createMetrics();
+  const observeCommit = metrics.histogram('molten_commit_duration_seconds');
+  const observeSize = metrics.histogram('molten_commit_group_size');
+  const observeSync = metrics.histogram('molten_fsync_duration_seconds');
+  const syncs = createRecentDurations();
+  return {
+    ...{ metrics, syncs, calls: createCallFigures(clock) },
+    activity: createActivity(),
+    observeCall: metrics.histogram('molten_rpc_duration_seconds'),
+    storeObserver: {
+      committed(transactions, ms) {
+        observeSize(transactions);
+        observeCommit(ms / MS_PER_SECOND);
+      },
+      synced(ms) {
+        observeSync(ms / MS_PER_SECOND);
+        syncs.add(ms, clock.monotonic());
+      },
+    },
+    sweeps: { count: 0, documents: 0 },
+    incidents: createIncidents(clock),
+    process: watchProcess(),
+  };
+}

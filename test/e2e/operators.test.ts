@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+
+import { createMolten } from '../support/molten.ts';
+import { ROOT, startTestServer } from '../support/server.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+
+interface StatsJson {
+  readonly rpcs: readonly { readonly method: string; readonly callCount: string }[];
+  readonly store: { readonly sequence: string };
+}
+
+describe('molten stats and molten alerts', () => {
+  it('show how calls do and what is wrong, to those who may see it', async () => {
+    using directory = createTemporaryDirectory();
+    await using server = await startTestServer();
+    const molten = createMolten(directory.path, { MOLTEN_PASSWORD: ROOT.password });
+    await molten('login', '--url', server.url, '--username', ROOT.username);
+
+    const stats = await molten.json<StatsJson>('stats');
+    const login = stats.rpcs.find(({ method }) => method === 'molten.v1.AuthService/Login');
+    expect(login?.callCount).toBe('1');
+    expect(Number(stats.store.sequence)).toBeGreaterThan(0);
+    const { stdout } = await molten('stats');
+    expect(stdout).toContain('"rpc":"AuthService/Login"');
+
+    expect(await molten.json('alerts')).toEqual({ alerts: [] });
+    const token = await server.tokenWith(['read:*:*']);
+    const other = createMolten(directory.path, { MOLTEN_TOKEN: token, MOLTEN_URL: server.url });
+    expect((await other('alerts')).code).toBe(4);
+  });
+});
