@@ -315,7 +315,7 @@ describe('a team at the command line', () => {
     using directory = createTemporaryDirectory();
     await using issuer = await startIssuer();
     const secret = join(directory.path, 'client-secret');
-    writeFileSync(secret, CLIENT.clientSecret);
+    writeFileSync(secret, CLIENT.clientSecret, { mode: 0o600 });
     await using server = await startTeamServer(
       directory.path,
       ...['--oidc-issuer', issuer.url, '--oidc-allow-insecure', '--oidc-provision'],

@@ -95,7 +95,7 @@ describe('compose.yaml', () => {
 
   it('has Prometheus and Grafana files that can be read', () => {
     const prometheus = parse(textOf('deploy/prometheus.yml')) as { rule_files: string[] };
-    expect(prometheus.rule_files).toEqual(['/etc/prometheus/alerts.yml']);
+    expect(prometheus.rule_files).toEqual(['alerts.yml']);
     const alerts = parse(textOf('deploy/alerts.yml')) as { groups: unknown[] };
     expect(alerts.groups.length).toBeGreaterThan(0);
   });
