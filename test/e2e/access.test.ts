@@ -322,6 +322,11 @@ describe('a team at the command line', () => {
       ...['--oidc-client-id', CLIENT.clientId, '--oidc-client-secret-file', secret],
       ...['--oidc-redirect-uri', REDIRECT_URI, '--oidc-roles', 'operators=operator'],
     );
+    const setup = await fetch(`${server.url}/v1/setup`, {
+      ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+      body: JSON.stringify({ password: ROOT_PASSWORD }),
+    });
+    expect(setup.status).toBe(200);
     const { molten } = teamAt(directory.path, server.url);
     const decide = async (printed: string): Promise<undefined> => {
       const [, address] = /or open (\S+)/.exec(printed) ?? [];

@@ -153,7 +153,10 @@ describe('/register and /users', () => {
     const unknown = await admin('DELETE', '/users/nobody');
     expect([unknown.status, unknown.body]).toEqual([404, { error: 'user not found' }]);
     const last = await admin('DELETE', '/users/root');
-    expect([last.status, last.body.error]).toEqual([409, expect.stringContaining('another administrator')]);
+    expect([last.status, last.body.error]).toEqual([
+      409,
+      expect.stringContaining('another administrator'),
+    ]);
   });
 });
 
