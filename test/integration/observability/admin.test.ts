@@ -5,9 +5,12 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 
 import { fingerprintOf } from '../../../src/server/monitoring.ts';
+import { delay } from '../../../src/platform/timers.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { parseMetrics, valueOf } from '../../support/prometheus.ts';
 import { startTestServer, testConfig } from '../../support/server.ts';
+
+type Scrape = ReturnType<typeof parseMetrics>;
 
 interface RpcJson {
   readonly method: string;
@@ -48,8 +51,21 @@ describe('statistics', () => {
     await server.asRoot('GET', `${path}/a`);
     await server.asRoot('GET', `${path}/missing`);
     await server.request('GET', `${path}/a`);
-    const scraped = parseMetrics(await (await fetch(server.metricsUrl ?? '')).text());
-    const { status, body } = await server.asRoot('GET', '/v1/admin/stats');
+    // What was refused is recorded a moment later: both are asked until nothing is written in between.
+    const ask = async (): Promise<{ scraped: Scrape; status: number; body: any }> => {
+      const scraped = parseMetrics(await (await fetch(server.metricsUrl ?? '')).text());
+      const { status, body } = await server.asRoot('GET', '/v1/admin/stats');
+      return { scraped, status, body };
+    };
+    const isQuiet = ({ scraped, body }: Awaited<ReturnType<typeof ask>>): boolean =>
+      body.store.sequence === String(valueOf(scraped, 'molten_log_head_sequence')) &&
+      body.store.storedBytes === String(valueOf(scraped, 'molten_store_bytes'));
+    let asked = await ask();
+    for (let attempt = 0; attempt < 20 && !isQuiet(asked); attempt++) {
+      await delay(100);
+      asked = await ask();
+    }
+    const { scraped, status, body } = asked;
     expect(status).toBe(200);
     const rpcs = body.rpcs as readonly RpcJson[];
     expect(rpcs.length).toBeGreaterThan(2);
