@@ -2,6 +2,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+import { DocumentEncoding } from '../../gen/molten/v1/documents_pb.ts';
 import { createMoltenClient } from '../../src/client/client.ts';
 import { measureCalls, measureHttp, report, type Measured } from './measure.ts';
 
@@ -36,10 +37,29 @@ bare.close();
 const ours = createGrpcReader((molten ?? '').replace('http://', ''), token ?? '');
 results.push(await measureCalls('gRPC point read', () => ours.read()));
 ours.close();
-const client = createMoltenClient({ url: molten ?? '', token: () => token });
-const query = { collection: 'bench', query: { where: { n: 5 } }, pageSize: 10 };
+const binary = createMoltenClient({ url: molten ?? '', token: () => token });
+const read = { collection: 'bench', key: 'k', encoding: DocumentEncoding.JSON };
 results.push(
-  await measureCalls('Connect binary query by index', () => client.documents.queryDocuments(query)),
+  await measureCalls('Connect binary point read', () => binary.documents.getDocument(read)),
+);
+const question = { where: { n: 5 } };
+const asked = JSON.stringify({ query: question, pageSize: 10 });
+const ofBench = JSON.stringify({ collection: 'bench', query: question, pageSize: 10 });
+const query = { collection: 'bench', query: question, pageSize: 10 };
+results.push(
+  await measureHttp({
+    ...{ name: 'REST query by index', method: 'POST', headers: json, body: asked },
+    url: `${molten ?? ''}/v1/collections/bench/documents:query`,
+  }),
+  await measureHttp({
+    ...{ name: 'Connect JSON query by index', method: 'POST', headers: json, body: ofBench },
+    url: `${molten ?? ''}/molten.v1.DocumentService/QueryDocuments`,
+  }),
+  await measureCalls('Connect binary query by index', () => binary.documents.queryDocuments(query)),
+);
+const overGrpc = createMoltenClient({ url: molten ?? '', token: () => token, protocol: 'grpc' });
+results.push(
+  await measureCalls('gRPC query by index', () => overGrpc.documents.queryDocuments(query)),
 );
 report('reads', 'bare Fastify JSON', results);
 servers.kill();

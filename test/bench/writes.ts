@@ -8,7 +8,7 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { openEmbeddedStore } from '../../src/storage/embedded/open.ts';
 import { startTestServer } from '../support/server.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
-import { measureCalls, report, type Measured } from './measure.ts';
+import { measureCalls, measureHttp, report, type Measured } from './measure.ts';
 
 const document = { n: 5, name: 'a document', text: 'x'.repeat(300) };
 const text = JSON.stringify(document);
@@ -54,5 +54,32 @@ for (const protocol of ['connect', 'grpc'] as const) {
       })),
     });
   results.push(await measureCalls(`${protocol}, batches of 100, 4 clients`, batch, { clients: 4 }));
+}
+const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+const rest = `${server.url}/v1/collections/rest/documents`;
+const rpc = `${server.url}/molten.v1.DocumentService`;
+// Without keys, so that each is a document of its own.
+const one = { fields: document };
+const hundred = Array.from({ length: 100 }, () => ({ body: one }));
+for (const [name, single, batch] of [
+  [
+    'REST',
+    { url: rest, body: { body: one } },
+    { url: `${rest}:batchSet`, body: { writes: hundred } },
+  ],
+  [
+    'Connect JSON',
+    { url: `${rpc}/InsertDocument`, body: { collection: 'json', body: one } },
+    { url: `${rpc}/BatchSetDocuments`, body: { collection: 'json', writes: hundred } },
+  ],
+] as const) {
+  const post = { method: 'POST', headers } as const;
+  const write = { ...post, url: single.url, body: JSON.stringify(single.body) };
+  const batches = { ...post, url: batch.url, body: JSON.stringify(batch.body) };
+  results.push(
+    await measureHttp({ ...write, name: `${name}, 1 client`, connections: 1 }),
+    await measureHttp({ ...write, name: `${name}, 64 clients`, connections: 64 }),
+    await measureHttp({ ...batches, name: `${name}, batches of 100, 4 clients`, connections: 4 }),
+  );
 }
 report('writes', 'fdatasync, one after the other', results);

@@ -4,7 +4,8 @@ import { finished } from 'node:stream/promises';
 
 import { Args, Flags, type Interfaces } from '@oclif/core';
 
-import { queryAll, toPlain, toPlainWithSystem } from '../../../src/client/documents.ts';
+import { DocumentEncoding } from '../../../gen/molten/v1/documents_pb.ts';
+import { toPlain, toPlainWithSystem } from '../../../src/client/documents.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 import { createProgress } from '../../lib/progress.ts';
 import { queryFlags, queryOf, type QueryFlags } from '../../lib/query-flags.ts';
@@ -13,7 +14,7 @@ import { queryFlags, queryOf, type QueryFlags } from '../../lib/query-flags.ts';
 export default class DocsExport extends MoltenCommand {
   static override readonly summary = 'Write documents to a file, one JSON object a line.';
   static override readonly description =
-    'All pages are of one state: that of the sequence at which the export began.';
+    'All of it is of one state: that of the sequence at which the export began. The audit log says who took it along.';
   static override readonly args: Interfaces.ArgInput = {
     collection: Args.string({ description: 'The collection.', required: true }),
   };
@@ -28,16 +29,22 @@ export default class DocsExport extends MoltenCommand {
     const collection = String(args['collection']);
     const client = this.client(flags as unknown as ServerFlags);
     const query = queryOf(flags as QueryFlags);
-    const first = await client.documents.queryDocuments({ collection, query, pageSize: 1 });
+    const pages = client.documents.exportDocuments(
+      { collection, query, encoding: DocumentEncoding.JSON },
+      { timeoutMs: 0 },
+    );
     const file = flags['output'] as string | undefined;
     const output = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
     const shape = flags['system'] === true ? toPlainWithSystem : toPlain;
     const progress = createProgress('exported', (line) => process.stderr.write(line));
     let count = 0;
-    const request = { collection, query, pageSize: 1000, readSequence: first.readSequence };
-    for await (const document of queryAll(client, request)) {
-      if (!output.write(`${JSON.stringify(shape(document))}\n`)) await once(output, 'drain');
-      count += 1;
+    let sequence = 0n;
+    for await (const { documents, readSequence } of pages) {
+      sequence = readSequence;
+      for (const document of documents) {
+        if (!output.write(`${JSON.stringify(shape(document))}\n`)) await once(output, 'drain');
+      }
+      count += documents.length;
       progress.show(count);
     }
     if (file !== undefined) {
@@ -46,6 +53,6 @@ export default class DocsExport extends MoltenCommand {
     }
     progress.finish(count);
     this.logToStderr(`${String(count)} documents exported`);
-    return { collection, exported: count, sequence: String(first.readSequence) };
+    return { collection, exported: count, sequence: String(sequence) };
   }
 }

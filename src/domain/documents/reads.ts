@@ -101,6 +101,8 @@ export interface DocumentReads {
   get(context: ReadContext, request: GetRequest): Promise<GetResult>;
   /** `call` is the name of the RPC, to which the page token is bound. */
   query(context: ReadContext, call: string, request: QueryRequest): Promise<PageResult>;
+  /** Every match, page after page, in one committed state. What of the request is about pages is not used. */
+  export(context: ReadContext, request: QueryRequest): AsyncIterable<QueryPage>;
   explain(context: ReadContext, request: QueryRequest): Promise<QueryPlan>;
   aggregate(context: ReadContext, request: AggregationRequest): Promise<AggregationResult>;
 }
@@ -157,6 +159,18 @@ class StoredReads implements DocumentReads {
     );
     const nextPageToken = page.next === undefined ? '' : sealPageToken(page.next, query, binding);
     return { page, nextPageToken };
+  }
+
+  async *export(context: ReadContext, request: QueryRequest): AsyncIterable<QueryPage> {
+    const { engine } = this.#parts;
+    const atSequence = request.atSequence ?? (await engine.head()).sequence;
+    const whole = { ...request, atSequence, pageSize: COUNT_MAX, offset: 0, total: false };
+    let pageToken = '';
+    do {
+      const result = await this.query(context, 'ExportDocuments', { ...whole, pageToken });
+      yield result.page;
+      pageToken = result.nextPageToken;
+    } while (pageToken !== '');
   }
 
   async explain(context: ReadContext, request: QueryRequest): Promise<QueryPlan> {

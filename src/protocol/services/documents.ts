@@ -24,6 +24,7 @@ import {
 } from '../../../gen/molten/v1/documents_pb.ts';
 import type { Durability } from '../../domain/documents/model.ts';
 import type { Documents } from '../../domain/documents/documents.ts';
+import type { PageResult } from '../../domain/documents/reads.ts';
 import type {
   Comparison,
   MissingPolicy,
@@ -64,17 +65,17 @@ type Service = ServiceImplementation<typeof DocumentService>;
 
 /** Creates the DocumentService over the domain. */
 export function createDocumentService(options: DocumentServiceOptions): Service {
-  return { ...createReads(options), ...createSingleWrites(options), ...createBatchWrites(options) };
+  return {
+    ...createReads(options),
+    ...createPages(options),
+    ...createSingleWrites(options),
+    ...createBatchWrites(options),
+  };
 }
 
 type Reads = Pick<
   Service,
-  | 'getDocument'
-  | 'batchGetDocuments'
-  | 'listDocuments'
-  | 'queryDocuments'
-  | 'explainQuery'
-  | 'aggregateDocuments'
+  'getDocument' | 'batchGetDocuments' | 'explainQuery' | 'aggregateDocuments'
 >;
 
 function createReads({ documents: { reads } }: DocumentServiceOptions): Reads {
@@ -96,32 +97,6 @@ function createReads({ documents: { reads } }: DocumentServiceOptions): Reads {
         readSequence: result.sequence,
       };
     },
-    async listDocuments(request, context) {
-      const { collection, pageSize, pageToken, keyPrefix, fields, encoding } = request;
-      const { page, nextPageToken } = await reads.query(context, 'ListDocuments', {
-        ...{ ...fromQuery(undefined), collection, pageSize, pageToken, keyPrefix, fields },
-        ...{ offset: 0, total: request.includeTotal },
-        atSequence: fromReadSequence(request.readSequence),
-      });
-      return {
-        documents: page.documents.map((one) => toDocument(one, encoding)),
-        ...{ nextPageToken, readSequence: page.sequence },
-        ...(page.total === undefined ? {} : { totalSize: BigInt(page.total) }),
-      };
-    },
-    async queryDocuments(request, context) {
-      const { collection, query, pageSize, pageToken, offset, encoding } = request;
-      const { page, nextPageToken } = await reads.query(context, 'QueryDocuments', {
-        ...{ ...fromQuery(query), collection, pageSize, pageToken, keyPrefix: '', offset },
-        total: request.includeTotal,
-        atSequence: fromReadSequence(request.readSequence),
-      });
-      return {
-        documents: page.documents.map((one) => toDocument(one, encoding)),
-        ...{ nextPageToken, readSequence: page.sequence },
-        ...(page.total === undefined ? {} : { totalSize: BigInt(page.total) }),
-      };
-    },
     async explainQuery({ collection, query, pageSize }, context) {
       const plan = await reads.explain(context, {
         ...{ ...fromQuery(query), collection, pageSize, pageToken: '', keyPrefix: '' },
@@ -138,6 +113,51 @@ function createReads({ documents: { reads } }: DocumentServiceOptions): Reads {
       });
       return { groups: result.groups.map(toGroup), readSequence: result.sequence };
     },
+  };
+}
+
+type Pages = Pick<Service, 'listDocuments' | 'queryDocuments' | 'exportDocuments'>;
+
+function createPages({ documents: { reads } }: DocumentServiceOptions): Pages {
+  return {
+    async listDocuments(request, context) {
+      const { collection, pageSize, pageToken, keyPrefix, fields, encoding } = request;
+      const result = await reads.query(context, 'ListDocuments', {
+        ...{ ...fromQuery(undefined), collection, pageSize, pageToken, keyPrefix, fields },
+        ...{ offset: 0, total: request.includeTotal },
+        atSequence: fromReadSequence(request.readSequence),
+      });
+      return toPageMessage(result, encoding);
+    },
+    async queryDocuments(request, context) {
+      const { collection, query, pageSize, pageToken, offset, encoding } = request;
+      const result = await reads.query(context, 'QueryDocuments', {
+        ...{ ...fromQuery(query), collection, pageSize, pageToken, keyPrefix: '', offset },
+        total: request.includeTotal,
+        atSequence: fromReadSequence(request.readSequence),
+      });
+      return toPageMessage(result, encoding);
+    },
+    async *exportDocuments({ collection, query, readSequence, encoding }, context) {
+      const pages = reads.export(context, {
+        ...{ ...fromQuery(query), collection, pageSize: 0, pageToken: '', keyPrefix: '' },
+        ...{ offset: 0, total: false, atSequence: fromReadSequence(readSequence) },
+      });
+      for await (const { documents, sequence } of pages) {
+        yield {
+          documents: documents.map((one) => toDocument(one, encoding)),
+          readSequence: sequence,
+        };
+      }
+    },
+  };
+}
+
+function toPageMessage({ page, nextPageToken }: PageResult, encoding: DocumentEncoding) {
+  return {
+    documents: page.documents.map((one) => toDocument(one, encoding)),
+    ...{ nextPageToken, readSequence: page.sequence },
+    ...(page.total === undefined ? {} : { totalSize: BigInt(page.total) }),
   };
 }
 
