@@ -174,11 +174,12 @@ describe('the page about backup and recovery', () => {
         },
       );
     };
-    const [snapshots = '', restores = '', recover = '', rebuild = ''] = blocksOf(
+    const [snapshots = '', restores = '', recover = '', rebuild = '', exports = ''] = blocksOf(
       'docs/operating/backup-and-recovery.md',
     );
     run(`npx molten login --password-file "${join(secrets, 'root-password')}"`);
     run(`npx molten docs set orders one '{"total": 1}'`);
+    expect(run(exports)).toContain('1 documents imported into orders-again');
     const name = run(snapshots).split('\n')[0] ?? '';
     const sequence = String(JSON.parse(run('npx molten status --json')).sequence);
     await delay(20);
