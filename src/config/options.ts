@@ -77,7 +77,7 @@ export const OPTIONS: readonly Option[] = [
   {
     ...{ name: 'storage-mode', fallback: 'tiered' },
     type: { kind: 'choice', choices: ['standard', 'tiered'] },
-    help: 'What is kept in memory of documents read by key. tiered: the --hot-threshold used last. standard: as many as fit --cache-size. The rest is read from disk in either mode.',
+    help: 'What is kept in memory of documents read by key. tiered: the --hot-threshold used last. standard: as many as fit --cache-size. The rest is read from disk in either mode, and nothing in advance.',
   },
   {
     ...{ name: 'hot-threshold', fallback: '50000' },

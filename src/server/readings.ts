@@ -87,6 +87,9 @@ function registerStore({ observation: { metrics }, engine, directory }: ReadingP
   );
   metrics.read('molten_cache_hits_total', () => engine.figures().cacheHits);
   metrics.read('molten_cache_misses_total', () => engine.figures().cacheMisses);
+  metrics.read('molten_cache_documents', () => engine.figures().cachedDocuments);
+  metrics.read('molten_cache_bytes', () => engine.figures().cachedBytes);
+  metrics.read('molten_cache_limit_bytes', () => engine.figures().cachedBytesMax);
   metrics.read('molten_log_head_sequence', () => Number(engine.health().lastSequence));
   metrics.read('molten_log_durable_sequence', () => Number(engine.health().durableSequence));
   metrics.read('molten_log_floor_sequence', async () => Number((await engine.head()).oldest));

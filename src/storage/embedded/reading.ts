@@ -50,6 +50,8 @@ export function figuresOf(
 ): EngineFigures {
   return {
     ...{ commits: writer.commits, cacheHits: cache.hits, cacheMisses: cache.misses },
+    ...{ cachedDocuments: cache.documents, cachedBytes: cache.bytes },
+    cachedBytesMax: cache.bytesMax,
     readers: [
       { pool: 'queries', ...pool.load() },
       { pool: 'log', ...logPool.load() },
