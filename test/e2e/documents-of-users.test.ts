@@ -195,7 +195,7 @@ describe('the page about backup and recovery', () => {
       '--out ./recovered': '--out ./rebuilt',
     });
     expect(rebuilt).toContain('is recovered');
-  });
+  }, FOLLOW_MS);
 });
 
 describe('the guide to access', () => {

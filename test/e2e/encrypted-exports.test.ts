@@ -128,7 +128,7 @@ describe('an encrypted export', () => {
       ...['docs', 'import', file, '-c', 'opened', ...right],
     );
     expect(imported).toBe(DOCUMENTS);
-  }, 30_000);
+  });
 
   it('takes what the age tool encrypts, JSON lists too', async () => {
     const encrypter = new Encrypter();
@@ -179,7 +179,7 @@ describe('a damaged encrypted file', () => {
       expect(stderr).not.toContain('were imported');
     }
     expect(await countOf('damaged')).toBe(0);
-  }, 60_000);
+  });
 
   it('says on standard input how much was imported before the damage', async () => {
     const start = bodyStart();

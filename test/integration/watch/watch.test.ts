@@ -214,7 +214,10 @@ describe('where a watch starts', () => {
     await using watched = await watch(other, { targets });
     const start = { case: 'resumeToken', value: watched.messages[0]?.resumeToken ?? '' } as const;
     const refused = watch(server, { targets, start });
-    await expect(refused).rejects.toMatchObject({ reason: 'SEQUENCE_COMPACTED' });
+    await expect(refused).rejects.toMatchObject({
+      reason: 'SEQUENCE_COMPACTED',
+      metadata: { epoch: expect.any(String), currentEpoch: expect.any(String), oldest: '0' },
+    });
   });
 
   it('is refused for targets that make no sense, naming them', async () => {
