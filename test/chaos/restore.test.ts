@@ -69,7 +69,6 @@ describe('a restore of a running server', () => {
     const random = createRandom(printedSeed());
     using directory = createTemporaryDirectory();
     await using server = await FailingServer.start(directory.path, random);
-    const { client } = server;
     await server.fill(FILLED);
     const watchers = Array.from({ length: WATCHERS }, () => server.follow({ collection: '' }));
     const late = server.follow({ collection: '', start: FROM_NOW });
@@ -86,13 +85,13 @@ describe('a restore of a running server', () => {
     const [whole = []] = histories;
     for (const [at, point] of points.entries()) {
       const target = `then-${String(at)}`;
-      const content = await contentOf(client, target);
+      const content = await contentOf(server.direct, target);
       expect(content.size).toBeGreaterThanOrEqual(FILLED);
       expect(content).toEqual(stateOf(whole, 'c', point));
       expect(content).toEqual(stateOf(whole, target));
       expect(content).toEqual(stateOf(await late.told(), target));
     }
-    expect(stateOf(await late.told(), 'c')).toEqual(await contentOf(client, 'c'));
+    expect(stateOf(await late.told(), 'c')).toEqual(await contentOf(server.direct, 'c'));
   }, 120_000);
 });
 
@@ -129,7 +128,7 @@ describe('a store that is swapped for an older state of itself', () => {
       const begin = last.findLast(({ kind }) => kind === WatchEventKind.CURRENT)?.sequence ?? 0n;
       const since = server.acknowledged.filter(({ commit }) => commit > begin);
       expect(violationsOf(last, since)).toEqual([]);
-      expect(stateOf(messages, 'c')).toEqual(await contentOf(server.client, 'c'));
+      expect(stateOf(messages, 'c')).toEqual(await contentOf(server.direct, 'c'));
     }
   }, 180_000);
 });

@@ -6,13 +6,12 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import type { JsonObject } from '@bufbuild/protobuf';
 import { DocumentEncoding, type WriteResult } from '../../gen/molten/v1/documents_pb.ts';
-import type { WatchRequest, WatchResponse } from '../../gen/molten/v1/watch_pb.ts';
 import {
-  createMoltenClient,
-  toBody,
-  withRetries,
-  type MoltenClient,
-} from '../../src/client/index.ts';
+  WatchEventKind,
+  type WatchRequest,
+  type WatchResponse,
+} from '../../gen/molten/v1/watch_pb.ts';
+import { createMoltenClient, toBody, type MoltenClient } from '../../src/client/index.ts';
 import { toMoltenError, type MoltenError } from '../../src/client/molten-error.ts';
 import { createMolten } from './molten.ts';
 import { startProxy, type Proxy } from './proxy.ts';
@@ -29,6 +28,12 @@ const SECRETS = {
 };
 /** The key of the last write. */
 const END = 'end';
+/** Messages after which nothing is missing. */
+const COMPLETE: readonly WatchEventKind[] = [
+  WatchEventKind.COMMIT,
+  WatchEventKind.CURRENT,
+  WatchEventKind.BOOKMARK,
+];
 
 /** Where a watch starts. */
 export type Start = WatchRequest['start'];
@@ -173,6 +178,7 @@ export class FailingServer implements AsyncDisposable {
     const { start = FROM_THE_BEGINNING, collection = 'c', where } = options;
     const messages: WatchResponse[] = [];
     const { signal } = this.#watching;
+    let isEnded = false;
     const watch = async (): Promise<MoltenError | undefined> => {
       const target = { collection, ...(where === undefined ? {} : { where }) };
       const shape = { includePrevious: true, encoding: DocumentEncoding.JSON };
@@ -182,7 +188,10 @@ export class FailingServer implements AsyncDisposable {
           { signal },
         )) {
           messages.push(message);
-          if (message.changes.some(({ key }) => key === END)) break;
+          const shown = [...message.changes, ...message.documents];
+          isEnded ||= shown.some(({ key }) => key === END);
+          // An initial state that has it is complete only with CURRENT.
+          if (isEnded && COMPLETE.includes(message.kind)) break;
         }
         return undefined;
       } catch (error) {
@@ -209,7 +218,7 @@ export class FailingServer implements AsyncDisposable {
     this.#isOver = true;
     await Promise.all(writers);
     const end = { collection: 'c', key: END, body: toBody({ n: 500 }) };
-    await withRetries(() => this.client.documents.setDocument(end));
+    await this.direct.documents.setDocument(end);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

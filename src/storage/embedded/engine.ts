@@ -7,8 +7,6 @@
  * while no commit is under way (a counter shared with the writer tells), so that no read goes back in
  * time behind another.
  */
-import { statSync } from 'node:fs';
-
 import { DomainError } from '../../errors/domain-error.ts';
 import { invariant } from '../../errors/invariant.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -45,12 +43,13 @@ import {
   type StoredDocument,
 } from '../types.ts';
 import { copyStore } from './copy.ts';
+import { failureOf } from './damage.ts';
 import type { DocumentCache } from './document-cache.ts';
 import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } from './protocol.ts';
 import { deriveKey, openKeyring, randomKey, writeKeyring } from './keyring.ts';
 import type { LogRequest } from './log-reader.ts';
 import { wrongEpoch } from './reader.ts';
-import { closeReading, figuresOf, openReading, type Reading } from './reading.ts';
+import { closeReading, figuresOf, openReading, storedBytesOf, type Reading } from './reading.ts';
 import { toError } from './refusal.ts';
 import { indexOf } from './rows.ts';
 import { settleKeys } from './store-keys.ts';
@@ -266,7 +265,7 @@ class EmbeddedEngine implements StorageEngine {
       lastSequence: toSequence(state.lastSequence),
       durableSequence: toSequence(state.durableSequence),
       ...{ historyBytes: state.historyBytes, queuedBytes: writer.queuedBytes() },
-      storedBytes: sizeOf(access.file) + sizeOf(`${access.file}-wal`),
+      storedBytes: storedBytesOf(access),
     };
   }
 
@@ -318,6 +317,8 @@ class EmbeddedEngine implements StorageEngine {
     this.#active += 1;
     try {
       return await work();
+    } catch (error) {
+      throw failureOf(error, this.#parts);
     } finally {
       this.#active -= 1;
     }
@@ -393,8 +394,4 @@ function notEncrypted(): DomainError {
 
 function isExpired(document: StoredDocument, nowMs: number): boolean {
   return document.expiresAtMs !== undefined && document.expiresAtMs <= nowMs;
-}
-
-function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }

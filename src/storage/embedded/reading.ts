@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+
 import type { DocumentReader, EngineFigures } from '../engine.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
 import type { DocumentCache } from './document-cache.ts';
@@ -57,6 +59,12 @@ export function figuresOf(
       { pool: 'log', ...logPool.load() },
     ],
   };
+}
+
+/** The size of the store on disk. */
+export function storedBytesOf({ file }: StoreAccess): number {
+  const sizes = [file, `${file}-wal`].map((one) => statSync(one, { throwIfNoEntry: false })?.size);
+  return sizes.reduce<number>((sum, size = 0) => sum + size, 0);
 }
 
 /** Closes it again. */

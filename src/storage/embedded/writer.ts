@@ -129,6 +129,9 @@ class FileWriter implements Writer {
         this.#database.pragma(`rekey = 'raw:${task.dataKey}'`);
         this.#database.pragma('wal_checkpoint(TRUNCATE)');
         return { kind: 'done' };
+      case 'stop':
+        this.#fault ??= task.fault;
+        return { kind: 'done' };
       case 'flush':
       case 'close':
         this.flush();
