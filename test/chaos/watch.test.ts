@@ -15,7 +15,7 @@ const WATCHERS = 4;
 const ROUNDS = Number(process.env['MOLTEN_FAULTS'] ?? 8);
 
 describe('watching a server that fails', () => {
-  it('keeps the nine properties', async () => {
+  it('keeps the nine properties, and never goes back after a reconnection (15271)', async () => {
     using directory = createTemporaryDirectory();
     await using server = await FailingServer.start(directory.path, createRandom(printedSeed()));
     const watchers = Array.from({ length: WATCHERS }, () => server.follow());

@@ -337,7 +337,7 @@ describe('how a watch ends', () => {
     expect(watched.messages.at(-1)?.end).toBe(WatchEndReason.SHUTTING_DOWN);
   });
 
-  it('has bookmarks before it, never ahead of what was told', async () => {
+  it('has bookmarks before it, never ahead of what was told (15220)', async () => {
     const watchTimes = { bookmarkMs: 50 };
     await using server = await startTestServer({}, { watchTimes });
     await using watched = await watch(server, { targets: [{ collection: 'c' }] });
