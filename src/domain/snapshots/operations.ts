@@ -23,7 +23,7 @@ export interface OperationProgress {
 export interface Operation {
   readonly id: string;
   readonly kind: OperationKind;
-  /** What it works on: the name of a snapshot, or of a collection. */
+  /** What it works on: the name of a snapshot, or of a collection. Empty while that is not known. */
   readonly subject: string;
   readonly state: 'running' | 'succeeded' | 'failed' | 'canceled';
   readonly progress: OperationProgress;
@@ -37,6 +37,8 @@ export interface Operation {
 export interface OperationContext {
   readonly signal: AbortSignal;
   readonly report: (progress: Partial<OperationProgress>) => void;
+  /** Says what it works on, when that was not known at its start. */
+  readonly setSubject: (subject: string) => void;
 }
 
 /** Work that runs, and what it ends with. */
@@ -111,8 +113,11 @@ class KeptOperations implements Operations {
     const report = (progress: Partial<OperationProgress>): void => {
       this.#change(id, { progress: { ...this.get(id).progress, ...progress } });
     };
+    const setSubject = (name: string): void => {
+      this.#change(id, { subject: name });
+    };
     // Not at once: it is known before it begins.
-    const result = breathe().then(() => work({ signal: abort.signal, report }));
+    const result = breathe().then(() => work({ signal: abort.signal, report, setSubject }));
     const ended = result.then(
       () => {
         this.#end(id, { state: 'succeeded' });
