@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const NAMES = ['reads', 'writes', 'watches', 'recovery', 'access'];
+const NAMES = ['reads', 'writes', 'scans', 'watches', 'recovery', 'access'];
 const name = process.argv[2] ?? '';
 const file = join(root, 'test', 'bench', `${name}.ts`);
 if (!NAMES.includes(name)) {
