@@ -29,11 +29,6 @@ export abstract class CliCommand extends Command {
   }
 
   protected override async catch(thrown: Interfaces.CommandError): Promise<void> {
-    // Whoever read the answers has had enough, as `head` has.
-    if ((thrown as NodeJS.ErrnoException).code === 'EPIPE') {
-      process.exitCode = EXIT.failure;
-      return;
-    }
     const error = fileProblemOf(thrown) ?? thrown;
     process.exitCode = codeOf(error);
     if (this.jsonEnabled() || !hasReason(error)) {

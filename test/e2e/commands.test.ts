@@ -1,14 +1,12 @@
 /** What a user meets who gives a command something wrong: one sentence, the documented code, no stack. */
-import { exec } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { createMolten, MOLTEN, type Molten } from '../support/molten.ts';
+import { createMolten, type Molten } from '../support/molten.ts';
 import { ROOT, startTestServer, type TestServer } from '../support/server.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -111,23 +109,6 @@ describe('a command line that cannot be used', () => {
     expect(JSON.parse(missing.stdout)).toMatchObject({
       error: { reason: 'DOCUMENT_NOT_FOUND', exitCode: 5, metadata: { key: 'bern' } },
     });
-  });
-});
-
-describe('an export', () => {
-  it('ends without a word when nobody reads on', async () => {
-    const file = join(directory.path, 'large.ndjson');
-    const line = JSON.stringify({ text: 'x'.repeat(200_000) });
-    writeFileSync(file, `${line}\n${line}\n`);
-    await molten('docs', 'import', file, '--collection', 'large');
-    const command = `"${process.execPath}" "${MOLTEN}" docs export large | head -c 1`;
-    const env = {
-      PATH: process.env['PATH'],
-      XDG_CONFIG_HOME: directory.path,
-      HOME: directory.path,
-    };
-    const { stdout, stderr } = await promisify(exec)(command, { env });
-    expect([stdout, stderr]).toEqual(['{', '']);
   });
 });
 
