@@ -122,9 +122,8 @@ describe('the token of a profile', () => {
     expect(stdout).toMatch(/^FAIL {2}server: health: .* JSON object; see that this is a MoltenDB/m);
     expect(stranger.shown.length).toBeGreaterThan(2);
     // The doctor shows one that it has forged.
-    const credentials = stranger.shown.filter(
-      (one) => !/^Bearer eyJhbGciOiJub25lI/.test(one ?? ''),
-    );
+    const forged = 'Bearer eyJhbGciOiJub25lI';
+    const credentials = stranger.shown.filter((one) => one?.startsWith(forged) !== true);
     expect(new Set(credentials)).toEqual(new Set([undefined]));
   });
 });
