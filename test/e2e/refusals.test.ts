@@ -12,7 +12,7 @@ import {
   otherPrivateKey,
   privateKey,
 } from '../support/certificate.ts';
-import { RefusedStart, startServe } from '../support/serve.ts';
+import { refusedStart } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
@@ -216,10 +216,8 @@ describe('molten serve', () => {
     writeFiles(directory.path);
     const { port } = taken.address() as { readonly port: number };
     const all = ['--db-path', 'store', ...args, '--port', String(port)];
-    const start = startServe({ args: withoutRepeats(all), variables, directory: directory.path });
-    const refused: unknown = await start.catch((error: unknown) => error);
-    expect(refused).toBeInstanceOf(RefusedStart);
-    const { code, stderr } = refused as RefusedStart;
+    const started = { args: withoutRepeats(all), variables, directory: directory.path };
+    const { code, stderr } = await refusedStart(started);
     expect(stderr.replaceAll(/\s*›\s*|\s+/g, ' ')).toContain(says);
     expect(code).toBe(2);
   });
