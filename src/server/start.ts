@@ -114,11 +114,12 @@ async function serve(
   const { maxBodyBytes, tls, shutdownGraceMs: graceMs } = config;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
+  const webSockets = createWebSocketDoor({
+    ...{ dispatcher, corsOrigins, addressOf, times: webSocketTimes },
+  });
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { ...domain, clock }),
-    onUpgrade: createWebSocketDoor({
-      ...{ dispatcher, corsOrigins, addressOf, times: webSocketTimes },
-    }),
+    onUpgrade: webSockets.onUpgrade,
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, logger, graceMs },
   });
   rooms.defer(() => server.close());
@@ -141,6 +142,7 @@ async function serve(
       // First, so that nobody who watches or follows holds up the others.
       domain.watches.stop();
       domain.audit.stopFollowing();
+      webSockets.stop();
       return rooms.dispose();
     },
   };

@@ -28,6 +28,10 @@ describe('probes', () => {
     const ready = await server.request('GET', '/readyz');
     expect([ready.status, ready.body]).toEqual([200, { status: 'ready' }]);
     expect((await server.request('GET', '/version')).body).toEqual({ release: '0.1.0' });
+    for (const path of ['/healthz', '/readyz', '/version']) {
+      const head = await server.request('HEAD', path);
+      expect([path, head.status, head.text]).toEqual([path, 200, '']);
+    }
   });
 
   it('are answered to an address over its limit', async () => {
