@@ -10,7 +10,7 @@ import { createLogger, type LeveledLogger, type Logger } from '../platform/logge
 import { createAddressOf } from '../protocol/http/client-address.ts';
 import type { Tracer } from '../platform/tracing.ts';
 import { listenForScrapers } from '../protocol/http/metrics-server.ts';
-import { createHttpServer } from '../protocol/http/server.ts';
+import { createHttpServer, type ListenAddress } from '../protocol/http/server.ts';
 import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
 import { openEmbeddedStore } from '../storage/embedded/open.ts';
 import type { StorageEngine } from '../storage/engine.ts';
@@ -65,8 +65,8 @@ async function open(
   rooms: Disposer,
 ): Promise<RunningServer> {
   const { clock = systemClock } = parts;
-  const ownLogger = parts.logger ?? createLogger({ level: config.logLevel });
-  const logger: Logger & Partial<LeveledLogger> = ownLogger;
+  const logger: Logger & Partial<LeveledLogger> =
+    parts.logger ?? createLogger({ level: config.logLevel });
   const observation = createObservation(clock);
   rooms.defer(() => {
     observation.process[Symbol.dispose]();
@@ -128,9 +128,10 @@ async function serve(
     nowMs: () => clock.now(),
   });
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
-  const { host, port } = await server.listen(config.host, config.port);
+  const address = await server.listen(config.host, config.port);
+  const url = urlOf(tls === undefined ? 'http' : 'https', address);
   return {
-    ...{ host, port, url: urlOf(config, port), metricsUrl, logger },
+    ...{ ...address, url, metricsUrl, logger },
     apply(next) {
       // First, because it alone can fail.
       if (tls !== undefined && next.tls !== undefined) server.replaceCertificate(next.tls);
@@ -171,13 +172,10 @@ async function listenForMetrics(
   const { metrics } = observation;
   const listener = await listenForScrapers({ metrics, logger, ...place });
   rooms.defer(() => listener.close());
-  const { address } = listener;
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `http://${host}:${String(address.port)}/metrics`;
+  return `${urlOf('http', listener.address)}/metrics`;
 }
 
-function urlOf({ tls, host }: ServerConfig, port: number): string {
-  const scheme = tls === undefined ? 'http' : 'https';
+function urlOf(scheme: 'http' | 'https', { host, port }: ListenAddress): string {
   const shown = host.includes(':') ? `[${host}]` : host;
   return `${scheme}://${shown}:${String(port)}`;
 }

@@ -15,7 +15,7 @@ import { SESSION_IDLE_MS } from '../../domain/access/sessions.ts';
 import { DomainError, hasReason } from '../../errors/domain-error.ts';
 import { isAboutCredential } from '../../errors/reason.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { CallOrigin } from '../call.ts';
+import { hostOf, type CallOrigin } from '../call.ts';
 import { createCaller, withHeaders, type Caller } from '../caller.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
@@ -32,7 +32,7 @@ import { parseJsonBody } from '../rest/body.ts';
 import { sendProblem } from '../rest/problem.ts';
 import { clearCookies, findCookie, setCookie, type CookieKind } from './cookies.ts';
 import type { CsrfTokens } from './csrf.ts';
-import { demandOwnPage, hostOf } from './own-page.ts';
+import { demandOwnPage } from './own-page.ts';
 import { createRefreshes } from './refreshes.ts';
 import { readSignIn } from './sign-in.ts';
 
