@@ -106,10 +106,11 @@ async function serve(
     isStopping: () => isStopping,
   };
   const domain = await openDomain(config, ground);
-  const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs };
+  const live = (): LiveSettings => settings;
+  const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs, live };
   const monitoring = openMonitoring(config, watched);
   const dispatcher = composeDispatcher(config, domain, {
-    ...{ clock, logger, live: () => settings, observation, monitor: monitoring.monitor, tracer },
+    ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer },
   });
   const { maxBodyBytes, tls, shutdownGraceMs: graceMs } = config;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
