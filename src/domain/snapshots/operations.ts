@@ -61,7 +61,7 @@ export interface Operations extends AsyncDisposable {
   list(): readonly Operation[];
   /** Asks it to end; one that has ended stays as it is. */
   cancel(id: string): Operation;
-  /** The operation once it has ended, or as it is after `ms`. */
+  /** The operation once it has ended, or as it is after `ms` or when `signal` aborts. */
   wait(id: string, ms: number, signal: AbortSignal): Promise<Operation>;
 }
 
@@ -148,7 +148,10 @@ class KeptOperations implements Operations {
 
   async wait(id: string, ms: number, signal: AbortSignal): Promise<Operation> {
     this.get(id);
-    await Promise.race([this.#entries.get(id)?.ended, delay(ms, signal)]);
+    const waiting = new AbortController();
+    const until = AbortSignal.any([signal, waiting.signal]);
+    await Promise.race([this.#entries.get(id)?.ended, delay(ms, until)]);
+    waiting.abort();
     return this.get(id);
   }
 
