@@ -32,13 +32,16 @@ export default class DocsExport extends MoltenCommand {
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(DocsExport);
     const collection = String(args['collection']);
+    const file = flags['output'] as string | undefined;
+    if (file === undefined && this.jsonEnabled()) {
+      throw usageError('--json wants --output: otherwise the documents are the answer');
+    }
     const client = this.client(flags as unknown as ServerFlags);
     const query = queryOf(flags as QueryFlags);
     const pages = client.documents.exportDocuments(
       { collection, query, encoding: DocumentEncoding.JSON },
       { timeoutMs: 0 },
     );
-    const file = flags['output'] as string | undefined;
     const encrypter = encrypterOf(flags);
     if (encrypter !== undefined && file === undefined && process.stdout.isTTY) {
       throw usageError('what is encrypted is no text for a terminal; use --output');
