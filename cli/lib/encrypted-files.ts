@@ -50,7 +50,7 @@ export function encrypterOf(flags: KeyFlags): Encrypter | undefined {
   const [recipients, passphraseFile] = [listOf(flags, 'encrypt-to'), flags['passphrase-file']];
   const encrypter = new Encrypter();
   if (typeof passphraseFile === 'string') {
-    const passphrase = readPassphrase(passphraseFile);
+    const passphrase = readSecretFile(passphraseFile);
     if (passphrase.length < PASSPHRASE_CHARS_MIN) {
       const wanted = `at least ${String(PASSPHRASE_CHARS_MIN)} characters`;
       throw usageError(`the passphrase in '${passphraseFile}' is too short; it needs ${wanted}`);
@@ -70,7 +70,7 @@ export function encrypterOf(flags: KeyFlags): Encrypter | undefined {
 export function decrypterOf(flags: KeyFlags): Decrypter | undefined {
   const [files, passphraseFile] = [listOf(flags, 'identity-file'), flags['passphrase-file']];
   const decrypter = new Decrypter();
-  if (typeof passphraseFile === 'string') decrypter.addPassphrase(readPassphrase(passphraseFile));
+  if (typeof passphraseFile === 'string') decrypter.addPassphrase(readSecretFile(passphraseFile));
   else if (files.length === 0) return undefined;
   for (const [place, key] of files.flatMap((file) => [...readLines(file)])) {
     addKey(() => {
@@ -162,12 +162,6 @@ function* readLines(file: string): Iterable<readonly [string, string]> {
     .filter(([, line]) => line !== '' && !line.startsWith('#'));
   if (lines.length === 0) throw usageError(`'${file}' has no keys`);
   yield* lines;
-}
-
-function readPassphrase(file: string): string {
-  const passphrase = readSecretFile(file);
-  if (passphrase !== '') return passphrase;
-  throw usageError(`'${file}' is empty`);
 }
 
 /** What the library says of a key may show it. */
