@@ -65,7 +65,7 @@ function sinceStart(messages: readonly WatchResponse[]): readonly WatchResponse[
 }
 
 describe('a restore of a running server', () => {
-  it('is told as any other writes, once and in order, to watches that resume meanwhile', async () => {
+  it('is told like every write, once and in order, to watches that resume meanwhile', async () => {
     const random = createRandom(printedSeed());
     using directory = createTemporaryDirectory();
     await using server = await FailingServer.start(directory.path, random);
