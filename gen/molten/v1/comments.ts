@@ -1031,7 +1031,7 @@ export const COMMENTS: Readonly<Record<string, string>> = {
   "molten.v1.SnapshotService.ListSnapshots": "Lists snapshots, newest first.",
   "molten.v1.SnapshotService.PreviewRestore": "Tells how collections differ between now and a point of the past, without changing anything.",
   "molten.v1.SnapshotService.RestoreCollection": "Starts to write documents of one collection as they were at a point of the past, into a collection of another name. What is there now stays as it is. Fails with COLLECTION_EXISTS when the other has documents, and with COLLECTION_NOT_FOUND when the collection did not exist then.",
-  "molten.v1.SnapshotService.UploadSnapshotPart": "Takes a piece of a snapshot from elsewhere. Pieces of one file come in order; the first, at offset 0, begins the file anew.",
+  "molten.v1.SnapshotService.UploadSnapshotPart": "Takes a piece of a snapshot from elsewhere. Pieces of one file come in order; the first, at offset 0, begins the file anew. An upload has at most 17 files, and 8 are open at a time; one that nothing is added to for 24 hours is removed when another begins, or the server starts.",
   "molten.v1.SnapshotService.VerifySnapshot": "Starts to read all of a snapshot and to compare it with its manifest.",
   "molten.v1.SortDirection": "Which way an order runs.",
   "molten.v1.SortDirection.SORT_DIRECTION_ASCENDING": "Small to large, missing fields last.",
