@@ -131,6 +131,17 @@ const CASES: readonly Case[] = [
     says: '--otlp-endpoint is no address of http or https; give',
   },
   {
+    row: 'traces to a collector',
+    args: ['--otlp-endpoint', 'https://me:secret@collector.example.org'],
+    says: '--otlp-endpoint holds a user name or a password; leave them out',
+  },
+  {
+    row: 'alerts signed and by TLS',
+    args: ['--alert-webhook-url', 'https://hooks.example.org/'],
+    variables: { ...BASE, MOLTENDB_ALERT_WEBHOOK_SECRET: 'a'.repeat(40) },
+    says: 'MOLTENDB_ALERT_WEBHOOK_SECRET looks like a placeholder',
+  },
+  {
     row: 'alerts signed and by TLS',
     args: ['--alert-webhook-url', 'http://hooks.example.org/'],
     says: '--alert-webhook-url is not https; use it',
@@ -169,7 +180,12 @@ const CASES: readonly Case[] = [
   {
     row: 'directory complete',
     args: [...LDAP, '--ldap-bind-dn', 'cn=molten'],
-    says: '--ldap-bind-password is missing or empty; a service account',
+    says: '--ldap-bind-password is missing; a service account',
+  },
+  {
+    row: 'directory complete',
+    args: ['--ldap-url', 'ldaps://cn:secret@ldap.example.org', '--ldap-user-base', 'dc=example'],
+    says: '--ldap-url holds a user name or a password; give them as',
   },
   {
     row: 'directory by TLS',
