@@ -95,6 +95,10 @@ function settings(read: OptionReader): Settings {
       requests: read.whole('rate-limit-requests'),
       windowMs: read.whole('rate-limit-window') * MS_PER_SECOND,
     },
+    overload: {
+      loopDelayMaxMs: read.whole('max-loop-delay'),
+      queueWaitMaxMs: read.whole('max-queue-wait'),
+    },
     logLevel: read.switch('debug') ? 'debug' : logLevel(read.text('log-level')),
     strict: read.switch('strict'),
     retention: {

@@ -195,6 +195,16 @@ export const OPTIONS: readonly Option[] = [
     help: 'The window of --rate-limit-requests.',
   },
   {
+    ...{ name: 'max-loop-delay', fallback: '50' },
+    type: { kind: 'whole', min: 0, max: 60_000, unit: 'milliseconds' },
+    help: 'How late the event loop may be for some time before calls are turned away with OVERLOADED (503), as many as it takes. Health checks and the calls of operators are answered all the same. 0: no bound.',
+  },
+  {
+    ...{ name: 'max-queue-wait', fallback: '2000' },
+    type: { kind: 'whole', min: 0, max: 3_600_000, unit: 'milliseconds' },
+    help: 'How long a query may wait for a thread, or a write for the writer, before no more are taken until it had its turn. 0: no bound.',
+  },
+  {
     ...{ name: 'strict', type: { kind: 'switch' }, fallback: 'false' },
     help: 'Collections must be made before documents are put into them.',
   },

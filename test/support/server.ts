@@ -54,6 +54,7 @@ export function testConfig(dbPath: string): ServerConfig {
     ...{ writeMode: 'async', encryptionKey: undefined, tls: undefined },
     ...{ corsOrigins: [], trustedProxies: [] },
     ...{ maxBodyBytes: 10 * 1024 * 1024, maxDocumentBytes: 1024 * 1024, maxKeysPerRequest: 1000 },
+    overload: { loopDelayMaxMs: 0, queueWaitMaxMs: 0 },
     rateLimit: { requests: 0, windowMs: 60_000 },
     ...{
       logLevel: 'silent',

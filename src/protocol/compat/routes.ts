@@ -15,7 +15,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
-import { toWireError } from '../mapping/error.ts';
+import { retryAfterOf } from '../mapping/error.ts';
 
 /** What is sent back. */
 export interface Answer {
@@ -60,7 +60,6 @@ export interface CompatDoorOptions {
 /** No payload of these routes needs more. */
 const BODY_BYTES_MAX = 1024 * 1024;
 const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
-const MS_PER_SECOND = 1000;
 
 /** Creates the door of a dialect. */
 export function createCompatDoor({ dispatcher, dialect }: CompatDoorOptions): Door {
@@ -143,10 +142,8 @@ async function sendRefusal(
   error: unknown,
   answer: Answer,
 ): Promise<FastifyReply> {
-  const { retryAfterMs } = toWireError(error);
-  if (retryAfterMs !== undefined) {
-    reply.header('retry-after', String(Math.ceil(retryAfterMs / MS_PER_SECOND)));
-  }
+  const retryAfter = retryAfterOf(error);
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
   if (answer.status === 401) reply.header('www-authenticate', 'Bearer');
   return await sendJson(reply, answer);
 }
@@ -161,6 +158,9 @@ function readBodies(app: FastifyInstance, dialect: Dialect): void {
   const parser = { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX } as const;
   app.addContentTypeParser('*', parser, async (_request: unknown, body: Buffer) => body);
   app.setErrorHandler(async (error: unknown, request, reply) => {
+    if (error instanceof DomainError) {
+      return await sendRefusal(reply, error, dialect.refuse(error, request, undefined));
+    }
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const refusal =
       code === 'FST_ERR_CTP_BODY_TOO_LARGE'

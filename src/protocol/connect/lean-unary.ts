@@ -16,7 +16,7 @@ import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
 import { bodyTooLarge, readBody } from '../http/read-body.ts';
-import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
+import { retryAfterOf, toConnectError, toWireError, unreadable } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 
 /** Answers a request when it is in a form the lean path knows; false when it is not, and untouched. */
@@ -72,6 +72,15 @@ export function createLeanUnary(options: LeanUnaryOptions): LeanUnary {
     }
     return true;
   };
+}
+
+/** Answers a request that never became a call with why; false when its form is not a lean one. */
+export function failLean(request: FastifyRequest, reply: FastifyReply, error: unknown): boolean {
+  const form = formOf(request);
+  if (form === undefined) return false;
+  reply.hijack();
+  form.fail(reply, error);
+  return true;
 }
 
 function formOf({ method, headers }: FastifyRequest): Form | undefined {
@@ -159,6 +168,8 @@ function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void 
 function failConnect(reply: FastifyReply, error: unknown): void {
   const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
   const status = toWireError(error).httpStatus;
+  const retryAfter = retryAfterOf(error);
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
   sendConnect(reply, { status, type: 'application/json', body });
 }
 

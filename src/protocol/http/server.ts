@@ -6,7 +6,7 @@ import { fastify, type FastifyInstance } from 'fastify';
 import { DomainError } from '../../errors/domain-error.ts';
 import { after, every } from '../../platform/timers.ts';
 import type { Logger } from '../../platform/logger.ts';
-import { toProblem } from '../mapping/error.ts';
+import { retryAfterOf, toProblem } from '../mapping/error.ts';
 import { createAddressOf, type AddressOf } from './client-address.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
 import {
@@ -37,6 +37,8 @@ export interface HttpServerOptions {
   readonly addressOf?: AddressOf;
   readonly logger: Logger;
   readonly limits?: ConnectionLimits;
+  /** The refusal of a request that is turned away; undefined: come in. Absent: all come in. */
+  readonly admit?: () => DomainError | undefined;
   /** Takes WebSocket handshakes. Absent: none is taken. */
   readonly onUpgrade?: UpgradeHandler;
   /** How long calls may go on after `close` is called, in milliseconds. Default 5,000. */
@@ -88,6 +90,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     reply.headers(options.tls === undefined ? SECURITY_HEADERS : TLS_SECURITY_HEADERS);
   });
   await allowOrigins(app, options.corsOrigins);
+  if (options.admit !== undefined) turnAway(app, options.admit);
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(
@@ -131,6 +134,19 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       stopIdle();
     },
   };
+}
+
+/** Before anything is read of a request: what is turned away must cost next to nothing. */
+function turnAway(app: FastifyInstance, admit: () => DomainError | undefined): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const refusal = request.routeOptions.config.isVital === true ? undefined : admit();
+    if (refusal === undefined) {
+      done();
+      return;
+    }
+    reply.header('retry-after', retryAfterOf(refusal));
+    done(refusal);
+  });
 }
 
 const refuseUpgrade: UpgradeHandler = (_request, socket) => {

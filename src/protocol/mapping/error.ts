@@ -69,6 +69,7 @@ const CODES = {
   WATCHER_TOO_SLOW: Code.ResourceExhausted,
   DEADLINE_EXCEEDED: Code.DeadlineExceeded,
   CANCELED: Code.Canceled,
+  OVERLOADED: Code.Unavailable,
   ENGINE_UNAVAILABLE: Code.Unavailable,
   PROVIDER_UNAVAILABLE: Code.Unavailable,
   RECOVERING: Code.Unavailable,
@@ -77,6 +78,8 @@ const CODES = {
   CORRUPTION_DETECTED: Code.DataLoss,
   INTERNAL: Code.Internal,
 } satisfies Record<Reason, Code>;
+
+const MS_PER_SECOND = 1000;
 
 /** The domain of every ErrorInfo. */
 export const ERROR_DOMAIN = 'moltendb.dev';
@@ -144,6 +147,12 @@ export function toConnectError(error: unknown): ConnectError {
     connectError.details.push({ desc: RetryInfoSchema, value });
   }
   return connectError;
+}
+
+/** The `Retry-After` of an error, in whole seconds; undefined: it names no time. */
+export function retryAfterOf(error: unknown): string | undefined {
+  const { retryAfterMs } = toWireError(error);
+  return retryAfterMs === undefined ? undefined : String(Math.ceil(retryAfterMs / MS_PER_SECOND));
 }
 
 /** The problem document of an error, for native REST. */

@@ -49,6 +49,7 @@ import type { DocumentCache } from './document-cache.ts';
 import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } from './protocol.ts';
 import { deriveKey, openKeyring, randomKey, writeKeyring } from './keyring.ts';
 import type { LogRequest } from './log-reader.ts';
+import type { PoolBounds } from './reader-pool.ts';
 import { wrongEpoch } from './reader.ts';
 import { closeReading, figuresOf, openReading, type Reading } from './reading.ts';
 import { toError } from './refusal.ts';
@@ -63,8 +64,8 @@ export interface EngineParts {
   readonly epoch: string;
   readonly clock: Clock;
   readonly writer: WriterThread;
-  /** Threads for queries. */
-  readonly readers: number;
+  /** For queries. */
+  readonly readers: PoolBounds;
   /** Absent: a cleartext store. */
   readonly encryption: Encryption | undefined;
   readonly cache: DocumentCache;
@@ -289,13 +290,12 @@ class EmbeddedEngine implements StorageEngine {
   }
 
   #openReading(access: StoreAccess): Reading {
-    const { writer, state, readers } = this.#parts;
     // Reads of a transaction are part of it: they never wait for the gate that waits for them.
     const own: DocumentReader = {
       get: (collection, keys, options = {}) => this.#get(collection, keys, options),
       query: (query, options) => this.#run<'query'>({ kind: 'query', query }, options),
     };
-    return openReading(access, { writer, state, readers, own });
+    return openReading(access, { ...this.#parts, own });
   }
 
   /** Lets what is under way end and holds back what comes; returns what lets it go on. */

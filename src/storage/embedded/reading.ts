@@ -3,7 +3,7 @@ import { createStatements, openConnection, type Connection } from './database.ts
 import type { DocumentCache } from './document-cache.ts';
 import type { StoreAccess } from './protocol.ts';
 import { createReader, type Reader } from './reader.ts';
-import { createReaderPool, type ReaderPool } from './reader-pool.ts';
+import { createReaderPool, type PoolBounds, type ReaderPool } from './reader-pool.ts';
 import type { StoreState } from './store-state.ts';
 import { createTransactor, type Transactor } from './transactor.ts';
 import type { WriterThread } from './writer-thread.ts';
@@ -23,8 +23,8 @@ export interface Reading {
 export interface ReadingParts {
   readonly writer: WriterThread;
   readonly state: StoreState;
-  /** Threads for queries. */
-  readonly readers: number;
+  /** For queries. */
+  readonly readers: PoolBounds;
   /** The reads of transactions. */
   readonly own: DocumentReader;
 }
@@ -39,7 +39,9 @@ export function openReading(
   return {
     ...{ access, connection, reader: createReader(connection) },
     transactor: createTransactor({ reader: own, writer, state, sql }),
-    ...{ pool: createReaderPool(access, readers), logPool: createReaderPool(access, 1) },
+    pool: createReaderPool(access, readers),
+    // Whoever follows the log is in nobody's way.
+    logPool: createReaderPool(access, { threads: 1, waitMaxMs: 0 }),
   };
 }
 

@@ -4,7 +4,7 @@
  * what is allowed, is decided where it is for everybody. `docs/reference/moltendb-compatibility.md` lists
  * where this answers differently on purpose.
  */
-import { DomainError } from '../../../errors/domain-error.ts';
+import { DomainError, hasReason } from '../../../errors/domain-error.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import type { Door, FastifyInstance } from '../../http/door.ts';
@@ -18,7 +18,7 @@ import {
   setRoute,
   updateRoute,
 } from './documents.ts';
-import { sendEnvelope } from './envelope.ts';
+import { sendEnvelope, toEnvelope } from './envelope.ts';
 import { compileHandler, type RouteHandler } from './handler.ts';
 import { healthRoute, metricsRoute, snapshotRoute } from './system.ts';
 
@@ -69,7 +69,9 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
     parser,
     async (_request: unknown, body: Buffer) => body,
   );
-  app.setErrorHandler(async (error: unknown, _request, reply) => {
+  app.setErrorHandler(async (error: unknown, request, reply) => {
+    if (hasReason(error, 'OVERLOADED'))
+      return await sendEnvelope(reply, toEnvelope(error, request));
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const { status, text } = FRAMEWORK_ERRORS[code] ?? {
       status: 500,
