@@ -195,6 +195,26 @@ export const OPTIONS: readonly Option[] = [
     help: 'The window of --rate-limit-requests.',
   },
   {
+    ...{ name: 'max-query-rows', fallback: '1000' },
+    type: { kind: 'whole', min: 1, max: 1000, unit: 'documents' },
+    help: 'The most documents on a page. This and the next three are ceilings: `molten query-limits set` lowers them while the server runs.',
+  },
+  {
+    ...{ name: 'max-query-time', fallback: '10000' },
+    type: { kind: 'whole', min: 1, max: 3_600_000, unit: 'milliseconds' },
+    help: 'How long one query or aggregation may run.',
+  },
+  {
+    ...{ name: 'max-query-scan', fallback: '1000000' },
+    type: { kind: 'whole', min: 1, max: 1_000_000_000_000, unit: 'documents' },
+    help: 'How many documents one of them may look at.',
+  },
+  {
+    ...{ name: 'max-query-memory', fallback: '134217728' },
+    type: { ...BYTES, min: 1024, max: 16 * GIBIBYTE },
+    help: 'How much of documents one query may hold to sort them, about.',
+  },
+  {
     ...{ name: 'max-loop-delay', fallback: '50' },
     type: { kind: 'whole', min: 0, max: 60_000, unit: 'milliseconds' },
     help: 'How late the event loop may be for some time before calls are turned away with OVERLOADED (503), as many as it takes. Health checks and the calls of operators are answered all the same. 0: no bound.',

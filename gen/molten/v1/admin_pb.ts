@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/admin.proto.
  */
 export const file_molten_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChVtb2x0ZW4vdjEvYWRtaW4ucHJvdG8SCW1vbHRlbi52MSIRCg9HZXRTdGF0c1JlcXVlc3QixAEKEEdldFN0YXRzUmVzcG9uc2USIQoEcnBjcxgBIAMoCzITLm1vbHRlbi52MS5ScGNTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAIgASgEEiQKBXN0b3JlGAMgASgLMhUubW9sdGVuLnYxLlN0b3JlU3RhdHMSJgoHd2F0Y2hlcxgEIAEoCzIVLm1vbHRlbi52MS5XYXRjaFN0YXRzEigKB3Byb2Nlc3MYBSABKAsyFy5tb2x0ZW4udjEuUHJvY2Vzc1N0YXRzIq8BCghScGNTdGF0cxIOCgZtZXRob2QYASABKAkSEgoKY2FsbF9jb3VudBgCIAEoBBITCgtlcnJvcl9jb3VudBgDIAEoBBIjCgdsYXRlbmN5GAQgASgLMhIubW9sdGVuLnYxLkxhdGVuY3kSKgoOcmVjZW50X2xhdGVuY3kYBSABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIZChFyZWNlbnRfY2FsbF9jb3VudBgGIAEoBCI5CgdMYXRlbmN5Eg4KBnA1MF9tcxgBIAEoARIOCgZwOTVfbXMYAiABKAESDgoGcDk5X21zGAMgASgBItQCCgpTdG9yZVN0YXRzEhAKCHNlcXVlbmNlGAEgASgEEhgKEGR1cmFibGVfc2VxdWVuY2UYAiABKAQSFgoOZmxvb3Jfc2VxdWVuY2UYAyABKAQSFAoMc3RvcmVkX2J5dGVzGAQgASgEEhUKDWhpc3RvcnlfYnl0ZXMYBSABKAQSFAoMcXVldWVkX2J5dGVzGAYgASgEEhQKDGNvbW1pdF9jb3VudBgHIAEoBBIoCgxzeW5jX2xhdGVuY3kYCCABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIXCg9jYWNoZV9oaXRfY291bnQYCSABKAQSGAoQY2FjaGVfbWlzc19jb3VudBgKIAEoBBIaChJyZWFkZXJfcXVldWVfY291bnQYCyABKAQSFwoPZGlza19mcmVlX2J5dGVzGAwgASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgNIAEoBCKVAQoKV2F0Y2hTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAEgASgEEjwKDGVuZGVkX2NvdW50cxgCIAMoCzImLm1vbHRlbi52MS5XYXRjaFN0YXRzLkVuZGVkQ291bnRzRW50cnkaMgoQRW5kZWRDb3VudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBImcKDFByb2Nlc3NTdGF0cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIfChdldmVudF9sb29wX2RlbGF5X3A5OV9tcxgCIAEoARIeChZldmVudF9sb29wX3V0aWxpemF0aW9uGAMgASgBIhMKEUxpc3RBbGVydHNSZXF1ZXN0IjYKEkxpc3RBbGVydHNSZXNwb25zZRIgCgZhbGVydHMYASADKAsyEC5tb2x0ZW4udjEuQWxlcnQisgEKBUFsZXJ0EgwKBHJ1bGUYASABKAkSKgoIc2V2ZXJpdHkYAiABKA4yGC5tb2x0ZW4udjEuQWxlcnRTZXZlcml0eRIPCgdtZXNzYWdlGAMgASgJEi4KCnJhaXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNsZWFyX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjQKE0xpc3RBY3Rpdml0eVJlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAIjoKFExpc3RBY3Rpdml0eVJlc3BvbnNlEiIKBWNhbGxzGAEgAygLMhMubW9sdGVuLnYxLkFjdGl2aXR5Iq8BCghBY3Rpdml0eRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZtZXRob2QYAiABKAkSEAoIcHJvdG9jb2wYAyABKAkSDAoEY29kZRgEIAEoCRITCgtkdXJhdGlvbl9tcxgFIAEoARIPCgdzdWJqZWN0GAYgASgJEg8KB2FkZHJlc3MYByABKAkSEgoKcmVxdWVzdF9pZBgIIAEoCSIUChJHZXROb2RlSW5mb1JlcXVlc3QingEKE0dldE5vZGVJbmZvUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRIMCgRub2RlGAIgASgJEgsKA3BpZBgDIAEoDRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdydW50aW1lGAUgASgJEhoKEmNvbmZpZ19maW5nZXJwcmludBgGIAEoCSpoCg1BbGVydFNldmVyaXR5Eh4KGkFMRVJUX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASGgoWQUxFUlRfU0VWRVJJVFlfV0FSTklORxABEhsKF0FMRVJUX1NFVkVSSVRZX0NSSVRJQ0FMEAIy6AMKDEFkbWluU2VydmljZRJtCghHZXRTdGF0cxIaLm1vbHRlbi52MS5HZXRTdGF0c1JlcXVlc3QaGy5tb2x0ZW4udjEuR2V0U3RhdHNSZXNwb25zZSIokAIBkpUZCgoGc3lzdGVtEAaC0+STAhESDy92MS9hZG1pbi9zdGF0cxJ0CgpMaXN0QWxlcnRzEhwubW9sdGVuLnYxLkxpc3RBbGVydHNSZXF1ZXN0Gh0ubW9sdGVuLnYxLkxpc3RBbGVydHNSZXNwb25zZSIpkAIBkpUZCgoGc3lzdGVtEAaC0+STAhISEC92MS9hZG1pbi9hbGVydHMSfAoMTGlzdEFjdGl2aXR5Eh4ubW9sdGVuLnYxLkxpc3RBY3Rpdml0eVJlcXVlc3QaHy5tb2x0ZW4udjEuTGlzdEFjdGl2aXR5UmVzcG9uc2UiK5ACAZKVGQoKBnN5c3RlbRAGgtPkkwIUEhIvdjEvYWRtaW4vYWN0aXZpdHkSdQoLR2V0Tm9kZUluZm8SHS5tb2x0ZW4udjEuR2V0Tm9kZUluZm9SZXF1ZXN0Gh4ubW9sdGVuLnYxLkdldE5vZGVJbmZvUmVzcG9uc2UiJ5ACAZKVGQoKBnN5c3RlbRAGgtPkkwIQEg4vdjEvYWRtaW4vbm9kZWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChVtb2x0ZW4vdjEvYWRtaW4ucHJvdG8SCW1vbHRlbi52MSIRCg9HZXRTdGF0c1JlcXVlc3QixAEKEEdldFN0YXRzUmVzcG9uc2USIQoEcnBjcxgBIAMoCzITLm1vbHRlbi52MS5ScGNTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAIgASgEEiQKBXN0b3JlGAMgASgLMhUubW9sdGVuLnYxLlN0b3JlU3RhdHMSJgoHd2F0Y2hlcxgEIAEoCzIVLm1vbHRlbi52MS5XYXRjaFN0YXRzEigKB3Byb2Nlc3MYBSABKAsyFy5tb2x0ZW4udjEuUHJvY2Vzc1N0YXRzIq8BCghScGNTdGF0cxIOCgZtZXRob2QYASABKAkSEgoKY2FsbF9jb3VudBgCIAEoBBITCgtlcnJvcl9jb3VudBgDIAEoBBIjCgdsYXRlbmN5GAQgASgLMhIubW9sdGVuLnYxLkxhdGVuY3kSKgoOcmVjZW50X2xhdGVuY3kYBSABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIZChFyZWNlbnRfY2FsbF9jb3VudBgGIAEoBCI5CgdMYXRlbmN5Eg4KBnA1MF9tcxgBIAEoARIOCgZwOTVfbXMYAiABKAESDgoGcDk5X21zGAMgASgBItQCCgpTdG9yZVN0YXRzEhAKCHNlcXVlbmNlGAEgASgEEhgKEGR1cmFibGVfc2VxdWVuY2UYAiABKAQSFgoOZmxvb3Jfc2VxdWVuY2UYAyABKAQSFAoMc3RvcmVkX2J5dGVzGAQgASgEEhUKDWhpc3RvcnlfYnl0ZXMYBSABKAQSFAoMcXVldWVkX2J5dGVzGAYgASgEEhQKDGNvbW1pdF9jb3VudBgHIAEoBBIoCgxzeW5jX2xhdGVuY3kYCCABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIXCg9jYWNoZV9oaXRfY291bnQYCSABKAQSGAoQY2FjaGVfbWlzc19jb3VudBgKIAEoBBIaChJyZWFkZXJfcXVldWVfY291bnQYCyABKAQSFwoPZGlza19mcmVlX2J5dGVzGAwgASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgNIAEoBCKVAQoKV2F0Y2hTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAEgASgEEjwKDGVuZGVkX2NvdW50cxgCIAMoCzImLm1vbHRlbi52MS5XYXRjaFN0YXRzLkVuZGVkQ291bnRzRW50cnkaMgoQRW5kZWRDb3VudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBImcKDFByb2Nlc3NTdGF0cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIfChdldmVudF9sb29wX2RlbGF5X3A5OV9tcxgCIAEoARIeChZldmVudF9sb29wX3V0aWxpemF0aW9uGAMgASgBIhcKFUdldFF1ZXJ5TGltaXRzUmVxdWVzdCKuAQoWR2V0UXVlcnlMaW1pdHNSZXNwb25zZRImCgZsaW1pdHMYASABKAsyFi5tb2x0ZW4udjEuUXVlcnlMaW1pdHMSJwoHY2VpbGluZxgCIAEoCzIWLm1vbHRlbi52MS5RdWVyeUxpbWl0cxIvCgt1cGRhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKdXBkYXRlZF9ieRgEIAEoCSJkCgtRdWVyeUxpbWl0cxIQCghyb3dzX21heBgBIAEoDRITCgt0aW1lX21zX21heBgCIAEoDRIUCgxleGFtaW5lZF9tYXgYAyABKAQSGAoQbWVtb3J5X2J5dGVzX21heBgEIAEoBCL5AQoYVXBkYXRlUXVlcnlMaW1pdHNSZXF1ZXN0Eh8KCHJvd3NfbWF4GAEgASgNQgi6SAUqAxjoB0gAiAEBEiQKC3RpbWVfbXNfbWF4GAIgASgNQgq6SAcqBRiA3dsBSAGIAQESJwoMZXhhbWluZWRfbWF4GAMgASgEQgy6SAkyBxiAoJSljR1IAogBARIqChBtZW1vcnlfYnl0ZXNfbWF4GAQgASgEQgu6SAgyBhiAgICAQEgDiAEBQgsKCV9yb3dzX21heEIOCgxfdGltZV9tc19tYXhCDwoNX2V4YW1pbmVkX21heEITChFfbWVtb3J5X2J5dGVzX21heCKxAQoZVXBkYXRlUXVlcnlMaW1pdHNSZXNwb25zZRImCgZsaW1pdHMYASABKAsyFi5tb2x0ZW4udjEuUXVlcnlMaW1pdHMSJwoHY2VpbGluZxgCIAEoCzIWLm1vbHRlbi52MS5RdWVyeUxpbWl0cxIvCgt1cGRhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKdXBkYXRlZF9ieRgEIAEoCSITChFMaXN0QWxlcnRzUmVxdWVzdCI2ChJMaXN0QWxlcnRzUmVzcG9uc2USIAoGYWxlcnRzGAEgAygLMhAubW9sdGVuLnYxLkFsZXJ0IrIBCgVBbGVydBIMCgRydWxlGAEgASgJEioKCHNldmVyaXR5GAIgASgOMhgubW9sdGVuLnYxLkFsZXJ0U2V2ZXJpdHkSDwoHbWVzc2FnZRgDIAEoCRIuCgpyYWlzZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjbGVhcl90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI0ChNMaXN0QWN0aXZpdHlSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoACI6ChRMaXN0QWN0aXZpdHlSZXNwb25zZRIiCgVjYWxscxgBIAMoCzITLm1vbHRlbi52MS5BY3Rpdml0eSKvAQoIQWN0aXZpdHkSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAIgASgJEhAKCHByb3RvY29sGAMgASgJEgwKBGNvZGUYBCABKAkSEwoLZHVyYXRpb25fbXMYBSABKAESDwoHc3ViamVjdBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCnJlcXVlc3RfaWQYCCABKAkiFAoSR2V0Tm9kZUluZm9SZXF1ZXN0Ip4BChNHZXROb2RlSW5mb1Jlc3BvbnNlEg8KB3JlbGVhc2UYASABKAkSDAoEbm9kZRgCIAEoCRILCgNwaWQYAyABKA0SLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcnVudGltZRgFIAEoCRIaChJjb25maWdfZmluZ2VycHJpbnQYBiABKAkqaAoNQWxlcnRTZXZlcml0eRIeChpBTEVSVF9TRVZFUklUWV9VTlNQRUNJRklFRBAAEhoKFkFMRVJUX1NFVkVSSVRZX1dBUk5JTkcQARIbChdBTEVSVF9TRVZFUklUWV9DUklUSUNBTBACMtAGCgxBZG1pblNlcnZpY2USbQoIR2V0U3RhdHMSGi5tb2x0ZW4udjEuR2V0U3RhdHNSZXF1ZXN0GhsubW9sdGVuLnYxLkdldFN0YXRzUmVzcG9uc2UiKJACAZKVGQoKBnN5c3RlbRAGgtPkkwIREg8vdjEvYWRtaW4vc3RhdHMSdAoKTGlzdEFsZXJ0cxIcLm1vbHRlbi52MS5MaXN0QWxlcnRzUmVxdWVzdBodLm1vbHRlbi52MS5MaXN0QWxlcnRzUmVzcG9uc2UiKZACAZKVGQoKBnN5c3RlbRAGgtPkkwISEhAvdjEvYWRtaW4vYWxlcnRzEnwKDExpc3RBY3Rpdml0eRIeLm1vbHRlbi52MS5MaXN0QWN0aXZpdHlSZXF1ZXN0Gh8ubW9sdGVuLnYxLkxpc3RBY3Rpdml0eVJlc3BvbnNlIiuQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCFBISL3YxL2FkbWluL2FjdGl2aXR5EoUBCg5HZXRRdWVyeUxpbWl0cxIgLm1vbHRlbi52MS5HZXRRdWVyeUxpbWl0c1JlcXVlc3QaIS5tb2x0ZW4udjEuR2V0UXVlcnlMaW1pdHNSZXNwb25zZSIukAIBkpUZCgoGc3lzdGVtEAaC0+STAhcSFS92MS9hZG1pbi9xdWVyeUxpbWl0cxLdAQoRVXBkYXRlUXVlcnlMaW1pdHMSIy5tb2x0ZW4udjEuVXBkYXRlUXVlcnlMaW1pdHNSZXF1ZXN0GiQubW9sdGVuLnYxLlVwZGF0ZVF1ZXJ5TGltaXRzUmVzcG9uc2UifZKVGQoKBnN5c3RlbRAGmpUZSwoScXVlcnlMaW1pdHMudXBkYXRlGghyb3dzX21heBoLdGltZV9tc19tYXgaDGV4YW1pbmVkX21heBoQbWVtb3J5X2J5dGVzX21heILT5JMCGjoBKjIVL3YxL2FkbWluL3F1ZXJ5TGltaXRzEnUKC0dldE5vZGVJbmZvEh0ubW9sdGVuLnYxLkdldE5vZGVJbmZvUmVxdWVzdBoeLm1vbHRlbi52MS5HZXROb2RlSW5mb1Jlc3BvbnNlIieQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCEBIOL3YxL2FkbWluL25vZGViBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
 
 /**
  * Asks for the figures.
@@ -343,6 +343,190 @@ export const ProcessStatsSchema: GenMessage<ProcessStats> = /*@__PURE__*/
   messageDesc(file_molten_v1_admin, 6);
 
 /**
+ * Asks how much one query may do.
+ *
+ * @generated from message molten.v1.GetQueryLimitsRequest
+ */
+export type GetQueryLimitsRequest = Message<"molten.v1.GetQueryLimitsRequest"> & {
+};
+
+/**
+ * Describes the message molten.v1.GetQueryLimitsRequest.
+ * Use `create(GetQueryLimitsRequestSchema)` to create a new message.
+ */
+export const GetQueryLimitsRequestSchema: GenMessage<GetQueryLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 7);
+
+/**
+ * How much one query may do.
+ *
+ * @generated from message molten.v1.GetQueryLimitsResponse
+ */
+export type GetQueryLimitsResponse = Message<"molten.v1.GetQueryLimitsResponse"> & {
+  /**
+   * What holds now.
+   *
+   * @generated from field: molten.v1.QueryLimits limits = 1;
+   */
+  limits?: QueryLimits | undefined;
+
+  /**
+   * What the configuration allows at most.
+   *
+   * @generated from field: molten.v1.QueryLimits ceiling = 2;
+   */
+  ceiling?: QueryLimits | undefined;
+
+  /**
+   * When somebody changed them last. Absent: nobody did, and the ceiling holds.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 3;
+   */
+  updateTime?: Timestamp | undefined;
+
+  /**
+   * Who that was.
+   *
+   * @generated from field: string updated_by = 4;
+   */
+  updatedBy: string;
+};
+
+/**
+ * Describes the message molten.v1.GetQueryLimitsResponse.
+ * Use `create(GetQueryLimitsResponseSchema)` to create a new message.
+ */
+export const GetQueryLimitsResponseSchema: GenMessage<GetQueryLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 8);
+
+/**
+ * Bounds of one query, all inclusive. Beyond the last three a query fails with QUERY_LIMIT_EXCEEDED, which
+ * names the bound.
+ *
+ * @generated from message molten.v1.QueryLimits
+ */
+export type QueryLimits = Message<"molten.v1.QueryLimits"> & {
+  /**
+   * Documents on a page; a query that asks for more gets this many.
+   *
+   * @generated from field: uint32 rows_max = 1;
+   */
+  rowsMax: number;
+
+  /**
+   * How long it runs, in milliseconds.
+   *
+   * @generated from field: uint32 time_ms_max = 2;
+   */
+  timeMsMax: number;
+
+  /**
+   * Documents that it looks at.
+   *
+   * @generated from field: uint64 examined_max = 3;
+   */
+  examinedMax: bigint;
+
+  /**
+   * Bytes, about, of documents that it holds to sort them, or of the values it groups by.
+   *
+   * @generated from field: uint64 memory_bytes_max = 4;
+   */
+  memoryBytesMax: bigint;
+};
+
+/**
+ * Describes the message molten.v1.QueryLimits.
+ * Use `create(QueryLimitsSchema)` to create a new message.
+ */
+export const QueryLimitsSchema: GenMessage<QueryLimits> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 9);
+
+/**
+ * Changes how much one query may do. What is absent stays; 0 goes back to the ceiling.
+ *
+ * @generated from message molten.v1.UpdateQueryLimitsRequest
+ */
+export type UpdateQueryLimitsRequest = Message<"molten.v1.UpdateQueryLimitsRequest"> & {
+  /**
+   * Documents on a page.
+   *
+   * @generated from field: optional uint32 rows_max = 1;
+   */
+  rowsMax?: number | undefined;
+
+  /**
+   * How long it runs, in milliseconds, up to an hour.
+   *
+   * @generated from field: optional uint32 time_ms_max = 2;
+   */
+  timeMsMax?: number | undefined;
+
+  /**
+   * Documents that it looks at.
+   *
+   * @generated from field: optional uint64 examined_max = 3;
+   */
+  examinedMax?: bigint | undefined;
+
+  /**
+   * Bytes, about, of documents that it holds to sort them, or of the values it groups by.
+   *
+   * @generated from field: optional uint64 memory_bytes_max = 4;
+   */
+  memoryBytesMax?: bigint | undefined;
+};
+
+/**
+ * Describes the message molten.v1.UpdateQueryLimitsRequest.
+ * Use `create(UpdateQueryLimitsRequestSchema)` to create a new message.
+ */
+export const UpdateQueryLimitsRequestSchema: GenMessage<UpdateQueryLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 10);
+
+/**
+ * How much one query may do from now on.
+ *
+ * @generated from message molten.v1.UpdateQueryLimitsResponse
+ */
+export type UpdateQueryLimitsResponse = Message<"molten.v1.UpdateQueryLimitsResponse"> & {
+  /**
+   * What holds now.
+   *
+   * @generated from field: molten.v1.QueryLimits limits = 1;
+   */
+  limits?: QueryLimits | undefined;
+
+  /**
+   * What the configuration allows at most.
+   *
+   * @generated from field: molten.v1.QueryLimits ceiling = 2;
+   */
+  ceiling?: QueryLimits | undefined;
+
+  /**
+   * When this was changed.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 3;
+   */
+  updateTime?: Timestamp | undefined;
+
+  /**
+   * By whom.
+   *
+   * @generated from field: string updated_by = 4;
+   */
+  updatedBy: string;
+};
+
+/**
+ * Describes the message molten.v1.UpdateQueryLimitsResponse.
+ * Use `create(UpdateQueryLimitsResponseSchema)` to create a new message.
+ */
+export const UpdateQueryLimitsResponseSchema: GenMessage<UpdateQueryLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 11);
+
+/**
  * Asks for alerts.
  *
  * @generated from message molten.v1.ListAlertsRequest
@@ -355,7 +539,7 @@ export type ListAlertsRequest = Message<"molten.v1.ListAlertsRequest"> & {
  * Use `create(ListAlertsRequestSchema)` to create a new message.
  */
 export const ListAlertsRequestSchema: GenMessage<ListAlertsRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 7);
+  messageDesc(file_molten_v1_admin, 12);
 
 /**
  * The alerts.
@@ -376,7 +560,7 @@ export type ListAlertsResponse = Message<"molten.v1.ListAlertsResponse"> & {
  * Use `create(ListAlertsResponseSchema)` to create a new message.
  */
 export const ListAlertsResponseSchema: GenMessage<ListAlertsResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 8);
+  messageDesc(file_molten_v1_admin, 13);
 
 /**
  * Something that an operator should know.
@@ -425,7 +609,7 @@ export type Alert = Message<"molten.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 9);
+  messageDesc(file_molten_v1_admin, 14);
 
 /**
  * Asks for the last calls.
@@ -446,7 +630,7 @@ export type ListActivityRequest = Message<"molten.v1.ListActivityRequest"> & {
  * Use `create(ListActivityRequestSchema)` to create a new message.
  */
 export const ListActivityRequestSchema: GenMessage<ListActivityRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 10);
+  messageDesc(file_molten_v1_admin, 15);
 
 /**
  * The last calls.
@@ -467,7 +651,7 @@ export type ListActivityResponse = Message<"molten.v1.ListActivityResponse"> & {
  * Use `create(ListActivityResponseSchema)` to create a new message.
  */
 export const ListActivityResponseSchema: GenMessage<ListActivityResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 11);
+  messageDesc(file_molten_v1_admin, 16);
 
 /**
  * A call that is over.
@@ -537,7 +721,7 @@ export type Activity = Message<"molten.v1.Activity"> & {
  * Use `create(ActivitySchema)` to create a new message.
  */
 export const ActivitySchema: GenMessage<Activity> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 12);
+  messageDesc(file_molten_v1_admin, 17);
 
 /**
  * Asks what runs where.
@@ -552,7 +736,7 @@ export type GetNodeInfoRequest = Message<"molten.v1.GetNodeInfoRequest"> & {
  * Use `create(GetNodeInfoRequestSchema)` to create a new message.
  */
 export const GetNodeInfoRequestSchema: GenMessage<GetNodeInfoRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 13);
+  messageDesc(file_molten_v1_admin, 18);
 
 /**
  * What runs where.
@@ -608,7 +792,7 @@ export type GetNodeInfoResponse = Message<"molten.v1.GetNodeInfoResponse"> & {
  * Use `create(GetNodeInfoResponseSchema)` to create a new message.
  */
 export const GetNodeInfoResponseSchema: GenMessage<GetNodeInfoResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 14);
+  messageDesc(file_molten_v1_admin, 19);
 
 /**
  * How bad it is.
@@ -687,6 +871,27 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListActivityRequestSchema;
     output: typeof ListActivityResponseSchema;
+  },
+  /**
+   * Tells how much one query may do: what holds now, and what the configuration allows at most.
+   *
+   * @generated from rpc molten.v1.AdminService.GetQueryLimits
+   */
+  getQueryLimits: {
+    methodKind: "unary";
+    input: typeof GetQueryLimitsRequestSchema;
+    output: typeof GetQueryLimitsResponseSchema;
+  },
+  /**
+   * Changes how much one query may do, for all that begin from then on, also after a restart. More than the
+   * configuration allows is INVALID_ARGUMENT.
+   *
+   * @generated from rpc molten.v1.AdminService.UpdateQueryLimits
+   */
+  updateQueryLimits: {
+    methodKind: "unary";
+    input: typeof UpdateQueryLimitsRequestSchema;
+    output: typeof UpdateQueryLimitsResponseSchema;
   },
   /**
    * Tells what runs where.

@@ -96,7 +96,10 @@ export async function* readAll(
 const WHOLE = {
   access: ALL_KEYS,
   ...{ keys: undefined, filter: MATCH_ALL, joins: [] },
-  limits: { examinedMax: Infinity, sortedMax: Infinity, timeMs: Infinity, pageBytesMax: Infinity },
+  limits: {
+    ...{ examinedMax: Infinity, sortedMax: Infinity, timeMs: Infinity },
+    ...{ memoryBytesMax: Infinity, pageBytesMax: Infinity },
+  },
   order: { by: 'key', direction: 'asc' },
   ...{ projection: undefined, offset: 0, limit: PAGE, total: false },
 } as const;

@@ -37,7 +37,13 @@ function put(engine: StorageEngine, key: string, signal?: AbortSignal): Promise<
 }
 
 function count(engine: StorageEngine, signal?: AbortSignal): Promise<unknown> {
-  const limits = { examinedMax: 1e6, sortedMax: 1e6, timeMs: 30_000, pageBytesMax: 1e9 };
+  const limits = {
+    examinedMax: 1e6,
+    sortedMax: 1e6,
+    timeMs: 30_000,
+    memoryBytesMax: 1e9,
+    pageBytesMax: 1e9,
+  };
   const aggregation = {
     ...{ collection: 'things', access: ALL_KEYS, keys: undefined, keyPrefix: '' },
     ...{ filter: MATCH_ALL, joins: [], limits, groupBy: [['n']], metrics: [], groupsMax: 1e6 },
