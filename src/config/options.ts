@@ -6,6 +6,7 @@
 import { IDENTITY_OPTIONS } from './identity-options.ts';
 import { OBSERVATION_OPTIONS } from './observation-options.ts';
 import type { Option } from './option.ts';
+import { VAULT_OPTIONS } from './vault-options.ts';
 
 const BYTES = { kind: 'whole', unit: 'bytes' } as const;
 const GIBIBYTE = 1024 * 1024 * 1024;
@@ -238,6 +239,7 @@ export const OPTIONS: readonly Option[] = [
     help: 'The same as --log-level debug.',
   },
   ...OBSERVATION_OPTIONS,
+  ...VAULT_OPTIONS,
   {
     ...{ name: 'dev-mode', type: { kind: 'switch' }, fallback: 'false' },
     help: 'For development on this machine only: makes missing secrets and keeps them in the directory of the store, readable by their owner; takes weak passwords with a warning.',
@@ -247,6 +249,13 @@ export const OPTIONS: readonly Option[] = [
 /** The environment variable of an option: `MOLTENDB_MAX_BODY_SIZE`. */
 export function variableOf(name: string): string {
   return `${VARIABLE_PREFIX}${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** Other forms in which an option can be given: a secret from a file, or from Vault. */
+export function formsOf({ name, isSecret }: Option): readonly string[] {
+  if (isSecret !== true) return [];
+  // What opens Vault cannot come from there.
+  return name.startsWith('vault-') ? [`${name}-file`] : [`${name}-file`, `${name}-vault`];
 }
 
 /** What the variables of all options start with. */
