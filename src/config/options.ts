@@ -221,7 +221,7 @@ export const OPTIONS: readonly Option[] = [
     help: 'How late the event loop may be for some time before calls are turned away with OVERLOADED (503), as many as it takes. Health checks and the calls of operators are answered all the same. 0: no bound.',
   },
   {
-    ...{ name: 'max-queue-wait', fallback: '2000' },
+    ...{ name: 'max-queue-wait', fallback: '1000' },
     type: { kind: 'whole', min: 0, max: 3_600_000, unit: 'milliseconds' },
     help: 'How long a query may wait for a thread, or a write for the writer, before no more are taken until it had its turn. 0: no bound.',
   },

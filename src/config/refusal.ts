@@ -1,3 +1,5 @@
+import { statSync, type Stats } from 'node:fs';
+
 import type { OptionReader } from './reader.ts';
 
 /** What is known when a server is asked to start. */
@@ -33,4 +35,13 @@ export function findIf(isWrong: boolean, finding: Finding): readonly Finding[] {
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '');
   return bare === 'localhost' || bare === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare);
+}
+
+/** What is at a path; undefined for nothing, and for what is no path: too long, or with a null byte. */
+export function findFile(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }

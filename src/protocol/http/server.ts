@@ -217,6 +217,7 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, string>> = {
 
 const FASTIFY_ERRORS: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'the content type is not one this route takes',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'the body is not JSON',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'the body is empty; send a JSON object',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its content-length says',
 };
