@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { RefusedStart, startServe } from '../support/serve.ts';
+import { refusedStart, startServe } from '../support/serve.ts';
 import { ROOT } from '../support/server.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 import { ROLE_ID, SECRET_ID, startVault, LOGIN_TOKEN } from '../support/vault.ts';
@@ -49,11 +49,10 @@ describe('molten serve with secrets in Vault', () => {
     using directory = createTemporaryDirectory();
     await using vault = await startVault({ secrets: SECRETS });
     const options = optionsFor(vault.url, directory.path, 'moltendb/prod#signing');
-    const error: unknown = await startServe(options).catch((failure: unknown) => failure);
-    expect(error).toBeInstanceOf(RefusedStart);
-    const { code } = error as RefusedStart;
+    const refused = await refusedStart(options);
+    const { code } = refused;
     // As it was before it was wrapped.
-    const stderr = (error as RefusedStart).stderr.replaceAll(/\s+(› +)?/g, ' ');
+    const stderr = refused.stderr.replaceAll(/\s+(› +)?/g, ' ');
     expect(code).toBe(2);
     expect(stderr).toContain('MOLTENDB_JWT_SECRET_VAULT names what secret/data/moltendb/prod');
     expect(stderr).toContain('vault kv patch -mount=secret moltendb/prod signing=-');

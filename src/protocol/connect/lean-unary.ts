@@ -16,7 +16,8 @@ import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
 import { bodyTooLarge, readBody } from '../http/read-body.ts';
-import { retryAfterOf, toConnectError, toWireError, unreadable } from '../mapping/error.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
+import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 
 /** Answers a request when it is in a form the lean path knows; false when it is not, and untouched. */
@@ -167,10 +168,9 @@ function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void 
 
 function failConnect(reply: FastifyReply, error: unknown): void {
   const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
-  const status = toWireError(error).httpStatus;
-  const retryAfter = retryAfterOf(error);
-  if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
-  sendConnect(reply, { status, type: 'application/json', body });
+  const wire = toWireError(error);
+  setRetryAfter(reply, wire);
+  sendConnect(reply, { status: wire.httpStatus, type: 'application/json', body });
 }
 
 const GRPC_HEADERS = {

@@ -7,7 +7,7 @@ export interface ProbesOptions {
   readonly state: () => NodeState;
 }
 
-const VITAL = { config: { isVital: true } };
+const VITAL = { exposeHeadRoute: true, config: { isVital: true } };
 
 /**
  * What machines ask before they send calls: `/healthz` (the process answers), `/readyz` (it takes reads and

@@ -15,6 +15,7 @@ import {
 } from '../../../gen/google/rpc/error_details_pb.ts';
 import { DomainError, type FieldViolation } from '../../errors/domain-error.ts';
 import type { Reason } from '../../errors/reason.ts';
+import { toDuration } from './time.ts';
 
 const CODES = {
   ARGUMENT_INVALID: Code.InvalidArgument,
@@ -79,8 +80,6 @@ const CODES = {
   INTERNAL: Code.Internal,
 } satisfies Record<Reason, Code>;
 
-const MS_PER_SECOND = 1000;
-
 /** The domain of every ErrorInfo. */
 export const ERROR_DOMAIN = 'moltendb.dev';
 
@@ -139,20 +138,10 @@ export function toConnectError(error: unknown): ConnectError {
     connectError.details.push({ desc: BadRequestSchema, value });
   }
   if (retryAfterMs !== undefined) {
-    const retryDelay = {
-      seconds: BigInt(Math.floor(retryAfterMs / 1000)),
-      nanos: (retryAfterMs % 1000) * 1_000_000,
-    };
-    const value = create(RetryInfoSchema, { retryDelay });
+    const value = create(RetryInfoSchema, { retryDelay: toDuration(retryAfterMs) });
     connectError.details.push({ desc: RetryInfoSchema, value });
   }
   return connectError;
-}
-
-/** The `Retry-After` of an error, in whole seconds; undefined: it names no time. */
-export function retryAfterOf(error: unknown): string | undefined {
-  const { retryAfterMs } = toWireError(error);
-  return retryAfterMs === undefined ? undefined : String(Math.ceil(retryAfterMs / MS_PER_SECOND));
 }
 
 /** The problem document of an error, for native REST. */

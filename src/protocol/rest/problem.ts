@@ -1,5 +1,7 @@
+import { isAboutCredential } from '../../errors/reason.ts';
 import type { FastifyReply, FastifyRequest } from '../http/door.ts';
-import { retryAfterOf, toProblem } from '../mapping/error.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
+import { toProblem, toWireError } from '../mapping/error.ts';
 
 const PROBLEM = 'application/problem+json';
 
@@ -10,8 +12,8 @@ export async function sendProblem(
   error: unknown,
 ): Promise<FastifyReply> {
   const problem = toProblem(error, request.id);
-  const retryAfter = retryAfterOf(error);
-  if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
-  if (problem.reason.startsWith('CREDENTIAL_')) reply.header('www-authenticate', 'Bearer');
+  const wire = toWireError(error);
+  setRetryAfter(reply, wire);
+  if (isAboutCredential(wire.reason)) reply.header('www-authenticate', 'Bearer');
   return await reply.code(problem.status).type(PROBLEM).send(JSON.stringify(problem));
 }

@@ -1,6 +1,9 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+
 import {
   AlertSeverity as SeverityMessage,
   type AdminService,
+  type StoreStatsSchema,
 } from '../../../gen/molten/v1/admin_pb.ts';
 import type { AlertSeverity } from '../../domain/node/alert-rules.ts';
 import type { Monitor, Stats } from '../../domain/node/monitor.ts';
@@ -98,7 +101,13 @@ function toQueryLimits({ bounds, ceiling, changed }: QueryBoundsState): ShownQue
   };
 }
 
-function toStore({ health, head, engine, syncs, disk }: Stats): object {
+function toStore({
+  health,
+  head,
+  engine,
+  syncs,
+  disk,
+}: Stats): MessageInitShape<typeof StoreStatsSchema> {
   return {
     ...{ sequence: head.sequence, durableSequence: head.durableSequence },
     floorSequence: head.oldest,
