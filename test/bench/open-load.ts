@@ -33,6 +33,7 @@ export interface LoadResult {
 }
 
 const HEAD_END = '\r\n\r\n';
+const PROBE = Buffer.from('GET /healthz HTTP/1.1\r\nhost: bench\r\n\r\n');
 const TICK_MS = 1;
 const DRAIN_MS = 3000;
 
@@ -59,6 +60,7 @@ class Load {
 
   async run(): Promise<LoadResult> {
     const { seconds, rate, connections } = this.#options;
+    await this.#openAll();
     const startMs = performance.now();
     const untilMs = startMs + seconds * 1000;
     if (rate === undefined) for (let at = 0; at < connections; at++) this.#add(startMs);
@@ -80,6 +82,17 @@ class Load {
     for (const client of this.#all) client.close();
     this.#failures += this.#all.size - this.#idle.length + this.#due.length;
     return this.#result(seconds);
+  }
+
+  /** Every connection is taken, and has been answered once, before anything counts. */
+  async #openAll(): Promise<void> {
+    for (let client = this.#open(); client !== undefined; client = this.#open()) {
+      const opened = client;
+      await new Promise((resolve) => {
+        opened.send(PROBE, resolve);
+      });
+      this.#idle.push(opened);
+    }
   }
 
   #add(dueMs: number): void {

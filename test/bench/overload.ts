@@ -6,6 +6,7 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
+import { toBody } from '../../src/client/index.ts';
 import { runLoad, type LoadResult } from './open-load.ts';
 import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 
@@ -14,7 +15,7 @@ const CONNECTIONS = 500;
 /** The server takes 10,000 in all; some are left for the load. */
 const IDLE = 9900;
 const READERS = 100;
-const STALL_MS = 10_000;
+const STALL_MS = 5000;
 const NORMAL = 0.7;
 const RECOVERY_SECONDS = 8;
 
@@ -102,7 +103,8 @@ async function measureOverload(server: LoadedServer): Promise<object> {
 function openIdle(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
-    socket.once('error', reject);
+    // The server may be the first to end it.
+    socket.on('error', reject);
     socket.once('data', () => {
       resolve(socket);
     });
@@ -126,19 +128,23 @@ async function measureIdle(server: LoadedServer): Promise<object> {
   return { connections: IDLE, kilobytesEach };
 }
 
-/** Asks for a megabyte, again and again, and reads none of it. */
+/** Asks for two megabytes that cost little to make, and for changes, and reads none of it. */
 function openStalled({ port, token }: LoadedServer): Socket {
   const socket = connect(port, '127.0.0.1').pause();
-  const line = 'GET /v1/collections/bench/documents?pageSize=1000';
-  for (let n = 0; n < 4; n++) socket.write(request(token, { line }));
-  socket.write(request(token, { line: 'GET /v1/watch?collection=bench' }));
+  for (const line of ['GET /v1/collections/large/documents', 'GET /v1/watch?collection=bench']) {
+    socket.write(request(token, { line }));
+  }
   return socket.on('error', () => undefined);
 }
 
 async function measureStalled(server: LoadedServer, rate: number): Promise<object> {
   const { port, request: next } = server;
   const load = (): Promise<LoadResult> =>
-    runLoad({ port, request: next, seconds: 10, rate, connections: CONNECTIONS });
+    runLoad({ port, request: next, seconds: 8, rate, connections: CONNECTIONS });
+  const writes = Array.from({ length: 20 }, (_, n) => ({
+    ...{ key: `k${String(n)}`, body: toBody({ text: 'x'.repeat(100_000) }) },
+  }));
+  await server.client.documents.batchSetDocuments({ collection: 'large', writes });
   const before = await load();
   const bytes = await server.residentBytes();
   const sockets = Array.from({ length: READERS }, () => openStalled(server));

@@ -65,6 +65,11 @@ export interface HttpServer {
 }
 
 const GRACE_MS = 5000;
+/**
+ * Connections that wait to be taken. The system drops what comes beyond and leaves its caller to try again
+ * for seconds; one that is taken can be turned away at once.
+ */
+const BACKLOG = 4096;
 const PARAM_CHARS_MAX = 1024;
 
 /** On every answer; a door may replace one by setting it. Answers depend on who asks. */
@@ -116,7 +121,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   }
   return {
     async listen(host, port) {
-      await app.listen({ host, port });
+      await app.listen({ host, port, backlog: BACKLOG });
       const address = app.server.address();
       return { host, port: typeof address === 'object' && address !== null ? address.port : port };
     },
