@@ -95,6 +95,16 @@ function settings(read: OptionReader): Settings {
       requests: read.whole('rate-limit-requests'),
       windowMs: read.whole('rate-limit-window') * MS_PER_SECOND,
     },
+    queryCeiling: {
+      rowsMax: read.whole('max-query-rows'),
+      timeMs: read.whole('max-query-time'),
+      examinedMax: read.whole('max-query-scan'),
+      memoryBytesMax: read.whole('max-query-memory'),
+    },
+    overload: {
+      loopDelayMaxMs: read.whole('max-loop-delay'),
+      queueWaitMaxMs: read.whole('max-queue-wait'),
+    },
     logLevel: read.switch('debug') ? 'debug' : logLevel(read.text('log-level')),
     strict: read.switch('strict'),
     retention: {

@@ -10,6 +10,7 @@ import { IDENTITY_REFUSALS } from './refusals/identity.ts';
 import { NETWORK_REFUSALS } from './refusals/network.ts';
 import { OBSERVATION_REFUSALS } from './refusals/observation.ts';
 import { isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
+import { VAULT_REFUSALS } from './refusals/vault.ts';
 import { inspectTls } from './tls-files.ts';
 
 /** The table: each row names the options it blames, why, and how to mend it. */
@@ -19,6 +20,7 @@ export const REFUSALS: readonly Refusal[] = [
   ...FILE_REFUSALS,
   ...IDENTITY_REFUSALS,
   ...OBSERVATION_REFUSALS,
+  ...VAULT_REFUSALS,
 ];
 
 /** One row of the table, applied. */

@@ -25,6 +25,15 @@ export interface ServerConfig {
   readonly maxDocumentBytes: number;
   readonly maxKeysPerRequest: number;
   readonly rateLimit: { readonly requests: number; readonly windowMs: number };
+  /** How much one query may do at most; administrators lower it while the server runs. */
+  readonly queryCeiling: {
+    readonly rowsMax: number;
+    readonly timeMs: number;
+    readonly examinedMax: number;
+    readonly memoryBytesMax: number;
+  };
+  /** From where on calls are turned away, in milliseconds; 0: no bound. */
+  readonly overload: { readonly loopDelayMaxMs: number; readonly queueWaitMaxMs: number };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Queries that take this long are logged, in milliseconds; 0: none. */
   readonly slowQueryMs: number;

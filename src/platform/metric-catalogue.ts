@@ -63,6 +63,16 @@ export const METRICS = {
     labels: [],
     help: 'Calls refused with RATE_LIMITED.',
   },
+  molten_turned_away_total: {
+    kind: 'counter',
+    labels: [],
+    help: 'Requests turned away before they became calls, because the event loop was late.',
+  },
+  molten_turned_away_ratio: {
+    kind: 'gauge',
+    labels: [],
+    help: 'The share of requests that is turned away now, 0 to 1.',
+  },
 
   molten_commits_total: {
     kind: 'counter',

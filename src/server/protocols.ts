@@ -113,7 +113,7 @@ function bindAll(
     bindService(ApiKeyService, createApiKeyService(domain.access)),
     bindService(AuditService, createAuditService(domain.audit)),
     bindService(SystemService, createSystemService(domain.node, operations)),
-    bindService(AdminService, createAdminService(monitor)),
+    bindService(AdminService, createAdminService(monitor, domain.queryBounds)),
   ];
 }
 

@@ -3,6 +3,7 @@
  * the inside out (store, domain, services, doors, port) and closes them from the outside in.
  */
 import type { ServerConfig } from '../config/server-config.ts';
+import type { DomainError } from '../errors/domain-error.ts';
 import type { WatchTimes } from '../domain/watch/watcher.ts';
 import { systemClock, type Clock } from '../platform/clock.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
@@ -16,6 +17,7 @@ import { openEmbeddedStore } from '../storage/embedded/open.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import { openDomain } from './domain.ts';
 import { openMonitoring } from './monitoring.ts';
+import { openAdmission } from './overload.ts';
 import { createObservation, type Observation } from './observation.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
 import type { LiveSettings } from './reload.ts';
@@ -67,7 +69,9 @@ async function open(
   const { clock = systemClock } = parts;
   const logger: Logger & Partial<LeveledLogger> =
     parts.logger ?? createLogger({ level: config.logLevel });
-  const observation = createObservation(clock);
+  const { loopDelayMaxMs, queueWaitMaxMs: waitMaxMs } = config.overload;
+  const admission = openAdmission({ loopDelayMaxMs, clock, logger, rooms });
+  const observation = createObservation(clock, admission);
   rooms.defer(() => {
     observation.process[Symbol.dispose]();
   });
@@ -76,6 +80,7 @@ async function open(
     ...{ directory: config.dbPath, clock },
     ...{ password: config.encryptionKey, cacheBytes: config.cacheBytes },
     ...{ cacheDocuments: config.cacheDocuments, observer: observation.storeObserver },
+    waitMaxMs,
   });
   rooms.defer(() => opened.close());
   const engine = tracer === undefined ? opened : traceEngine(opened, tracer);
@@ -115,13 +120,14 @@ async function serve(
   const { maxBodyBytes, tls, shutdownGraceMs: graceMs } = config;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
+  const admit = (): DomainError | undefined => observation.admission.refusal();
   const webSockets = createWebSocketDoor({
-    ...{ dispatcher, corsOrigins, addressOf, times: webSocketTimes },
+    ...{ dispatcher, corsOrigins, addressOf, admit, times: webSocketTimes },
   });
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { ...domain, clock }),
     onUpgrade: webSockets.onUpgrade,
-    ...{ tls, maxBodyBytes, corsOrigins, addressOf, logger, graceMs },
+    ...{ tls, maxBodyBytes, corsOrigins, addressOf, admit, logger, graceMs },
   });
   rooms.defer(() => server.close());
   registerReadings({

@@ -29,3 +29,20 @@ describe('molten stats and molten alerts', () => {
     expect((await other('alerts')).code).toBe(4);
   });
 });
+
+describe('molten query-limits', () => {
+  it('shows how much one query may do, and changes it', async () => {
+    using directory = createTemporaryDirectory();
+    await using server = await startTestServer();
+    const molten = createMolten(directory.path, { MOLTEN_PASSWORD: ROOT.password });
+    await molten('login', '--url', server.url, '--username', ROOT.username);
+
+    const rows = await molten.json<readonly object[]>('query-limits', 'get');
+    expect(rows[0]).toEqual({ limit: 'rows', unit: 'documents', now: 1000, ceiling: 1000 });
+    const changed = await molten('query-limits', 'set', '--rows', '5', '--time', '0');
+    expect(changed.stdout).toContain('{"limit":"rows","unit":"documents","now":5,"ceiling":1000}');
+    expect((await molten('query-limits', 'set')).code).toBe(2);
+    const above = await molten('query-limits', 'set', '--time', '10001');
+    expect([above.code, above.stderr]).toEqual([3, expect.stringContaining('--max-query-time')]);
+  });
+});

@@ -1,4 +1,5 @@
 import { startServer, type ServerParts } from '../../src/server/start.ts';
+import { QUERY_BOUNDS } from '../../src/domain/quota/query-limits.ts';
 import type { ServerConfig } from '../../src/config/server-config.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
 
@@ -56,6 +57,8 @@ export function testConfig(dbPath: string): ServerConfig {
     ...{ writeMode: 'async', encryptionKey: undefined, tls: undefined },
     ...{ corsOrigins: [], trustedProxies: [] },
     ...{ maxBodyBytes: 10 * 1024 * 1024, maxDocumentBytes: 1024 * 1024, maxKeysPerRequest: 1000 },
+    queryCeiling: QUERY_BOUNDS,
+    overload: { loopDelayMaxMs: 0, queueWaitMaxMs: 0 },
     rateLimit: { requests: 0, windowMs: 60_000 },
     ...{
       logLevel: 'silent',

@@ -160,6 +160,9 @@ function readBodies(app: FastifyInstance, dialect: Dialect): void {
   const parser = { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX } as const;
   app.addContentTypeParser('*', parser, async (_request: unknown, body: Buffer) => body);
   app.setErrorHandler(async (error: unknown, request, reply) => {
+    if (error instanceof DomainError) {
+      return await sendRefusal(reply, error, dialect.refuse(error, request, undefined));
+    }
     const refusal =
       frameworkCodeOf(error) === 'FST_ERR_CTP_BODY_TOO_LARGE'
         ? new RouteRefusal('request body too large', 413)

@@ -26,6 +26,7 @@ import type { CallOrigin, ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
   createOrigin,
+  routeConfig,
   type Door,
   type FastifyInstance,
   type FastifyReply,
@@ -34,7 +35,7 @@ import {
 import { toConnectError } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 import { completeErrors } from './complete-errors.ts';
-import { createLeanUnary } from './lean-unary.ts';
+import { createLeanUnary, failLean } from './lean-unary.ts';
 
 /** What the door needs. */
 export interface ConnectDoorOptions {
@@ -51,6 +52,8 @@ export interface ConnectDoorOptions {
 const COMPRESS_MIN_BYTES = 4096;
 
 const originKey = createContextKey<CallOrigin | undefined>(undefined);
+/** Why a call does not come to be. */
+const refusalKey = createContextKey<Error | undefined>(undefined);
 
 /** Creates the door of the three RPC protocols. */
 export function createConnectDoor(options: ConnectDoorOptions): Door {
@@ -71,14 +74,23 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
     options.extras?.(router);
     takeBodiesRaw(app);
     const dispatched = new Set(dispatcher.methods.values());
+    const handlers = new Map<string, UniversalHandler>();
     for (const handler of router.handlers) {
       const { method } = handler;
       const isLean = method.methodKind === 'unary' && dispatched.has(method);
       const lean = isLean ? createLeanUnary({ ...options, method }) : undefined;
-      app.all(handler.requestPath, async (request, reply) => {
-        if ((await lean?.(request, reply)) !== true) await serve(handler, request, reply);
+      // Health and reflection cost little, and tell whether anybody is there.
+      const config = dispatched.has(method) ? routeConfig(method) : { isVital: true };
+      app.all(handler.requestPath, { config }, async (request, reply) => {
+        if ((await lean?.(request, reply)) !== true) await serve(handler, { request, reply });
       });
+      handlers.set(handler.requestPath, handler);
     }
+    app.setErrorHandler<Error>(async (error, request, reply) => {
+      const handler = handlers.get(request.routeOptions.url ?? '');
+      if (failLean(request, reply, error) || handler === undefined) return;
+      await serve(handler, { request, reply, refusal: error });
+    });
   };
 
   function implement(method: DescMethod): unknown {
@@ -113,15 +125,22 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
   }
 }
 
-/** Lets Connect's own handler answer. */
+/** A request that is to be answered. */
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  /** Why it does not become a call. */
+  readonly refusal?: Error;
+}
+
+/** Lets Connect's own handler answer; with the refusal, when there is one, in the words of its protocol. */
 async function serve(
   handler: UniversalHandler,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  { request, reply, refusal }: Exchange,
 ): Promise<void> {
   reply.hijack();
   const origin = createOrigin(request, protocolOf(request));
-  const values = createContextValues().set(originKey, origin);
+  const values = createContextValues().set(originKey, origin).set(refusalKey, refusal);
   try {
     const call = universalRequestFromNodeRequest(request.raw, reply.raw, undefined, values);
     const response = await completeErrors(await handler(call), request.id);
@@ -134,6 +153,8 @@ async function serve(
 }
 
 function originOf(context: HandlerContext): CallOrigin {
+  const refusal = context.values.get(refusalKey);
+  if (refusal !== undefined) throw refusal;
   const origin = context.values.get(originKey);
   if (origin === undefined) throw new Error('a call came without its origin');
   return origin;

@@ -16,6 +16,7 @@ import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
 import { bodyTooLarge, readBody } from '../http/read-body.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
 import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 
@@ -72,6 +73,15 @@ export function createLeanUnary(options: LeanUnaryOptions): LeanUnary {
     }
     return true;
   };
+}
+
+/** Answers a request that never became a call with why; false when its form is not a lean one. */
+export function failLean(request: FastifyRequest, reply: FastifyReply, error: unknown): boolean {
+  const form = formOf(request);
+  if (form === undefined) return false;
+  reply.hijack();
+  form.fail(reply, error);
+  return true;
 }
 
 function formOf({ method, headers }: FastifyRequest): Form | undefined {
@@ -158,8 +168,9 @@ function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void 
 
 function failConnect(reply: FastifyReply, error: unknown): void {
   const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
-  const status = toWireError(error).httpStatus;
-  sendConnect(reply, { status, type: 'application/json', body });
+  const wire = toWireError(error);
+  setRetryAfter(reply, wire);
+  sendConnect(reply, { status: wire.httpStatus, type: 'application/json', body });
 }
 
 const GRPC_HEADERS = {

@@ -2,8 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
+import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
+import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { CallOrigin, ProtocolName } from '../call.ts';
 import type { AddressOf } from './client-address.ts';
@@ -15,6 +18,10 @@ declare module 'fastify' {
     /** What answers this request; set by the server before any door sees it. */
     response: ServerResponse;
   }
+  interface FastifyContextConfig {
+    /** Answered under overload as well: it costs little, or is how an operator helps. */
+    isVital?: boolean;
+  }
   interface FastifyInstance {
     /** Where a request comes from, proxies considered. */
     addressOf: AddressOf;
@@ -24,6 +31,13 @@ declare module 'fastify' {
 /** Registers the routes of one protocol. Each door gets a scope of its own for parsers and errors. */
 export type Door = (app: FastifyInstance) => void | Promise<void>;
 
+/** Routes of these services are vital. */
+const VITAL: readonly DescService[] = [AdminService, SystemService];
+
+/** What a route of an RPC is configured with. */
+export function routeConfig({ parent }: DescMethod): { readonly isVital: boolean } {
+  return { isVital: VITAL.includes(parent) };
+}
 /** Methods that a path may refuse. */
 export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 

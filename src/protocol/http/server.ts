@@ -10,6 +10,7 @@ import { toProblem } from '../mapping/error.ts';
 import { createAddressOf, type AddressOf } from './client-address.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
 import { frameworkCodeOf } from './framework-error.ts';
+import { setRetryAfter } from './retry-after.ts';
 import {
   CONNECTION_LIMITS,
   createCleartextServer,
@@ -39,6 +40,8 @@ export interface HttpServerOptions {
   readonly addressOf?: AddressOf;
   readonly logger: Logger;
   readonly limits?: ConnectionLimits;
+  /** The refusal of a request that is turned away; undefined: come in. Absent: all come in. */
+  readonly admit?: () => DomainError | undefined;
   /** Takes WebSocket handshakes. Absent: none is taken. */
   readonly onUpgrade?: UpgradeHandler;
   /** How long calls may go on after `close` is called, in milliseconds. Default 5,000. */
@@ -62,6 +65,11 @@ export interface HttpServer {
 }
 
 const GRACE_MS = 5000;
+/**
+ * Connections that wait to be taken. The system drops what comes beyond and leaves its caller to try again
+ * for seconds; one that is taken can be turned away at once.
+ */
+const BACKLOG = 4096;
 const PARAM_CHARS_MAX = 1024;
 
 /** On every answer; a door may replace one by setting it. Answers depend on who asks. */
@@ -90,6 +98,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     reply.headers(options.tls === undefined ? SECURITY_HEADERS : TLS_SECURITY_HEADERS);
   });
   await allowOrigins(app, options.corsOrigins);
+  if (options.admit !== undefined) turnAway(app, options.admit);
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(
@@ -112,7 +121,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   }
   return {
     async listen(host, port) {
-      await app.listen({ host, port });
+      await app.listen({ host, port, backlog: BACKLOG });
       const address = app.server.address();
       return { host, port: typeof address === 'object' && address !== null ? address.port : port };
     },
@@ -133,6 +142,19 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       stopIdle();
     },
   };
+}
+
+/** Before anything is read of a request: what is turned away must cost next to nothing. */
+function turnAway(app: FastifyInstance, admit: () => DomainError | undefined): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const refusal = request.routeOptions.config.isVital === true ? undefined : admit();
+    if (refusal === undefined) {
+      done();
+      return;
+    }
+    setRetryAfter(reply, refusal);
+    done(refusal);
+  });
 }
 
 const refuseUpgrade: UpgradeHandler = (_request, socket) => {
@@ -204,6 +226,7 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, string>> = {
 
 const FASTIFY_ERRORS: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'the content type is not one this route takes',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'the body is not JSON',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'the body is empty; send a JSON object',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its content-length says',
 };

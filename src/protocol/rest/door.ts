@@ -9,6 +9,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
   createOrigin,
+  routeConfig,
   type Door,
   type FastifyInstance,
   type FastifyReply,
@@ -47,6 +48,7 @@ export function createRestDoor({ dispatcher, maxBodyBytes }: RestDoorOptions): D
       app.route({
         ...{ method: route.method, url: route.url, handler: handle },
         exposeHeadRoute: route.method === 'GET',
+        config: routeConfig(route.rpc),
       });
     }
     refuseOtherMethods(app, routes);

@@ -7,6 +7,11 @@ import {
 } from '../../../gen/molten/v1/admin_pb.ts';
 import type { AlertSeverity } from '../../domain/node/alert-rules.ts';
 import type { Monitor, Stats } from '../../domain/node/monitor.ts';
+import type {
+  QueryBounds,
+  QueryBoundsControl,
+  QueryBoundsState,
+} from '../../domain/quota/query-limits.ts';
 import type { Durations } from '../../platform/durations.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toTimestamp } from '../mapping/time.ts';
@@ -19,7 +24,10 @@ const SEVERITIES = {
 const ACTIVITY_DEFAULT = 100;
 
 /** Creates the AdminService over the domain. */
-export function createAdminService(monitor: Monitor): ServiceImplementation<typeof AdminService> {
+export function createAdminService(
+  monitor: Monitor,
+  queryBounds: QueryBoundsControl,
+): ServiceImplementation<typeof AdminService> {
   return {
     async getStats() {
       const stats = await monitor.stats();
@@ -57,10 +65,39 @@ export function createAdminService(monitor: Monitor): ServiceImplementation<type
       const calls = monitor.activity(pageSize === 0 ? ACTIVITY_DEFAULT : pageSize);
       return { calls: calls.map(({ atMs, ...call }) => ({ ...call, time: toTimestamp(atMs) })) };
     },
+    getQueryLimits: () => Promise.resolve(toQueryLimits(queryBounds.state())),
+    async updateQueryLimits(request, { principal }) {
+      const { rowsMax, timeMsMax: timeMs, examinedMax, memoryBytesMax } = request;
+      const change = {
+        ...(rowsMax === undefined ? {} : { rowsMax }),
+        ...(timeMs === undefined ? {} : { timeMs }),
+        ...(examinedMax === undefined ? {} : { examinedMax: Number(examinedMax) }),
+        ...(memoryBytesMax === undefined ? {} : { memoryBytesMax: Number(memoryBytesMax) }),
+      };
+      return toQueryLimits(await queryBounds.change(change, principal.subject));
+    },
     async getNodeInfo() {
       const { startedAtMs, ...info } = monitor.info();
       return { ...info, startTime: toTimestamp(startedAtMs) };
     },
+  };
+}
+
+interface ShownQueryLimits {
+  readonly limits: object;
+  readonly ceiling: object;
+  readonly updateTime?: ReturnType<typeof toTimestamp>;
+  readonly updatedBy?: string;
+}
+
+function toQueryLimits({ bounds, ceiling, changed }: QueryBoundsState): ShownQueryLimits {
+  const toMessage = ({ rowsMax, timeMs, examinedMax, memoryBytesMax }: QueryBounds): object => ({
+    ...{ rowsMax, timeMsMax: timeMs },
+    ...{ examinedMax: BigInt(examinedMax), memoryBytesMax: BigInt(memoryBytesMax) },
+  });
+  return {
+    ...{ limits: toMessage(bounds), ceiling: toMessage(ceiling) },
+    ...(changed && { updateTime: toTimestamp(changed.atMs), updatedBy: changed.by }),
   };
 }
 

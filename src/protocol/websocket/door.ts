@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 
+import type { DomainError } from '../../errors/domain-error.ts';
 import { after, every } from '../../platform/timers.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { AddressOf } from '../http/client-address.ts';
@@ -17,6 +18,8 @@ export interface WebSocketDoorOptions {
   readonly corsOrigins: () => readonly string[];
   /** Where connections come from. */
   readonly addressOf: AddressOf;
+  /** Defined: no connection is taken now. Absent: all are. */
+  readonly admit?: () => DomainError | undefined;
   readonly times?: Partial<WebSocketTimes>;
 }
 
@@ -60,6 +63,8 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
       refuse(socket, '404 Not Found');
     } else if (!isOriginAllowed(request, options.corsOrigins())) {
       refuse(socket, '403 Forbidden');
+    } else if (options.admit?.() !== undefined) {
+      refuse(socket, '503 Service Unavailable', 'retry-after: 1\r\n');
     } else {
       server.handleUpgrade(request, socket, head, (connection) => {
         const session = serve(connection, request, options);
@@ -84,8 +89,8 @@ function isOriginAllowed({ headers }: IncomingMessage, allowed: readonly string[
   return origin === `http://${host ?? ''}` || origin === `https://${host ?? ''}`;
 }
 
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+function refuse(socket: Duplex, status: string, headers = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\n${headers}connection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
 function serve(

@@ -4,7 +4,7 @@ import { createStatements, openConnection, type Connection } from './database.ts
 import { createPointReads, type PointReads, type PointReadsParts } from './point-reads.ts';
 import type { StoreAccess } from './protocol.ts';
 import { createReader, type Reader } from './reader.ts';
-import { createReaderPool, type ReaderPool } from './reader-pool.ts';
+import { createReaderPool, type PoolBounds, type ReaderPool } from './reader-pool.ts';
 import { createTransactor, type Transactor } from './transactor.ts';
 import type { WriterThread } from './writer-thread.ts';
 
@@ -23,8 +23,8 @@ export interface Reading {
 /** What it is opened with. */
 export interface ReadingParts extends PointReadsParts {
   readonly writer: WriterThread;
-  /** Threads for queries. */
-  readonly readers: number;
+  /** For queries. */
+  readonly readers: PoolBounds;
   /** The reads of transactions. */
   readonly own: DocumentReader;
 }
@@ -38,7 +38,9 @@ export function openReading(access: StoreAccess, parts: ReadingParts): Reading {
   return {
     ...{ access, connection, reader, points: guarded(createPointReads(reader, parts), parts) },
     transactor: createTransactor({ reader: own, writer, state, sql }),
-    ...{ pool: createReaderPool(access, readers), logPool: createReaderPool(access, 1) },
+    pool: createReaderPool(access, readers),
+    // Whoever follows the log is in nobody's way.
+    logPool: createReaderPool(access, { threads: 1, waitMaxMs: 0 }),
   };
 }
 

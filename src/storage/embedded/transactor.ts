@@ -57,7 +57,10 @@ export function createTransactor({ reader, writer, state, sql }: TransactorParts
       return { value, writes: [], sequence, timestampMs, durability, replayed: false };
     }
     const text = request === undefined ? undefined : JSON.stringify(value);
-    const outcome = await writer.commit({ durability, request, value: text, ...work });
+    const outcome = await writer.commit(
+      { durability, request, value: text, ...work },
+      options.signal,
+    );
     if (outcome.kind === 'changed') return undefined;
     return outcome.kind === 'committed' ? committed(outcome.answer, value) : replayOf<T>(outcome);
   }

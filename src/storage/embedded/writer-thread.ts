@@ -17,8 +17,11 @@ import type { WriterSettings } from './writer-worker.ts';
 
 /** The writer as the main thread sees it. */
 export interface WriterThread {
-  /** Queues a transaction; it commits together with others that wait. */
-  commit(request: CommitRequest): Promise<CommitOutcome>;
+  /**
+   * Queues a transaction; it commits together with others that wait. CANCELED when the signal aborts
+   * while it waits; OVERLOADED when too much waits, or the first of it too long.
+   */
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome>;
   run(task: WriterTask): Promise<WriterResult>;
   queuedBytes(): number;
   /** Transactions committed. */
@@ -33,6 +36,8 @@ export interface WriterThreadOptions {
   readonly clock: Clock;
   /** Called with every new state, before the promises of its commits resolve. */
   readonly onState: (state: WriterState) => void;
+  /** How long a transaction may wait until no more are taken, in milliseconds; 0: no bound. */
+  readonly waitMaxMs: number;
   readonly observer?: EngineObserver | undefined;
   /** Called when the thread ended without being asked to. */
   readonly onFailure: () => void;
@@ -41,6 +46,8 @@ export interface WriterThreadOptions {
 interface Waiting {
   readonly request: CommitRequest;
   readonly bytes: number;
+  readonly sinceMs: number;
+  readonly signal: AbortSignal | undefined;
   readonly resolve: (outcome: CommitOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -93,13 +100,14 @@ class GroupingWriter implements WriterThread {
     });
   }
 
-  commit(request: CommitRequest): Promise<CommitOutcome> {
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome> {
     const bytes = sizeOf(request);
     if (this.#isGone || this.#isClosing) return Promise.reject(gone());
-    const isFull = this.#queuedBytes > 0 && this.#queuedBytes + bytes > QUEUE_BYTES_MAX;
-    if (isFull) return Promise.reject(full());
+    const refusal = this.#refusal(bytes);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const sinceMs = this.#options.clock.monotonic();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request, bytes, resolve, reject });
+      this.#queue.push({ request, bytes, sinceMs, signal, resolve, reject });
       this.#queuedBytes += bytes;
       this.#pumping ??= this.#pump();
     });
@@ -138,9 +146,21 @@ class GroupingWriter implements WriterThread {
     await this.#exited;
   }
 
+  #refusal(bytes: number): DomainError | undefined {
+    const isFull = this.#queuedBytes > 0 && this.#queuedBytes + bytes > QUEUE_BYTES_MAX;
+    if (isFull) return full();
+    const { waitMaxMs, clock } = this.#options;
+    const [first] = this.#queue;
+    if (first === undefined || waitMaxMs === 0) return undefined;
+    return clock.monotonic() - first.sinceMs > waitMaxMs ? tooLong(waitMaxMs) : undefined;
+  }
+
   /** The next group forms while this one is committed; an idle writer waits for nobody. */
   async #pump(): Promise<void> {
-    while (this.#queue.length > 0) await this.#commitGroup(this.#takeGroup());
+    while (this.#queue.length > 0) {
+      const group = this.#takeGroup();
+      if (group.length > 0) await this.#commitGroup(group);
+    }
     this.#pumping = undefined;
   }
 
@@ -156,7 +176,11 @@ class GroupingWriter implements WriterThread {
       count += 1;
     }
     this.#queuedBytes -= bytes;
-    return this.#queue.splice(0, count);
+    return this.#queue.splice(0, count).filter(({ signal, reject }) => {
+      if (signal?.aborted !== true) return true;
+      reject(new DomainError('CANCELED', 'the transaction was canceled'));
+      return false;
+    });
   }
 
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
@@ -208,8 +232,17 @@ function gone(): DomainError {
 
 function full(): DomainError {
   return new DomainError(
-    'ENGINE_UNAVAILABLE',
+    'OVERLOADED',
     `more than ${QUEUE_BYTES_MAX.toString()} bytes wait to be written; try again later`,
     { metadata: { limit: QUEUE_BYTES_MAX.toString() }, retryAfterMs: RETRY_AFTER_MS },
+  );
+}
+
+function tooLong(limitMs: number): DomainError {
+  const limit = limitMs.toString();
+  return new DomainError(
+    'OVERLOADED',
+    `writes wait longer than ${limit} ms for their turn; try again later`,
+    { metadata: { limit }, retryAfterMs: limitMs },
   );
 }

@@ -4,7 +4,7 @@
  * what is allowed, is decided where it is for everybody. `docs/reference/moltendb-compatibility.md` lists
  * where this answers differently on purpose.
  */
-import { DomainError } from '../../../errors/domain-error.ts';
+import { DomainError, hasReason } from '../../../errors/domain-error.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import type { Door, FastifyInstance } from '../../http/door.ts';
@@ -19,7 +19,7 @@ import {
   setRoute,
   updateRoute,
 } from './documents.ts';
-import { sendEnvelope } from './envelope.ts';
+import { sendEnvelope, toEnvelope } from './envelope.ts';
 import { compileHandler, type RouteHandler } from './handler.ts';
 import { healthRoute, metricsRoute, snapshotRoute } from './system.ts';
 
@@ -70,7 +70,10 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
     parser,
     async (_request: unknown, body: Buffer) => body,
   );
-  app.setErrorHandler(async (error: unknown, _request, reply) => {
+  app.setErrorHandler(async (error: unknown, request, reply) => {
+    if (hasReason(error, 'OVERLOADED')) {
+      return await sendEnvelope(reply, toEnvelope(error, request));
+    }
     const { status, text } = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? {
       status: 500,
       text: 'Internal server error',
