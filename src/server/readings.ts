@@ -62,7 +62,6 @@ function registerCalls({ observation: { metrics, calls } }: ReadingParts): void 
   metrics.read('molten_auth_failures_total', () =>
     AUTH_REASONS.map((reason): Sample => [{ reason }, calls.failures().get(reason) ?? 0]),
   );
-  metrics.read('molten_rate_limited_total', () => calls.failures().get('RATE_LIMITED') ?? 0);
   metrics.read('molten_logins_total', () => {
     const attempts = calls.counts().filter(({ method }) => LOGINS.has(method));
     const good = attempts.filter(({ code }) => code === OK);

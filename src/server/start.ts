@@ -17,11 +17,13 @@ import type { StorageEngine } from '../storage/engine.ts';
 import { openDomain } from './domain.ts';
 import { openMonitoring } from './monitoring.ts';
 import { createObservation, type Observation } from './observation.ts';
+import { registerEdgeReadings } from './edge-readings.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
 import type { LiveSettings } from './reload.ts';
 import { registerReadings } from './readings.ts';
 import { RELEASE } from './release.ts';
 import { traceEngine } from './traced-engine.ts';
+import { openTraffic } from './traffic.ts';
 
 /** A server that runs. */
 export interface RunningServer {
@@ -108,24 +110,29 @@ async function serve(
   const domain = await openDomain(config, ground);
   const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs };
   const monitoring = openMonitoring(config, watched);
+  const live = (): LiveSettings => settings;
+  const traffic = openTraffic(config, { clock, logger, audit: domain.audit, live });
   const dispatcher = composeDispatcher(config, domain, {
-    ...{ clock, logger, live: () => settings, observation, monitor: monitoring.monitor, tracer },
+    ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer, traffic },
   });
-  const { maxBodyBytes, tls, shutdownGraceMs: graceMs } = config;
+  const { maxBodyBytes, tls, shutdownGraceMs: graceMs, connections: limits } = config;
+  const { rates, isProxy, onRefused } = traffic;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { ...domain, clock }),
     onUpgrade: createWebSocketDoor({
-      ...{ dispatcher, corsOrigins, addressOf, times: webSocketTimes },
+      ...{ dispatcher, corsOrigins, addressOf, rates, onRefused, times: webSocketTimes },
     }),
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, logger, graceMs },
+    ...{ limits, isProxy, rates, onRefused },
   });
   rooms.defer(() => server.close());
   registerReadings({
     ...{ observation, engine, domain, monitoring, directory: config.dbPath, startedAtMs },
     nowMs: () => clock.now(),
   });
+  registerEdgeReadings(config, { observation, traffic, live, connections: server.connections });
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
   const { host, port } = await server.listen(config.host, config.port);
   return {

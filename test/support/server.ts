@@ -1,5 +1,6 @@
 import { startServer, type ServerParts } from '../../src/server/start.ts';
 import type { ServerConfig } from '../../src/config/server-config.ts';
+import { CONNECTION_LIMITS } from '../../src/protocol/http/one-port.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
 
 /** A server of one test, on a free port and an empty store. */
@@ -55,6 +56,9 @@ export function testConfig(dbPath: string): ServerConfig {
     ...{ corsOrigins: [], trustedProxies: [] },
     ...{ maxBodyBytes: 10 * 1024 * 1024, maxDocumentBytes: 1024 * 1024, maxKeysPerRequest: 1000 },
     rateLimit: { requests: 0, windowMs: 60_000 },
+    rates: { burst: 0, anonymous: 0, logins: 0, verifications: 0, principal: 0 },
+    bans: { refusals: 0, firstMs: 60_000 },
+    connections: CONNECTION_LIMITS,
     ...{
       logLevel: 'silent',
       strict: false,

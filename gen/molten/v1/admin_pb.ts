@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/admin.proto.
  */
 export const file_molten_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChVtb2x0ZW4vdjEvYWRtaW4ucHJvdG8SCW1vbHRlbi52MSIRCg9HZXRTdGF0c1JlcXVlc3QixAEKEEdldFN0YXRzUmVzcG9uc2USIQoEcnBjcxgBIAMoCzITLm1vbHRlbi52MS5ScGNTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAIgASgEEiQKBXN0b3JlGAMgASgLMhUubW9sdGVuLnYxLlN0b3JlU3RhdHMSJgoHd2F0Y2hlcxgEIAEoCzIVLm1vbHRlbi52MS5XYXRjaFN0YXRzEigKB3Byb2Nlc3MYBSABKAsyFy5tb2x0ZW4udjEuUHJvY2Vzc1N0YXRzIq8BCghScGNTdGF0cxIOCgZtZXRob2QYASABKAkSEgoKY2FsbF9jb3VudBgCIAEoBBITCgtlcnJvcl9jb3VudBgDIAEoBBIjCgdsYXRlbmN5GAQgASgLMhIubW9sdGVuLnYxLkxhdGVuY3kSKgoOcmVjZW50X2xhdGVuY3kYBSABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIZChFyZWNlbnRfY2FsbF9jb3VudBgGIAEoBCI5CgdMYXRlbmN5Eg4KBnA1MF9tcxgBIAEoARIOCgZwOTVfbXMYAiABKAESDgoGcDk5X21zGAMgASgBItQCCgpTdG9yZVN0YXRzEhAKCHNlcXVlbmNlGAEgASgEEhgKEGR1cmFibGVfc2VxdWVuY2UYAiABKAQSFgoOZmxvb3Jfc2VxdWVuY2UYAyABKAQSFAoMc3RvcmVkX2J5dGVzGAQgASgEEhUKDWhpc3RvcnlfYnl0ZXMYBSABKAQSFAoMcXVldWVkX2J5dGVzGAYgASgEEhQKDGNvbW1pdF9jb3VudBgHIAEoBBIoCgxzeW5jX2xhdGVuY3kYCCABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIXCg9jYWNoZV9oaXRfY291bnQYCSABKAQSGAoQY2FjaGVfbWlzc19jb3VudBgKIAEoBBIaChJyZWFkZXJfcXVldWVfY291bnQYCyABKAQSFwoPZGlza19mcmVlX2J5dGVzGAwgASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgNIAEoBCKVAQoKV2F0Y2hTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAEgASgEEjwKDGVuZGVkX2NvdW50cxgCIAMoCzImLm1vbHRlbi52MS5XYXRjaFN0YXRzLkVuZGVkQ291bnRzRW50cnkaMgoQRW5kZWRDb3VudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBImcKDFByb2Nlc3NTdGF0cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIfChdldmVudF9sb29wX2RlbGF5X3A5OV9tcxgCIAEoARIeChZldmVudF9sb29wX3V0aWxpemF0aW9uGAMgASgBIhMKEUxpc3RBbGVydHNSZXF1ZXN0IjYKEkxpc3RBbGVydHNSZXNwb25zZRIgCgZhbGVydHMYASADKAsyEC5tb2x0ZW4udjEuQWxlcnQisgEKBUFsZXJ0EgwKBHJ1bGUYASABKAkSKgoIc2V2ZXJpdHkYAiABKA4yGC5tb2x0ZW4udjEuQWxlcnRTZXZlcml0eRIPCgdtZXNzYWdlGAMgASgJEi4KCnJhaXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNsZWFyX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjQKE0xpc3RBY3Rpdml0eVJlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAIjoKFExpc3RBY3Rpdml0eVJlc3BvbnNlEiIKBWNhbGxzGAEgAygLMhMubW9sdGVuLnYxLkFjdGl2aXR5Iq8BCghBY3Rpdml0eRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZtZXRob2QYAiABKAkSEAoIcHJvdG9jb2wYAyABKAkSDAoEY29kZRgEIAEoCRITCgtkdXJhdGlvbl9tcxgFIAEoARIPCgdzdWJqZWN0GAYgASgJEg8KB2FkZHJlc3MYByABKAkSEgoKcmVxdWVzdF9pZBgIIAEoCSIUChJHZXROb2RlSW5mb1JlcXVlc3QingEKE0dldE5vZGVJbmZvUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRIMCgRub2RlGAIgASgJEgsKA3BpZBgDIAEoDRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdydW50aW1lGAUgASgJEhoKEmNvbmZpZ19maW5nZXJwcmludBgGIAEoCSpoCg1BbGVydFNldmVyaXR5Eh4KGkFMRVJUX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASGgoWQUxFUlRfU0VWRVJJVFlfV0FSTklORxABEhsKF0FMRVJUX1NFVkVSSVRZX0NSSVRJQ0FMEAIy6AMKDEFkbWluU2VydmljZRJtCghHZXRTdGF0cxIaLm1vbHRlbi52MS5HZXRTdGF0c1JlcXVlc3QaGy5tb2x0ZW4udjEuR2V0U3RhdHNSZXNwb25zZSIokAIBkpUZCgoGc3lzdGVtEAaC0+STAhESDy92MS9hZG1pbi9zdGF0cxJ0CgpMaXN0QWxlcnRzEhwubW9sdGVuLnYxLkxpc3RBbGVydHNSZXF1ZXN0Gh0ubW9sdGVuLnYxLkxpc3RBbGVydHNSZXNwb25zZSIpkAIBkpUZCgoGc3lzdGVtEAaC0+STAhISEC92MS9hZG1pbi9hbGVydHMSfAoMTGlzdEFjdGl2aXR5Eh4ubW9sdGVuLnYxLkxpc3RBY3Rpdml0eVJlcXVlc3QaHy5tb2x0ZW4udjEuTGlzdEFjdGl2aXR5UmVzcG9uc2UiK5ACAZKVGQoKBnN5c3RlbRAGgtPkkwIUEhIvdjEvYWRtaW4vYWN0aXZpdHkSdQoLR2V0Tm9kZUluZm8SHS5tb2x0ZW4udjEuR2V0Tm9kZUluZm9SZXF1ZXN0Gh4ubW9sdGVuLnYxLkdldE5vZGVJbmZvUmVzcG9uc2UiJ5ACAZKVGQoKBnN5c3RlbRAGgtPkkwIQEg4vdjEvYWRtaW4vbm9kZWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChVtb2x0ZW4vdjEvYWRtaW4ucHJvdG8SCW1vbHRlbi52MSIRCg9HZXRTdGF0c1JlcXVlc3QixAEKEEdldFN0YXRzUmVzcG9uc2USIQoEcnBjcxgBIAMoCzITLm1vbHRlbi52MS5ScGNTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAIgASgEEiQKBXN0b3JlGAMgASgLMhUubW9sdGVuLnYxLlN0b3JlU3RhdHMSJgoHd2F0Y2hlcxgEIAEoCzIVLm1vbHRlbi52MS5XYXRjaFN0YXRzEigKB3Byb2Nlc3MYBSABKAsyFy5tb2x0ZW4udjEuUHJvY2Vzc1N0YXRzIq8BCghScGNTdGF0cxIOCgZtZXRob2QYASABKAkSEgoKY2FsbF9jb3VudBgCIAEoBBITCgtlcnJvcl9jb3VudBgDIAEoBBIjCgdsYXRlbmN5GAQgASgLMhIubW9sdGVuLnYxLkxhdGVuY3kSKgoOcmVjZW50X2xhdGVuY3kYBSABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIZChFyZWNlbnRfY2FsbF9jb3VudBgGIAEoBCI5CgdMYXRlbmN5Eg4KBnA1MF9tcxgBIAEoARIOCgZwOTVfbXMYAiABKAESDgoGcDk5X21zGAMgASgBItQCCgpTdG9yZVN0YXRzEhAKCHNlcXVlbmNlGAEgASgEEhgKEGR1cmFibGVfc2VxdWVuY2UYAiABKAQSFgoOZmxvb3Jfc2VxdWVuY2UYAyABKAQSFAoMc3RvcmVkX2J5dGVzGAQgASgEEhUKDWhpc3RvcnlfYnl0ZXMYBSABKAQSFAoMcXVldWVkX2J5dGVzGAYgASgEEhQKDGNvbW1pdF9jb3VudBgHIAEoBBIoCgxzeW5jX2xhdGVuY3kYCCABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIXCg9jYWNoZV9oaXRfY291bnQYCSABKAQSGAoQY2FjaGVfbWlzc19jb3VudBgKIAEoBBIaChJyZWFkZXJfcXVldWVfY291bnQYCyABKAQSFwoPZGlza19mcmVlX2J5dGVzGAwgASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgNIAEoBCKVAQoKV2F0Y2hTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAEgASgEEjwKDGVuZGVkX2NvdW50cxgCIAMoCzImLm1vbHRlbi52MS5XYXRjaFN0YXRzLkVuZGVkQ291bnRzRW50cnkaMgoQRW5kZWRDb3VudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBImcKDFByb2Nlc3NTdGF0cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIfChdldmVudF9sb29wX2RlbGF5X3A5OV9tcxgCIAEoARIeChZldmVudF9sb29wX3V0aWxpemF0aW9uGAMgASgBIhMKEUxpc3RBbGVydHNSZXF1ZXN0IjYKEkxpc3RBbGVydHNSZXNwb25zZRIgCgZhbGVydHMYASADKAsyEC5tb2x0ZW4udjEuQWxlcnQisgEKBUFsZXJ0EgwKBHJ1bGUYASABKAkSKgoIc2V2ZXJpdHkYAiABKA4yGC5tb2x0ZW4udjEuQWxlcnRTZXZlcml0eRIPCgdtZXNzYWdlGAMgASgJEi4KCnJhaXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNsZWFyX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjQKE0xpc3RBY3Rpdml0eVJlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAIjoKFExpc3RBY3Rpdml0eVJlc3BvbnNlEiIKBWNhbGxzGAEgAygLMhMubW9sdGVuLnYxLkFjdGl2aXR5Iq8BCghBY3Rpdml0eRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZtZXRob2QYAiABKAkSEAoIcHJvdG9jb2wYAyABKAkSDAoEY29kZRgEIAEoCRITCgtkdXJhdGlvbl9tcxgFIAEoARIPCgdzdWJqZWN0GAYgASgJEg8KB2FkZHJlc3MYByABKAkSEgoKcmVxdWVzdF9pZBgIIAEoCSIUChJHZXROb2RlSW5mb1JlcXVlc3QingEKE0dldE5vZGVJbmZvUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRIMCgRub2RlGAIgASgJEgsKA3BpZBgDIAEoDRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdydW50aW1lGAUgASgJEhoKEmNvbmZpZ19maW5nZXJwcmludBgGIAEoCSIwCg9MaXN0QmFuc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAIkMKEExpc3RCYW5zUmVzcG9uc2USHAoEYmFucxgBIAMoCzIOLm1vbHRlbi52MS5CYW4SEQoJYmFuX2NvdW50GAIgASgNIoMBCgNCYW4SDwoHYWRkcmVzcxgBIAEoCRIuCgpiZWdpbl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFY291bnQYBCABKA0irAEKEENsZWFyQmFuc1JlcXVlc3QSJAoJYWRkcmVzc2VzGAEgAygJQhG6SA6SAQsQ6AciBnIEEAEYQBILCgNhbGwYAiABKAg6ZbpIYhpgChBhZGRyZXNzZXNfb3JfYWxsEiRuYW1lIGFkZHJlc3Nlcywgb3Igc2V0IGFsbDsgbm90IGJvdGgaJnRoaXMuYWxsICE9IChzaXplKHRoaXMuYWRkcmVzc2VzKSA+IDApIiYKEUNsZWFyQmFuc1Jlc3BvbnNlEhEKCWFkZHJlc3NlcxgBIAMoCSpoCg1BbGVydFNldmVyaXR5Eh4KGkFMRVJUX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASGgoWQUxFUlRfU0VWRVJJVFlfV0FSTklORxABEhsKF0FMRVJUX1NFVkVSSVRZX0NSSVRJQ0FMEAIy6AUKDEFkbWluU2VydmljZRJtCghHZXRTdGF0cxIaLm1vbHRlbi52MS5HZXRTdGF0c1JlcXVlc3QaGy5tb2x0ZW4udjEuR2V0U3RhdHNSZXNwb25zZSIokAIBkpUZCgoGc3lzdGVtEAaC0+STAhESDy92MS9hZG1pbi9zdGF0cxJ0CgpMaXN0QWxlcnRzEhwubW9sdGVuLnYxLkxpc3RBbGVydHNSZXF1ZXN0Gh0ubW9sdGVuLnYxLkxpc3RBbGVydHNSZXNwb25zZSIpkAIBkpUZCgoGc3lzdGVtEAaC0+STAhISEC92MS9hZG1pbi9hbGVydHMSfAoMTGlzdEFjdGl2aXR5Eh4ubW9sdGVuLnYxLkxpc3RBY3Rpdml0eVJlcXVlc3QaHy5tb2x0ZW4udjEuTGlzdEFjdGl2aXR5UmVzcG9uc2UiK5ACAZKVGQoKBnN5c3RlbRAGgtPkkwIUEhIvdjEvYWRtaW4vYWN0aXZpdHkSdQoLR2V0Tm9kZUluZm8SHS5tb2x0ZW4udjEuR2V0Tm9kZUluZm9SZXF1ZXN0Gh4ubW9sdGVuLnYxLkdldE5vZGVJbmZvUmVzcG9uc2UiJ5ACAZKVGQoKBnN5c3RlbRAGgtPkkwIQEg4vdjEvYWRtaW4vbm9kZRJsCghMaXN0QmFucxIaLm1vbHRlbi52MS5MaXN0QmFuc1JlcXVlc3QaGy5tb2x0ZW4udjEuTGlzdEJhbnNSZXNwb25zZSInkAIBkpUZCgoGc3lzdGVtEAaC0+STAhASDi92MS9hZG1pbi9iYW5zEo8BCglDbGVhckJhbnMSGy5tb2x0ZW4udjEuQ2xlYXJCYW5zUmVxdWVzdBocLm1vbHRlbi52MS5DbGVhckJhbnNSZXNwb25zZSJHkpUZCgoGc3lzdGVtEAaalRkWCgliYW4uY2xlYXIaCWFkZHJlc3Nlc4LT5JMCGToBKiIUL3YxL2FkbWluL2JhbnM6Y2xlYXJiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
 
 /**
  * Asks for the figures.
@@ -611,6 +611,146 @@ export const GetNodeInfoResponseSchema: GenMessage<GetNodeInfoResponse> = /*@__P
   messageDesc(file_molten_v1_admin, 14);
 
 /**
+ * Asks for bans.
+ *
+ * @generated from message molten.v1.ListBansRequest
+ */
+export type ListBansRequest = Message<"molten.v1.ListBansRequest"> & {
+  /**
+   * At most this many. 0: 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message molten.v1.ListBansRequest.
+ * Use `create(ListBansRequestSchema)` to create a new message.
+ */
+export const ListBansRequestSchema: GenMessage<ListBansRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 15);
+
+/**
+ * The bans.
+ *
+ * @generated from message molten.v1.ListBansResponse
+ */
+export type ListBansResponse = Message<"molten.v1.ListBansResponse"> & {
+  /**
+   * The newest first.
+   *
+   * @generated from field: repeated molten.v1.Ban bans = 1;
+   */
+  bans: Ban[];
+
+  /**
+   * How many there are in all, at most 10,000.
+   *
+   * @generated from field: uint32 ban_count = 2;
+   */
+  banCount: number;
+};
+
+/**
+ * Describes the message molten.v1.ListBansResponse.
+ * Use `create(ListBansResponseSchema)` to create a new message.
+ */
+export const ListBansResponseSchema: GenMessage<ListBansResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 16);
+
+/**
+ * An address that is refused for a while. Kept in memory: a restart ends it.
+ *
+ * @generated from message molten.v1.Ban
+ */
+export type Ban = Message<"molten.v1.Ban"> & {
+  /**
+   * An IPv4 address, or the /64 of an IPv6 one, such as `2001:db8:0:0::/64`.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * Since when.
+   *
+   * @generated from field: google.protobuf.Timestamp begin_time = 2;
+   */
+  beginTime?: Timestamp | undefined;
+
+  /**
+   * Until when.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 3;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Which one of this address it is: 1 for the first. Each lasts twice as long as the one before, up to a day.
+   *
+   * @generated from field: uint32 count = 4;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message molten.v1.Ban.
+ * Use `create(BanSchema)` to create a new message.
+ */
+export const BanSchema: GenMessage<Ban> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 17);
+
+/**
+ * Names bans.
+ *
+ * @generated from message molten.v1.ClearBansRequest
+ */
+export type ClearBansRequest = Message<"molten.v1.ClearBansRequest"> & {
+  /**
+   * Addresses as ListBans has them, or any address in the /64 of a ban; up to 1000.
+   *
+   * @generated from field: repeated string addresses = 1;
+   */
+  addresses: string[];
+
+  /**
+   * Every ban.
+   *
+   * @generated from field: bool all = 2;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message molten.v1.ClearBansRequest.
+ * Use `create(ClearBansRequestSchema)` to create a new message.
+ */
+export const ClearBansRequestSchema: GenMessage<ClearBansRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 18);
+
+/**
+ * What has ended.
+ *
+ * @generated from message molten.v1.ClearBansResponse
+ */
+export type ClearBansResponse = Message<"molten.v1.ClearBansResponse"> & {
+  /**
+   * Those that were banned.
+   *
+   * @generated from field: repeated string addresses = 1;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message molten.v1.ClearBansResponse.
+ * Use `create(ClearBansResponseSchema)` to create a new message.
+ */
+export const ClearBansResponseSchema: GenMessage<ClearBansResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 19);
+
+/**
  * How bad it is.
  *
  * @generated from enum molten.v1.AlertSeverity
@@ -697,6 +837,27 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof GetNodeInfoRequestSchema;
     output: typeof GetNodeInfoResponseSchema;
+  },
+  /**
+   * Lists the addresses that are banned now, the newest bans first: they went on although they were refused.
+   *
+   * @generated from rpc molten.v1.AdminService.ListBans
+   */
+  listBans: {
+    methodKind: "unary";
+    input: typeof ListBansRequestSchema;
+    output: typeof ListBansResponseSchema;
+  },
+  /**
+   * Ends bans at once. An address whose ban was cleared starts over: its next ban is as short as the first.
+   * Addresses that are not banned are left out of the answer.
+   *
+   * @generated from rpc molten.v1.AdminService.ClearBans
+   */
+  clearBans: {
+    methodKind: "unary";
+    input: typeof ClearBansRequestSchema;
+    output: typeof ClearBansResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_molten_v1_admin, 0);

@@ -15,7 +15,8 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
-import { toWireError } from '../mapping/error.ts';
+import { refusePacked } from '../http/read-body.ts';
+import { setRetryAfter } from '../http/rate-limit-fields.ts';
 
 /** What is sent back. */
 export interface Answer {
@@ -60,7 +61,6 @@ export interface CompatDoorOptions {
 /** No payload of these routes needs more. */
 const BODY_BYTES_MAX = 1024 * 1024;
 const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
-const MS_PER_SECOND = 1000;
 
 /** Creates the door of a dialect. */
 export function createCompatDoor({ dispatcher, dialect }: CompatDoorOptions): Door {
@@ -143,10 +143,7 @@ async function sendRefusal(
   error: unknown,
   answer: Answer,
 ): Promise<FastifyReply> {
-  const { retryAfterMs } = toWireError(error);
-  if (retryAfterMs !== undefined) {
-    reply.header('retry-after', String(Math.ceil(retryAfterMs / MS_PER_SECOND)));
-  }
+  setRetryAfter(reply, error);
   if (answer.status === 401) reply.header('www-authenticate', 'Bearer');
   return await sendJson(reply, answer);
 }
@@ -157,10 +154,14 @@ async function sendJson(reply: FastifyReply, { status, body }: Answer): Promise<
 
 /** Bodies come as bytes, whatever they are called: clients of these systems seldom say. */
 function readBodies(app: FastifyInstance, dialect: Dialect): void {
+  refusePacked(app);
   app.removeAllContentTypeParsers();
   const parser = { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX } as const;
   app.addContentTypeParser('*', parser, async (_request: unknown, body: Buffer) => body);
   app.setErrorHandler(async (error: unknown, request, reply) => {
+    if (error instanceof DomainError) {
+      return await sendRefusal(reply, error, dialect.refuse(error, request, undefined));
+    }
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const refusal =
       code === 'FST_ERR_CTP_BODY_TOO_LARGE'

@@ -35,6 +35,7 @@ import { toConnectError } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 import { completeErrors } from './complete-errors.ts';
 import { createLeanUnary } from './lean-unary.ts';
+import { refuseCall } from './refuse-call.ts';
 
 /** What the door needs. */
 export interface ConnectDoorOptions {
@@ -70,6 +71,9 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
     }
     options.extras?.(router);
     takeBodiesRaw(app);
+    app.setErrorHandler(async (error, request, reply) => {
+      refuseCall(request, reply, error);
+    });
     const dispatched = new Set(dispatcher.methods.values());
     for (const handler of router.handlers) {
       const { method } = handler;

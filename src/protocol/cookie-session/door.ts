@@ -24,6 +24,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
+import { refusePacked } from '../http/read-body.ts';
 import { toWireError } from '../mapping/error.ts';
 import { REST_JSON } from '../mapping/json-options.ts';
 import { fromTimestamp } from '../mapping/time.ts';
@@ -89,6 +90,7 @@ export function createCookieSessionDoor(options: CookieSessionDoorOptions): Door
 
 /** Only JSON: another site can have a browser send forms and text without asking. */
 function readJson(app: FastifyInstance): void {
+  refusePacked(app);
   app.removeAllContentTypeParsers();
   const parser = { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX } as const;
   app.addContentTypeParser('application/json', parser, async (_request: unknown, body: Buffer) =>

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
+import type { Standing } from '../../domain/quota/rate-limits.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { CallOrigin, ProtocolName } from '../call.ts';
 import type { AddressOf } from './client-address.ts';
+import { announce } from './rate-limit-fields.ts';
 
 export type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
@@ -14,6 +16,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What answers this request; set by the server before any door sees it. */
     response: ServerResponse;
+    /** Its answer, for headers that are known before the body is. */
+    answer: FastifyReply;
+    /** It was counted against its address. */
+    isCounted: boolean;
   }
   interface FastifyInstance {
     /** Where a request comes from, proxies considered. */
@@ -42,12 +48,14 @@ export function createOrigin(request: FastifyRequest, protocol: ProtocolName): C
 class RequestOrigin implements CallOrigin {
   readonly protocol: ProtocolName;
   readonly requestId: string;
+  readonly isCounted: boolean;
   readonly #request: FastifyRequest;
   #signal: AbortSignal | undefined;
 
   constructor(request: FastifyRequest, protocol: ProtocolName) {
     this.protocol = protocol;
     this.requestId = request.id;
+    this.isCounted = request.isCounted;
     this.#request = request;
   }
 
@@ -69,6 +77,10 @@ class RequestOrigin implements CallOrigin {
   header(name: string): string | undefined {
     const value = this.#request.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  announce(standing: Standing): void {
+    announce(this.#request.answer, standing);
   }
 
   disconnect(): void {

@@ -1,9 +1,13 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+
 import {
   AlertSeverity as SeverityMessage,
   type AdminService,
+  type BanSchema,
 } from '../../../gen/molten/v1/admin_pb.ts';
 import type { AlertSeverity } from '../../domain/node/alert-rules.ts';
 import type { Monitor, Stats } from '../../domain/node/monitor.ts';
+import type { Ban, Bans } from '../../domain/quota/bans.ts';
 import type { Durations } from '../../platform/durations.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toTimestamp } from '../mapping/time.ts';
@@ -13,10 +17,13 @@ const SEVERITIES = {
   critical: SeverityMessage.CRITICAL,
 } satisfies Record<AlertSeverity, SeverityMessage>;
 
-const ACTIVITY_DEFAULT = 100;
+const PAGE_DEFAULT = 100;
 
 /** Creates the AdminService over the domain. */
-export function createAdminService(monitor: Monitor): ServiceImplementation<typeof AdminService> {
+export function createAdminService(
+  monitor: Monitor,
+  bans: Bans,
+): ServiceImplementation<typeof AdminService> {
   return {
     async getStats() {
       const stats = await monitor.stats();
@@ -51,14 +58,29 @@ export function createAdminService(monitor: Monitor): ServiceImplementation<type
       };
     },
     async listActivity({ pageSize }) {
-      const calls = monitor.activity(pageSize === 0 ? ACTIVITY_DEFAULT : pageSize);
+      const calls = monitor.activity(pageSize === 0 ? PAGE_DEFAULT : pageSize);
       return { calls: calls.map(({ atMs, ...call }) => ({ ...call, time: toTimestamp(atMs) })) };
     },
     async getNodeInfo() {
       const { startedAtMs, ...info } = monitor.info();
       return { ...info, startTime: toTimestamp(startedAtMs) };
     },
+    async listBans({ pageSize }) {
+      const all = bans.list();
+      return {
+        bans: all.slice(0, pageSize === 0 ? PAGE_DEFAULT : pageSize).map(toBan),
+        banCount: all.length,
+      };
+    },
+    async clearBans({ addresses, all }) {
+      return { addresses: [...(all ? bans.clearAll() : bans.clear(addresses))] };
+    },
   };
+}
+
+function toBan({ address, beganAtMs, endsAtMs, count }: Ban): MessageInitShape<typeof BanSchema> {
+  const [beginTime, endTime] = [toTimestamp(beganAtMs), toTimestamp(endsAtMs)];
+  return { address, beginTime, endTime, count };
 }
 
 function toStore({ health, head, engine, syncs, disk }: Stats): object {

@@ -4,8 +4,10 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 
 import { after, every } from '../../platform/timers.ts';
+import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { AddressOf } from '../http/client-address.ts';
+import type { RefusedRequest } from '../http/edge.ts';
 import { requestIdOf, REQUEST_ID_HEADER } from '../http/door.ts';
 import type { UpgradeHandler } from '../http/one-port.ts';
 import { createSession, type Session } from './session.ts';
@@ -17,6 +19,10 @@ export interface WebSocketDoorOptions {
   readonly corsOrigins: () => readonly string[];
   /** Where connections come from. */
   readonly addressOf: AddressOf;
+  /** How much each address may ask. */
+  readonly rates: RateLimits;
+  /** Told of handshakes beyond the limit of their address. */
+  readonly onRefused: (refused: RefusedRequest) => void;
   readonly times?: Partial<WebSocketTimes>;
 }
 
@@ -34,6 +40,7 @@ const TIMES: WebSocketTimes = { authMs: 10_000, pingMs: 15_000 };
 const FRAME_BYTES_MAX = 256 * 1024;
 /** Frames of one connection that wait to be looked at. */
 const WAITING_FRAMES_MAX = 100;
+const MS_PER_SECOND = 1000;
 const POLICY_VIOLATION = 1008;
 const OPEN = 1;
 
@@ -49,7 +56,7 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): UpgradeHandl
       refuse(socket, '404 Not Found');
     } else if (!isOriginAllowed(request, options.corsOrigins())) {
       refuse(socket, '403 Forbidden');
-    } else {
+    } else if (!isBeyondLimit(request, socket, options)) {
       server.handleUpgrade(request, socket, head, (connection) => {
         serve(connection, request, options);
       });
@@ -64,8 +71,24 @@ function isOriginAllowed({ headers }: IncomingMessage, allowed: readonly string[
   return origin === `http://${host ?? ''}` || origin === `https://${host ?? ''}`;
 }
 
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+/** A handshake is a request like every other. */
+function isBeyondLimit(
+  request: IncomingMessage,
+  socket: Duplex,
+  { rates, addressOf, onRefused }: WebSocketDoorOptions,
+): boolean {
+  const address = addressOf(request);
+  const refusal = rates.request(address)?.refusal;
+  if (refusal === undefined) return false;
+  const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
+  onRefused({ address, requestId, route: WEB_SOCKET_PATH });
+  const seconds = Math.ceil((refusal.retryAfterMs ?? 0) / MS_PER_SECOND);
+  refuse(socket, '429 Too Many Requests', `retry-after: ${String(seconds)}\r\n`);
+  return true;
+}
+
+function refuse(socket: Duplex, status: string, fields = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\n${fields}connection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
 function serve(

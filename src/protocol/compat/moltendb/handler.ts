@@ -5,7 +5,7 @@ import { DomainError } from '../../../errors/domain-error.ts';
 import { createCaller, type Caller } from '../../caller.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../../http/door.ts';
-import { sendEnvelope, toEnvelope, type ForbiddenText } from './envelope.ts';
+import { sendRefusal, type ForbiddenText } from './envelope.ts';
 import { Refusal } from './refusal.ts';
 
 /** One route: payload in, RPCs, body out. */
@@ -37,7 +37,7 @@ export function compileHandler(
       });
       return await reply.type('application/json').send(JSON.stringify(body));
     } catch (error) {
-      return await sendEnvelope(reply, toEnvelope(error, request, forbidden));
+      return await sendRefusal(reply, error, { request, ...(forbidden && { forbidden }) });
     }
   };
 }
