@@ -29,6 +29,11 @@ export function findIf(isWrong: boolean, finding: Finding): readonly Finding[] {
   return isWrong ? [finding] : [];
 }
 
+/** Whether a URL holds a user name or a password, which would show wherever the URL does. */
+export function hasUser({ username, password }: URL): boolean {
+  return username !== '' || password !== '';
+}
+
 /** Whether a host is this machine only. */
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '');

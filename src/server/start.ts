@@ -10,7 +10,7 @@ import { createLogger, type LeveledLogger, type Logger } from '../platform/logge
 import { createAddressOf } from '../protocol/http/client-address.ts';
 import type { Tracer } from '../platform/tracing.ts';
 import { listenForScrapers } from '../protocol/http/metrics-server.ts';
-import { createHttpServer } from '../protocol/http/server.ts';
+import { createHttpServer, type ListenAddress } from '../protocol/http/server.ts';
 import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
 import { openEmbeddedStore } from '../storage/embedded/open.ts';
 import type { StorageEngine } from '../storage/engine.ts';
@@ -67,8 +67,8 @@ async function open(
   rooms: Disposer,
 ): Promise<RunningServer> {
   const { clock = systemClock } = parts;
-  const ownLogger = parts.logger ?? createLogger({ level: config.logLevel });
-  const logger: Logger & Partial<LeveledLogger> = ownLogger;
+  const logger: Logger & Partial<LeveledLogger> =
+    parts.logger ?? createLogger({ level: config.logLevel });
   const observation = createObservation(clock);
   rooms.defer(() => {
     observation.process[Symbol.dispose]();
@@ -108,9 +108,9 @@ async function serve(
     isStopping: () => isStopping,
   };
   const domain = await openDomain(config, ground);
-  const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs };
-  const monitoring = openMonitoring(config, watched);
   const live = (): LiveSettings => settings;
+  const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs, live };
+  const monitoring = openMonitoring(config, watched);
   const traffic = openTraffic(config, { clock, logger, audit: domain.audit, live });
   const dispatcher = composeDispatcher(config, domain, {
     ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer, traffic },
@@ -119,11 +119,12 @@ async function serve(
   const { rates, isProxy, onRefused } = traffic;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
+  const webSockets = createWebSocketDoor({
+    ...{ dispatcher, corsOrigins, addressOf, rates, onRefused, times: webSocketTimes },
+  });
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { ...domain, clock }),
-    onUpgrade: createWebSocketDoor({
-      ...{ dispatcher, corsOrigins, addressOf, rates, onRefused, times: webSocketTimes },
-    }),
+    onUpgrade: webSockets.onUpgrade,
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, logger, graceMs },
     ...{ limits, isProxy, rates, onRefused },
   });
@@ -134,9 +135,10 @@ async function serve(
   });
   registerEdgeReadings(config, { observation, traffic, live, connections: server.connections });
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
-  const { host, port } = await server.listen(config.host, config.port);
+  const address = await server.listen(config.host, config.port);
+  const url = urlOf(tls === undefined ? 'http' : 'https', address);
   return {
-    ...{ host, port, url: urlOf(config, port), metricsUrl, logger },
+    ...{ ...address, url, metricsUrl, logger },
     apply(next) {
       // First, because it alone can fail.
       if (tls !== undefined && next.tls !== undefined) server.replaceCertificate(next.tls);
@@ -148,6 +150,7 @@ async function serve(
       // First, so that nobody who watches or follows holds up the others.
       domain.watches.stop();
       domain.audit.stopFollowing();
+      webSockets.stop();
       return rooms.dispose();
     },
   };
@@ -176,13 +179,10 @@ async function listenForMetrics(
   const { metrics } = observation;
   const listener = await listenForScrapers({ metrics, logger, ...place });
   rooms.defer(() => listener.close());
-  const { address } = listener;
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `http://${host}:${String(address.port)}/metrics`;
+  return `${urlOf('http', listener.address)}/metrics`;
 }
 
-function urlOf({ tls, host }: ServerConfig, port: number): string {
-  const scheme = tls === undefined ? 'http' : 'https';
+function urlOf(scheme: 'http' | 'https', { host, port }: ListenAddress): string {
   const shown = host.includes(':') ? `[${host}]` : host;
   return `${scheme}://${shown}:${String(port)}`;
 }

@@ -61,8 +61,16 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   };
 }
 
+/** Starts `molten serve`, which must not come to listen; a server that does is stopped. */
+export async function refusedStart(options: ServeOptions): Promise<RefusedStart> {
+  const started = await startServe(options).catch((error: unknown) => error);
+  if (started instanceof RefusedStart) return started;
+  if (!(started instanceof Error)) await (started as ServeProcess).stop('SIGKILL');
+  throw new Error('the server was to refuse its start', { cause: started });
+}
+
 /** A server that did not start. */
-export class RefusedStart extends Error {
+class RefusedStart extends Error {
   override readonly name = 'RefusedStart';
   readonly code: number;
   readonly stderr: string;

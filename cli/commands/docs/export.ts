@@ -1,11 +1,11 @@
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { finished } from 'node:stream/promises';
+import { pipeline } from 'node:stream/promises';
 
 import { Args, Flags, type Interfaces } from '@oclif/core';
 
 import { DocumentEncoding } from '../../../gen/molten/v1/documents_pb.ts';
 import { toPlain, toPlainWithSystem } from '../../../src/client/documents.ts';
+import { usageError } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 import { createProgress } from '../../lib/progress.ts';
 import { queryFlags, queryOf, type QueryFlags } from '../../lib/query-flags.ts';
@@ -27,30 +27,31 @@ export default class DocsExport extends MoltenCommand {
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(DocsExport);
     const collection = String(args['collection']);
+    const file = flags['output'] as string | undefined;
+    if (file === undefined && this.jsonEnabled()) {
+      throw usageError('--json wants --output: otherwise the documents are the answer');
+    }
     const client = this.client(flags as unknown as ServerFlags);
     const query = queryOf(flags as QueryFlags);
     const pages = client.documents.exportDocuments(
       { collection, query, encoding: DocumentEncoding.JSON },
       { timeoutMs: 0 },
     );
-    const file = flags['output'] as string | undefined;
-    const output = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
     const shape = flags['system'] === true ? toPlainWithSystem : toPlain;
     const progress = createProgress('exported', (line) => process.stderr.write(line));
     let count = 0;
     let sequence = 0n;
-    for await (const { documents, readSequence } of pages) {
-      sequence = readSequence;
-      for (const document of documents) {
-        if (!output.write(`${JSON.stringify(shape(document))}\n`)) await once(output, 'drain');
+    async function* lines(): AsyncGenerator<string> {
+      for await (const { documents, readSequence } of pages) {
+        sequence = readSequence;
+        for (const document of documents) yield `${JSON.stringify(shape(document))}\n`;
+        count += documents.length;
+        progress.show(count);
       }
-      count += documents.length;
-      progress.show(count);
     }
-    if (file !== undefined) {
-      output.end();
-      await finished(output);
-    }
+    await (file === undefined
+      ? pipeline(lines, process.stdout, { end: false })
+      : pipeline(lines, createWriteStream(file, { mode: 0o600 })));
     progress.finish(count);
     this.logToStderr(`${String(count)} documents exported`);
     return { collection, exported: count, sequence: String(sequence) };

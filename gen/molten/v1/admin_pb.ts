@@ -202,21 +202,21 @@ export type StoreStats = Message<"molten.v1.StoreStats"> & {
   floorSequence: bigint;
 
   /**
-   * The size of the store on disk.
+   * The size of the store on disk, in bytes.
    *
    * @generated from field: uint64 stored_bytes = 4;
    */
   storedBytes: bigint;
 
   /**
-   * Bodies that only the past needs.
+   * Bodies that only the past needs, in bytes.
    *
    * @generated from field: uint64 history_bytes = 5;
    */
   historyBytes: bigint;
 
   /**
-   * What waits to be committed.
+   * What waits to be committed, in bytes.
    *
    * @generated from field: uint64 queued_bytes = 6;
    */
@@ -258,14 +258,14 @@ export type StoreStats = Message<"molten.v1.StoreStats"> & {
   readerQueueCount: bigint;
 
   /**
-   * What is free on the disk; 0 where nothing tells.
+   * What is free on the disk, in bytes; 0 where nothing tells.
    *
    * @generated from field: uint64 disk_free_bytes = 12;
    */
   diskFreeBytes: bigint;
 
   /**
-   * The size of the disk; 0 where nothing tells.
+   * The size of the disk, in bytes; 0 where nothing tells.
    *
    * @generated from field: uint64 disk_size_bytes = 13;
    */
@@ -314,14 +314,14 @@ export const WatchStatsSchema: GenMessage<WatchStats> = /*@__PURE__*/
  */
 export type ProcessStats = Message<"molten.v1.ProcessStats"> & {
   /**
-   * Resident memory.
+   * Resident memory, in bytes.
    *
    * @generated from field: uint64 resident_bytes = 1;
    */
   residentBytes: bigint;
 
   /**
-   * Delay of the event loop, of the last ten seconds.
+   * Delay of the event loop, of the last ten seconds: 99 of 100 ticks were at most this late, in milliseconds.
    *
    * @generated from field: double event_loop_delay_p99_ms = 2;
    */
@@ -434,7 +434,7 @@ export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
  */
 export type ListActivityRequest = Message<"molten.v1.ListActivityRequest"> & {
   /**
-   * At most this many. 0: 100.
+   * At most this many, 1 to 1,000. 0: 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -504,7 +504,7 @@ export type Activity = Message<"molten.v1.Activity"> & {
   code: string;
 
   /**
-   * How long it took.
+   * How long it took, in milliseconds.
    *
    * @generated from field: double duration_ms = 5;
    */

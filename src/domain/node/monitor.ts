@@ -77,7 +77,8 @@ export interface MonitorParts {
   readonly isSnapshotScheduled: boolean;
   readonly release: string;
   readonly startedAtMs: number;
-  readonly configFingerprint: string;
+  /** That of now: some of a configuration changes while the server runs. */
+  readonly configFingerprint: () => string;
   /** Told of each alert that began, changed or ended. */
   readonly onAlert: (alert: Alert) => void;
   /** Told of a look that failed; the next one tries again. */
@@ -139,7 +140,8 @@ class TimedMonitor implements Monitor {
   }
 
   info(): NodeInfo {
-    const { release, startedAtMs, configFingerprint } = this.#parts;
+    const { release, startedAtMs } = this.#parts;
+    const configFingerprint = this.#parts.configFingerprint();
     const runtime = `node ${process.versions.node}`;
     return { release, startedAtMs, configFingerprint, runtime, node: hostname(), pid: process.pid };
   }

@@ -188,7 +188,8 @@ class DirectorySnapshots implements Snapshots {
     return manifest;
   }
 
-  async #take(cause: Manifest['cause'], { signal, report }: OperationContext): Promise<Manifest> {
+  async #take(cause: Manifest['cause'], context: OperationContext): Promise<Manifest> {
+    const { signal, report, setSubject } = context;
     const { engine, clock, directory, release, isEncrypted, hook } = this.#parts;
     const partial = join(directory, `.taking-${this.#parts.ids.uuid()}`);
     try {
@@ -203,10 +204,9 @@ class DirectorySnapshots implements Snapshots {
       };
       await writeManifest(partial, manifest);
       await this.#publish(partial, name);
+      setSubject(name);
       if (cause === 'schedule') await this.#prune();
-      return hook === undefined
-        ? manifest
-        : await this.#runHook(hook, manifest, { signal, report });
+      return hook === undefined ? manifest : await this.#runHook(hook, manifest, context);
     } catch (error) {
       await rm(partial, { recursive: true, force: true });
       throw error;

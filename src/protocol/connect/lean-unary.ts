@@ -15,7 +15,7 @@ import type { Logger } from '../../platform/logger.ts';
 import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
-import { setRetryAfter } from '../http/rate-limit-fields.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
 import { bodyTooLarge, readBody } from '../http/read-body.ts';
 import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
@@ -159,7 +159,7 @@ function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void 
 
 /** Answers with an error as unary calls of Connect have it. */
 export function failConnect(reply: FastifyReply, error: unknown): void {
-  setRetryAfter(reply, error);
+  setRetryAfter(reply, toWireError(error));
   const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
   const status = toWireError(error).httpStatus;
   sendConnect(reply, { status, type: 'application/json', body });

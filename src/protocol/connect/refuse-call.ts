@@ -3,8 +3,8 @@ import { createEndStreamSerialization, endStreamFlag } from '@connectrpc/connect
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 
 import type { FastifyReply, FastifyRequest } from '../http/door.ts';
-import { setRetryAfter } from '../http/rate-limit-fields.ts';
-import { toConnectError } from '../mapping/error.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
+import { toConnectError, toWireError } from '../mapping/error.ts';
 import { failConnect } from './lean-unary.ts';
 
 const endStream = createEndStreamSerialization(undefined);
@@ -24,7 +24,7 @@ export function refuseCall(request: FastifyRequest, reply: FastifyReply, error: 
 
 /** Without a message, what else follows it stands in the headers (gRPC over HTTP/2, `Trailers-Only`). */
 function failGrpc(reply: FastifyReply, error: unknown, type: string): void {
-  setRetryAfter(reply, error);
+  setRetryAfter(reply, toWireError(error));
   const status = Object.fromEntries(setTrailerStatus(new Headers(), toConnectError(error)));
   const headers = { ...reply.getHeaders(), ...status, 'content-type': type };
   reply.raw.writeHead(200, headers as never);
@@ -32,7 +32,7 @@ function failGrpc(reply: FastifyReply, error: unknown, type: string): void {
 }
 
 function failConnectStream(reply: FastifyReply, error: unknown, type: string): void {
-  setRetryAfter(reply, error);
+  setRetryAfter(reply, toWireError(error));
   const end = endStream.serialize({ metadata: new Headers(), error: toConnectError(error) });
   const headers = { ...reply.getHeaders(), 'content-type': type };
   reply.raw.writeHead(200, headers as never);

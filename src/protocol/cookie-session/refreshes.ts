@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 
 import type { RefreshSessionResponse } from '../../../gen/molten/v1/auth_pb.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { after } from '../../platform/timers.ts';
 import type { CallOrigin } from '../call.ts';
 
 /** Answers two tabs that refresh at once alike, for they share the cookie and a refresh token is taken once. */
@@ -39,9 +40,12 @@ export function createRefreshes(clock: Clock): Refreshes {
       if (known !== undefined && nowMs - known.startMs < SHARED_MS) return known.answer;
       const answer = refresh();
       held.set(name, { answer, startMs: nowMs });
-      answer.catch(() => {
-        held.delete(name);
-      });
+      const forget = (): void => {
+        if (held.peek(name)?.answer === answer) held.delete(name);
+      };
+      answer.catch(forget);
+      // Not left for others to push out: what is held are credentials.
+      after(SHARED_MS, forget);
       return answer;
     },
   };

@@ -1,8 +1,7 @@
-/** What answers say of limits: `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), `Retry-After`. */
+/** What answers say of limits: `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10). */
 import type { FastifyReply } from 'fastify';
 
 import type { Standing } from '../../domain/quota/rate-limits.ts';
-import { toWireError } from '../mapping/error.ts';
 
 /** The fields, for browsers that must be allowed to read them. */
 export const RATE_LIMIT_FIELDS = ['ratelimit', 'ratelimit-policy', 'retry-after'] as const;
@@ -14,12 +13,6 @@ export function announce(reply: FastifyReply, standing: Standing): void {
   const { policy, quota, windowMs, remaining, resetMs } = standing;
   add(reply, 'ratelimit-policy', `"${policy}";q=${String(quota)};w=${seconds(windowMs)}`);
   add(reply, 'ratelimit', `"${policy}";r=${String(remaining)};t=${seconds(resetMs)}`);
-}
-
-/** Says when to come again, where an error knows it. */
-export function setRetryAfter(reply: FastifyReply, error: unknown): void {
-  const { retryAfterMs } = toWireError(error);
-  if (retryAfterMs !== undefined) reply.header('retry-after', seconds(retryAfterMs));
 }
 
 function add(reply: FastifyReply, field: string, item: string): void {

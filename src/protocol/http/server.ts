@@ -15,6 +15,7 @@ import { createAddressOf, type AddressOf } from './client-address.ts';
 import type { Connections } from './connections.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
 import { guardEdge, type RefusedRequest } from './edge.ts';
+import { frameworkCodeOf } from './framework-error.ts';
 import {
   CONNECTION_LIMITS,
   createCleartextServer,
@@ -26,6 +27,7 @@ import {
   type UpgradeHandler,
 } from './one-port.ts';
 import { RATE_LIMIT_FIELDS } from './rate-limit-fields.ts';
+import { bodyTooLarge } from './read-body.ts';
 import { HttpRefusal } from './refusal.ts';
 
 /** How the one port behaves. */
@@ -118,7 +120,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     return await reply.code(problem.status).type('application/problem+json').send(problem);
   });
   app.setErrorHandler(
-    async (error, request, reply) => await sendProblem(request, reply, fromFastify(error, options)),
+    async (error, request, reply) =>
+      await sendProblem(request, reply, fromFastify(error, request.routeOptions.bodyLimit)),
   );
   for (const door of options.doors) {
     await app.register(async (scope) => {
@@ -178,7 +181,8 @@ function createApp(options: HttpServerOptions): {
     logger: false,
     // A path that cannot be decoded never reaches a route.
     frameworkErrors: (error, request, reply) => {
-      const problem = FRAMEWORK_ERRORS[codeOf(error)] ?? 'the path has a broken percent-encoding';
+      const problem =
+        FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? 'the path has a broken percent-encoding';
       const cause = new DomainError('ARGUMENT_INVALID', problem);
       const body = JSON.stringify(toProblem(cause, request.id));
       reply.hijack();
@@ -239,18 +243,12 @@ const FASTIFY_ERRORS: Readonly<Record<string, readonly [status: number, message:
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'the body is not as long as its content-length says'],
 };
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
-}
-
 /** What Fastify refuses by itself, in our words. */
-function fromFastify(error: unknown, { maxBodyBytes }: HttpServerOptions): unknown {
-  const code = codeOf(error);
+function fromFastify(error: unknown, bodyBytesMax: number): unknown {
+  const code = frameworkCodeOf(error);
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    const limit = maxBodyBytes.toString();
-    return new HttpRefusal(413, `the body is larger than ${limit} bytes; send less at once`, {
-      limit,
-    });
+    const { message, metadata } = bodyTooLarge(bodyBytesMax);
+    return new HttpRefusal(413, message, metadata);
   }
   const known = FASTIFY_ERRORS[code];
   return known === undefined ? error : new HttpRefusal(...known);

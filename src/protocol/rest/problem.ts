@@ -1,7 +1,8 @@
+import { isAboutCredential } from '../../errors/reason.ts';
 import type { FastifyReply, FastifyRequest } from '../http/door.ts';
-import { setRetryAfter } from '../http/rate-limit-fields.ts';
 import { HttpRefusal } from '../http/refusal.ts';
-import { toProblem } from '../mapping/error.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
+import { toProblem, toWireError } from '../mapping/error.ts';
 
 const PROBLEM = 'application/problem+json';
 
@@ -13,7 +14,8 @@ export async function sendProblem(
 ): Promise<FastifyReply> {
   const known = toProblem(error, request.id);
   const problem = error instanceof HttpRefusal ? { ...known, status: error.status } : known;
-  setRetryAfter(reply, error);
-  if (problem.reason.startsWith('CREDENTIAL_')) reply.header('www-authenticate', 'Bearer');
+  const wire = toWireError(error);
+  setRetryAfter(reply, wire);
+  if (isAboutCredential(wire.reason)) reply.header('www-authenticate', 'Bearer');
   return await reply.code(problem.status).type(PROBLEM).send(JSON.stringify(problem));
 }

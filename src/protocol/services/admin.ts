@@ -4,6 +4,7 @@ import {
   AlertSeverity as SeverityMessage,
   type AdminService,
   type BanSchema,
+  type StoreStatsSchema,
 } from '../../../gen/molten/v1/admin_pb.ts';
 import type { AlertSeverity } from '../../domain/node/alert-rules.ts';
 import type { Monitor, Stats } from '../../domain/node/monitor.ts';
@@ -83,7 +84,13 @@ function toBan({ address, beganAtMs, endsAtMs, count }: Ban): MessageInitShape<t
   return { address, beginTime, endTime, count };
 }
 
-function toStore({ health, head, engine, syncs, disk }: Stats): object {
+function toStore({
+  health,
+  head,
+  engine,
+  syncs,
+  disk,
+}: Stats): MessageInitShape<typeof StoreStatsSchema> {
   return {
     ...{ sequence: head.sequence, durableSequence: head.durableSequence },
     floorSequence: head.oldest,

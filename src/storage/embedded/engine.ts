@@ -273,8 +273,7 @@ class EmbeddedEngine implements StorageEngine {
   figures = (): EngineFigures => figuresOf(this.#reading, this.#parts);
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return (this.#closing ??= this.#close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -283,8 +282,9 @@ class EmbeddedEngine implements StorageEngine {
 
   async #close(): Promise<void> {
     await this.#gate;
-    await this.#parts.writer.close();
+    // The writer goes last: whoever closes a file last puts what is in its write-ahead log into it.
     await closeReading(this.#reading);
+    await this.#parts.writer.close();
     this.#parts.release();
   }
 

@@ -85,6 +85,9 @@ describe('single sign-on through OpenID Connect', () => {
     expect((await finish(server, await visit(server))).body.reason).toBe('CREDENTIAL_INVALID');
     await makeUser(server, 'ada', { roles: ['viewer'] });
     const link = { identity: { provider: 'oidc', issuer: issuer.url, subject: 'ada' } };
+    const long = { identity: { ...link.identity, issuer: `https://${'i'.repeat(2048)}` } };
+    const refused = await server.asRoot('POST', '/v1/users/ada:linkIdentity', long);
+    expect(refused.body.reason).toBe('ARGUMENT_INVALID');
     expect((await server.asRoot('POST', '/v1/users/ada:linkIdentity', link)).status).toBe(200);
     const done = await finish(server, await visit(server));
     expect(done.body.login.principal).toMatchObject({ subject: 'ada', scopes: ['read:*:*'] });

@@ -5,10 +5,12 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 
 import { fingerprintOf } from '../../../src/server/monitoring.ts';
+import { startServer } from '../../../src/server/start.ts';
 import { delay } from '../../../src/platform/timers.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { parseMetrics, valueOf } from '../../support/prometheus.ts';
-import { startTestServer, testConfig } from '../../support/server.ts';
+import { ROOT, startTestServer, testConfig } from '../../support/server.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 
 type Scrape = ReturnType<typeof parseMetrics>;
 
@@ -28,6 +30,10 @@ describe('probes', () => {
     const ready = await server.request('GET', '/readyz');
     expect([ready.status, ready.body]).toEqual([200, { status: 'ready' }]);
     expect((await server.request('GET', '/version')).body).toEqual({ release: '0.1.0' });
+    for (const path of ['/healthz', '/readyz', '/version']) {
+      const head = await server.request('HEAD', path);
+      expect([path, head.status, head.text]).toEqual([path, 200, '']);
+    }
   });
 
   it('are answered to an address over its limit', async () => {
@@ -106,6 +112,27 @@ describe('the fingerprint of a configuration', () => {
   it('differs with what is configured', () => {
     expect(fingerprintOf({ ...base, strict: true })).not.toBe(fingerprintOf(base));
     expect(fingerprintOf({ ...base })).toBe(fingerprintOf(base));
+  });
+
+  it('is that of now, also after the server has taken over settings', async () => {
+    using directory = createTemporaryDirectory();
+    const config = testConfig(directory.path);
+    const server = await startServer(config);
+    const ask = async (path: string, init: RequestInit): Promise<Record<string, unknown>> =>
+      (await (await fetch(`${server.url}${path}`, init)).json()) as Record<string, unknown>;
+    const told = async (): Promise<string> => {
+      const { token } = await ask('/v1/sessions', {
+        ...{ method: 'POST', body: JSON.stringify(ROOT) },
+        headers: { 'content-type': 'application/json' },
+      });
+      const headers = { authorization: `Bearer ${String(token)}` };
+      return String((await ask('/v1/admin/node', { headers }))['configFingerprint']);
+    };
+    expect(await told()).toBe(fingerprintOf(config));
+    const corsOrigins = ['https://app.example'];
+    server.apply({ ...config, corsOrigins });
+    expect(await told()).toBe(fingerprintOf({ ...config, corsOrigins }));
+    await server.close();
   });
 
   it('knows no secret', () => {

@@ -62,6 +62,14 @@ describe('a snapshot', () => {
     expect(described.snapshot).toEqual(snapshot);
   });
 
+  it('is named by the operation that takes it', async () => {
+    await using server = await startTestServer();
+    const { body } = await server.asRoot('POST', '/v1/snapshots', {});
+    const { subject } = await settle(server, body.operation.id);
+    expect((await server.asRoot('GET', `/v1/snapshots/${String(subject)}`)).status).toBe(200);
+    expect(subject).not.toBe('');
+  });
+
   it('is verified, deleted, and not found then', async () => {
     await using server = await startTestServer();
     await put(server, 'a', 1);

@@ -9,6 +9,7 @@ import type { Clock } from '../../../platform/clock.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import type { Door, FastifyInstance } from '../../http/door.ts';
 import { refusePacked } from '../../http/read-body.ts';
+import { frameworkCodeOf } from '../../http/framework-error.ts';
 import { delegateRoute, loginRoute, refreshRoute, revokeRoute } from './auth.ts';
 import { analyticsRoute, schemaRoute, statsRoute } from './collections.ts';
 import {
@@ -73,8 +74,7 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
   );
   app.setErrorHandler(async (error: unknown, request, reply) => {
     if (error instanceof DomainError) return await sendRefusal(reply, error, { request });
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const { status, text } = FRAMEWORK_ERRORS[code] ?? {
+    const { status, text } = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? {
       status: 500,
       text: 'Internal server error',
     };

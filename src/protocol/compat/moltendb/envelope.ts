@@ -1,7 +1,7 @@
 /** Errors as MoltenDB 1.0 words them: `{"error", "statusCode"}`, without a status where it had none. */
-import type { Reason } from '../../../errors/reason.ts';
+import { isAboutCredential, type Reason } from '../../../errors/reason.ts';
 import type { FastifyReply, FastifyRequest } from '../../http/door.ts';
-import { setRetryAfter } from '../../http/rate-limit-fields.ts';
+import { setRetryAfter } from '../../http/retry-after.ts';
 import { HttpRefusal } from '../../http/refusal.ts';
 import { toWireError, type WireError } from '../../mapping/error.ts';
 import { PlainRefusal, Refusal } from './refusal.ts';
@@ -48,7 +48,8 @@ export async function sendRefusal(
   error: unknown,
   { request, forbidden }: { readonly request: FastifyRequest; readonly forbidden?: ForbiddenText },
 ): Promise<FastifyReply> {
-  if (!(error instanceof Refusal || error instanceof PlainRefusal)) setRetryAfter(reply, error);
+  if (!(error instanceof Refusal || error instanceof PlainRefusal))
+    setRetryAfter(reply, toWireError(error));
   return await sendEnvelope(reply, toEnvelope(error, request, forbidden));
 }
 
@@ -57,6 +58,7 @@ export async function sendEnvelope(
   reply: FastifyReply,
   { status, body }: Envelope,
 ): Promise<FastifyReply> {
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
   return await reply.code(status).type('application/json').send(JSON.stringify(body));
 }
 
@@ -74,7 +76,7 @@ function credentialEnvelope(
   { reason, message }: WireError,
   { headers }: FastifyRequest,
 ): Envelope | undefined {
-  if (!reason.startsWith('CREDENTIAL_')) return undefined;
+  if (!isAboutCredential(reason)) return undefined;
   const hasShown = headers.authorization !== undefined || headers['x-api-key'] !== undefined;
   // It was a cookie, of which the original knows nothing.
   if (!hasShown && reason !== 'CREDENTIAL_MISSING') {
