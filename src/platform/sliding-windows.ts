@@ -22,6 +22,8 @@ export interface Allowance {
 export interface SlidingWindows {
   /** Counts one under a key when that stays within the bound, else nothing. */
   take(key: string, bound: WindowBound): Allowance;
+  /** Lets a key start over. */
+  forget(key: string): void;
   /** Keys that are remembered. */
   readonly size: number;
 }
@@ -69,6 +71,10 @@ export function createSlidingWindows(clock: Clock, keysMax: number = KEYS_MAX): 
       }
       window.count += 1;
       return { waitMs: 0, remaining: Math.max(0, Math.ceil(room) - 1), resetMs };
+    },
+    forget: (key) => {
+      const window = windows.peek(key);
+      if (window !== undefined) Object.assign(window, { count: 0, before: 0 });
     },
     get size() {
       return windows.size;

@@ -77,6 +77,8 @@ export function createBans(parts: BanParts): Bans {
     const durationMs = Math.min(firstMs * 2 ** Math.min(count - 1, DOUBLINGS_MAX), LONGEST_MS);
     const ban = { address, beganAtMs: nowMs, endsAtMs: nowMs + durationMs, count };
     bans.set(address, ban);
+    // What comes after it is judged anew.
+    strikes.forget(address);
     begun += 1;
     onBan(ban);
   }
@@ -89,7 +91,10 @@ export function createBans(parts: BanParts): Bans {
   const clear = (addresses: readonly string[]): readonly string[] => {
     const keys = addresses.map((address) => (address.includes('/') ? address : subnetOf(address)));
     const running = new Set(list().map(({ address }) => address));
-    for (const key of keys) bans.delete(key);
+    for (const key of keys) {
+      bans.delete(key);
+      strikes.forget(key);
+    }
     return keys.filter((key) => running.has(key));
   };
 

@@ -44,6 +44,8 @@ describe('an address that goes on although it is refused', () => {
     clock.advance(MINUTE_MS);
     expect(bans.refusalOf('198.51.100.7')).toBeUndefined();
     expect(bans.list()).toEqual([]);
+    // It is judged anew.
+    expect(ban('198.51.100.7')).toBe(4);
   });
 
   it('is banned twice as long each time, up to a day, until it was quiet for one', () => {
@@ -76,7 +78,9 @@ describe('an address that goes on although it is refused', () => {
     expect(bans.refusalOf('198.51.100.7')).toBeUndefined();
     expect(bans.clearAll()).toEqual(['2001:db8:1:2::/64']);
     expect(bans.list()).toEqual([]);
-    ban('198.51.100.7');
+    bans.strike('198.51.100.7');
+    bans.clear(['198.51.100.7']);
+    expect(ban('198.51.100.7')).toBe(4);
     expect(told.at(-1)?.count).toBe(1);
   });
 
