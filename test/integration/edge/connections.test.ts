@@ -205,7 +205,11 @@ describe('mutual TLS', () => {
       const resume = connectTls({ ...good, port: server.port, host: '127.0.0.1', ca: certificate });
       const [session] = (await once(resume, 'session')) as [Buffer];
       resume.destroy();
-      expect(await ask(server.port, { ...good, session })).toBe(OK);
+      const again = { ...good, session, port: server.port, host: '127.0.0.1', ca: certificate };
+      const resumed = connectTls(again);
+      await once(resumed, 'secureConnect');
+      expect(resumed.isSessionReused()).toBe(true);
+      resumed.destroy();
       server.apply({ ...config, tls: { ...tls, clients: { ...clients, ca: certificate } } });
       expect(await ask(server.port, { ...good, session })).toBe('');
       expect(await ask(server.port, bad)).toBe(OK);
