@@ -33,9 +33,3 @@ export function findIf(isWrong: boolean, finding: Finding): readonly Finding[] {
 export function hasUser({ username, password }: URL): boolean {
   return username !== '' || password !== '';
 }
-
-/** Whether a host is this machine only. */
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[|\]$/g, '');
-  return bare === 'localhost' || bare === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare);
-}

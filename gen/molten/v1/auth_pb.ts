@@ -1537,7 +1537,8 @@ export const AuthService: GenService<{
   /**
    * Makes a token with fewer rights for a client. Any holder of a token may: what is made grants no more
    * than the caller may do, lives no longer, and falls when the caller's token is revoked. A sign-in may
-   * end before what it has delegated; the user may not. Eight delegations deep at most.
+   * end before what it has delegated; the user may not. Eight delegations deep at most. QUOTA_EXCEEDED when
+   * 100,000 tokens (or `--max-tokens-per-user`) of the user can be renewed and are not revoked.
    *
    * @generated from rpc molten.v1.AuthService.DelegateToken
    */

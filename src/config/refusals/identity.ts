@@ -1,7 +1,8 @@
 import { accessSync, constants } from 'node:fs';
 
+import { isLoopback } from '../../platform/loopback.ts';
 import type { OptionReader } from '../reader.ts';
-import { findIf, hasUser, isLoopback, type Finding, type Refusal } from '../refusal.ts';
+import { findIf, hasUser, type Finding, type Refusal } from '../refusal.ts';
 
 const GROUP_AND_ROLE = /^.+=[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 

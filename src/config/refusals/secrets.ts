@@ -1,8 +1,9 @@
 import { statSync } from 'node:fs';
 
+import { isLoopback } from '../../platform/loopback.ts';
 import { OPTIONS } from '../options.ts';
 import type { OptionReader } from '../reader.ts';
-import { findIf, isLoopback, type Finding, type Refusal } from '../refusal.ts';
+import { findIf, type Finding, type Refusal } from '../refusal.ts';
 
 const SECRET_BYTES_MIN = 32;
 const DISTINCT_CHARS_MIN = 8;

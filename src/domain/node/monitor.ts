@@ -90,7 +90,9 @@ const MINUTE_MS = 60_000;
 const P99 = 0.99;
 
 const REFUSED: readonly Reason[] = [
-  ...(['CREDENTIAL_INVALID', 'CREDENTIAL_EXPIRED', 'CREDENTIAL_REVOKED'] as const),
+  'CREDENTIAL_INVALID',
+  'CREDENTIAL_EXPIRED',
+  'CREDENTIAL_REVOKED',
 ];
 
 /** Starts to watch. */

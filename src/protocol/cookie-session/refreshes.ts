@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-
 import { LRUCache } from 'lru-cache';
 
 import type { RefreshSessionResponse } from '../../../gen/molten/v1/auth_pb.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf } from '../../platform/secrets.ts';
 import { after } from '../../platform/timers.ts';
 import type { CallOrigin } from '../call.ts';
 
@@ -34,7 +33,9 @@ export function createRefreshes(clock: Clock): Refreshes {
   const held = new LRUCache<string, Shared>({ max: SHARED_MAX });
   return {
     share(token, origin, refresh) {
-      const name = nameOf([token, origin.address, origin.header('user-agent') ?? '']);
+      const name = hashOf(
+        JSON.stringify([token, origin.address, origin.header('user-agent') ?? '']),
+      );
       const known = held.get(name);
       const nowMs = clock.monotonic();
       if (known !== undefined && nowMs - known.startMs < SHARED_MS) return known.answer;
@@ -49,8 +50,4 @@ export function createRefreshes(clock: Clock): Refreshes {
       return answer;
     },
   };
-}
-
-function nameOf(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
 }

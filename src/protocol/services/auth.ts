@@ -207,12 +207,15 @@ function createProfileCalls({
   };
 }
 
-function contextOf(
-  { origin }: CallContext,
-  ttl: Parameters<typeof fromDuration>[0],
-): SignInContext {
-  const client = origin.header('user-agent') ?? '';
-  return { address: origin.address, client, ttlMs: fromDuration(ttl) };
+function contextOf(context: CallContext, ttl: Parameters<typeof fromDuration>[0]): SignInContext {
+  const { address } = context.origin;
+  const client = context.origin.header('user-agent') ?? '';
+  return {
+    ...{ address, client, ttlMs: fromDuration(ttl) },
+    get signal() {
+      return context.signal;
+    },
+  };
 }
 
 interface Show {

@@ -22,6 +22,16 @@ interface RpcJson {
   readonly latency: { readonly p50Ms?: number; readonly p95Ms?: number; readonly p99Ms?: number };
 }
 
+interface StatsJson {
+  readonly rpcs: readonly RpcJson[];
+  readonly store: {
+    readonly sequence: string;
+    readonly storedBytes: string;
+    readonly commitCount: string;
+  };
+  readonly runningCount: string;
+}
+
 describe('probes', () => {
   it('tell that the server is alive, ready, and which it is, without a credential', async () => {
     await using server = await startTestServer();
@@ -58,10 +68,10 @@ describe('statistics', () => {
     await server.asRoot('GET', `${path}/missing`);
     await server.request('GET', `${path}/a`);
     // What was refused is recorded a moment later: both are asked until nothing is written in between.
-    const ask = async (): Promise<{ scraped: Scrape; status: number; body: any }> => {
+    const ask = async (): Promise<{ scraped: Scrape; status: number; body: StatsJson }> => {
       const scraped = parseMetrics(await (await fetch(server.metricsUrl ?? '')).text());
       const { status, body } = await server.asRoot('GET', '/v1/admin/stats');
-      return { scraped, status, body };
+      return { scraped, status, body: body as StatsJson };
     };
     const isQuiet = ({ scraped, body }: Awaited<ReturnType<typeof ask>>): boolean =>
       body.store.sequence === String(valueOf(scraped, 'molten_log_head_sequence')) &&
@@ -73,7 +83,7 @@ describe('statistics', () => {
     }
     const { scraped, status, body } = asked;
     expect(status).toBe(200);
-    const rpcs = body.rpcs as readonly RpcJson[];
+    const { rpcs } = body;
     expect(rpcs.length).toBeGreaterThan(2);
     for (const { method, callCount, errorCount = '0', recentCallCount, latency } of rpcs) {
       const total = valueOf(scraped, 'molten_rpc_requests_total', { method });
