@@ -55,9 +55,11 @@ export function describeOptions(): string {
 }
 
 function rowOf(option: Option): string {
-  const { name, fallback = '', isSecret, help } = option;
+  const { name, fallback = '', isSecret, help, formerVariable: former } = option;
   const shown = isSecret === true ? 'none; a secret' : fallback === '' ? 'none' : `\`${fallback}\``;
-  const cells = [`\`--${name}\`<br>\`${variableOf(name)}\``, valueOf(option), shown, help];
+  const variables = [variableOf(name), ...(former === undefined ? [] : [former])];
+  const names = [`--${name}`, ...variables].map((text) => `\`${text}\``).join('<br>');
+  const cells = [names, valueOf(option), shown, help];
   return `| ${cells.join(' | ')} |`;
 }
 

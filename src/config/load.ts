@@ -105,6 +105,12 @@ function settings(read: OptionReader): Settings {
       loopDelayMaxMs: read.whole('max-loop-delay'),
       queueWaitMaxMs: read.whole('max-queue-wait'),
     },
+    rates: readRates(read),
+    bans: {
+      refusals: read.whole('ban-after'),
+      firstMs: read.whole('ban-duration') * MS_PER_SECOND,
+    },
+    connections: readConnections(read),
     logLevel: read.switch('debug') ? 'debug' : logLevel(read.text('log-level')),
     strict: read.switch('strict'),
     retention: {
@@ -122,6 +128,29 @@ function settings(read: OptionReader): Settings {
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
+  };
+}
+
+function readRates(read: OptionReader): ServerConfig['rates'] {
+  return {
+    burst: read.whole('rate-limit-burst'),
+    anonymous: read.whole('rate-limit-anonymous'),
+    logins: read.whole('rate-limit-logins'),
+    verifications: read.whole('rate-limit-verifications'),
+    principal: read.whole('rate-limit-principal'),
+  };
+}
+
+function readConnections(read: OptionReader): ServerConfig['connections'] {
+  return {
+    connectionsMax: read.whole('max-connections'),
+    connectionsPerAddressMax: read.whole('max-connections-per-address'),
+    streamsMax: read.whole('max-streams-per-connection'),
+    headerBytesMax: read.whole('max-header-size'),
+    urlCharsMax: read.whole('max-url-length'),
+    headersTimeoutMs: read.whole('headers-timeout') * MS_PER_SECOND,
+    requestTimeoutMs: read.whole('request-timeout') * MS_PER_SECOND,
+    idleTimeoutMs: read.whole('idle-timeout') * MS_PER_SECOND,
   };
 }
 

@@ -3,6 +3,7 @@
  * `docs/reference/configuration.md` all come from here.
  */
 
+import { EDGE_OPTIONS } from './edge-options.ts';
 import { IDENTITY_OPTIONS } from './identity-options.ts';
 import { OBSERVATION_OPTIONS } from './observation-options.ts';
 import type { Option } from './option.ts';
@@ -179,6 +180,15 @@ export const OPTIONS: readonly Option[] = [
     help: 'The key of the certificate, in PEM, in a file that only its owner can read.',
   },
   {
+    ...{ name: 'client-ca', type: { kind: 'path' }, reloads: true },
+    help: 'Certificate authorities, in PEM, whose certificates clients show for mutual TLS. Absent: none is asked for. It lets a client connect; what it may do its credential says.',
+  },
+  {
+    ...{ name: 'client-cert', fallback: 'required' },
+    type: { kind: 'choice', choices: ['required', 'optional'] },
+    help: 'With --client-ca: whether clients without a certificate are turned away. A bad one is in either case.',
+  },
+  {
     ...{ name: 'allow-cleartext', type: { kind: 'switch' }, fallback: 'false' },
     help: 'Listens beyond this machine without TLS. Only behind a proxy that has it.',
   },
@@ -190,16 +200,7 @@ export const OPTIONS: readonly Option[] = [
     ...{ name: 'cors-origin', type: { kind: 'list' }, fallback: '', reloads: true },
     help: 'Origins of browsers that may call, exactly as browsers send them. Empty: none.',
   },
-  {
-    ...{ name: 'rate-limit-requests', fallback: '0', reloads: true },
-    type: { kind: 'whole', min: 0, max: 1_000_000_000, unit: 'calls' },
-    help: 'Calls of one address per window; 0: no bound.',
-  },
-  {
-    ...{ name: 'rate-limit-window', fallback: '60', reloads: true },
-    type: { kind: 'whole', min: 1, max: 86_400, unit: 'seconds' },
-    help: 'The window of --rate-limit-requests.',
-  },
+  ...EDGE_OPTIONS,
   {
     ...{ name: 'max-query-rows', fallback: '1000' },
     type: { kind: 'whole', min: 1, max: 1000, unit: 'documents' },

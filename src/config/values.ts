@@ -87,9 +87,9 @@ function layersOf({ flags, environment, directory }: Sources, faults: Fault[]): 
       const flag = flags[name];
       return flag === undefined ? undefined : { text: String(flag), origin: `--${name}` };
     },
-    (name) => ofVariable(environment, variableOf(name)),
+    (name) => firstVariable(environment, name),
     (name) => {
-      const value = ofVariable(dotEnv?.values ?? {}, variableOf(name));
+      const value = firstVariable(dotEnv?.values ?? {}, name);
       if (value === undefined || dotEnv === undefined) return undefined;
       return { ...value, origin: `${value.origin} in ${dotEnv.shown}`, file: dotEnv.path };
     },
@@ -123,6 +123,19 @@ function firstOf(layers: readonly Layer[], name: string): OptionValue | undefine
 function ofVariable(variables: Variables, name: string): OptionValue | undefined {
   const text = variables[name];
   return text === undefined || text === '' ? undefined : { text, origin: name };
+}
+
+/** What MoltenDB 1.0 called some variables, by the option. */
+const FORMER_VARIABLES: ReadonlyMap<string, string> = new Map(
+  OPTIONS.flatMap(({ name, formerVariable }) =>
+    formerVariable === undefined ? [] : [[name, formerVariable] as const],
+  ),
+);
+
+function firstVariable(variables: Variables, name: string): OptionValue | undefined {
+  const former = FORMER_VARIABLES.get(name);
+  const value = ofVariable(variables, variableOf(name));
+  return value ?? (former === undefined ? undefined : ofVariable(variables, former));
 }
 
 interface Reading {
@@ -165,7 +178,10 @@ const KNOWN_NAMES: readonly string[] = OPTIONS.flatMap((option) => [
 ]);
 
 function unknownVariables(variables: Variables, where: string): readonly Fault[] {
-  const known = [...KNOWN_NAMES, CONFIG_OPTION.name].map(variableOf);
+  const known = [
+    ...[...KNOWN_NAMES, CONFIG_OPTION.name].map(variableOf),
+    ...FORMER_VARIABLES.values(),
+  ];
   return Object.keys(variables)
     .filter((name) => name.startsWith(VARIABLE_PREFIX) && !known.includes(name))
     .map((name) => ({ key: `${name}${where}`, problem: unknown(name, known) }));

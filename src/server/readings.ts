@@ -63,7 +63,6 @@ function registerCalls({ observation: { metrics, calls, admission } }: ReadingPa
   metrics.read('molten_auth_failures_total', () =>
     AUTH_REASONS.map((reason): Sample => [{ reason }, calls.failures().get(reason) ?? 0]),
   );
-  metrics.read('molten_rate_limited_total', () => calls.failures().get('RATE_LIMITED') ?? 0);
   metrics.read('molten_turned_away_total', () => admission.refused);
   metrics.read('molten_turned_away_ratio', () => admission.share);
   metrics.read('molten_logins_total', () => {

@@ -19,11 +19,13 @@ import { openDomain } from './domain.ts';
 import { openMonitoring } from './monitoring.ts';
 import { openAdmission } from './overload.ts';
 import { createObservation, type Observation } from './observation.ts';
+import { registerEdgeReadings } from './edge-readings.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
 import type { LiveSettings } from './reload.ts';
 import { registerReadings } from './readings.ts';
 import { RELEASE } from './release.ts';
 import { traceEngine } from './traced-engine.ts';
+import { openTraffic } from './traffic.ts';
 
 /** A server that runs. */
 export interface RunningServer {
@@ -114,26 +116,30 @@ async function serve(
   const live = (): LiveSettings => settings;
   const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs, live };
   const monitoring = openMonitoring(config, watched);
+  const traffic = openTraffic(config, { clock, logger, audit: domain.audit, live });
   const dispatcher = composeDispatcher(config, domain, {
-    ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer },
+    ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer, traffic },
   });
-  const { maxBodyBytes, tls, shutdownGraceMs: graceMs } = config;
+  const { maxBodyBytes, tls, shutdownGraceMs: graceMs, connections: limits } = config;
+  const { rates, isProxy, onRefused } = traffic;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
   const admit = (): DomainError | undefined => observation.admission.refusal();
   const webSockets = createWebSocketDoor({
-    ...{ dispatcher, corsOrigins, addressOf, admit, times: webSocketTimes },
+    ...{ dispatcher, corsOrigins, addressOf, admit, rates, onRefused, times: webSocketTimes },
   });
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { ...domain, clock }),
     onUpgrade: webSockets.onUpgrade,
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, admit, logger, graceMs },
+    ...{ limits, isProxy, rates, onRefused },
   });
   rooms.defer(() => server.close());
   registerReadings({
     ...{ observation, engine, domain, monitoring, directory: config.dbPath, startedAtMs },
     nowMs: () => clock.now(),
   });
+  registerEdgeReadings(config, { observation, traffic, live, connections: server.connections });
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
   const address = await server.listen(config.host, config.port);
   const url = urlOf(tls === undefined ? 'http' : 'https', address);

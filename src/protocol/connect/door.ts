@@ -35,7 +35,8 @@ import {
 import { toConnectError } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 import { completeErrors } from './complete-errors.ts';
-import { createLeanUnary, failLean } from './lean-unary.ts';
+import { createLeanUnary } from './lean-unary.ts';
+import { refuseCall } from './refuse-call.ts';
 
 /** What the door needs. */
 export interface ConnectDoorOptions {
@@ -52,8 +53,6 @@ export interface ConnectDoorOptions {
 const COMPRESS_MIN_BYTES = 4096;
 
 const originKey = createContextKey<CallOrigin | undefined>(undefined);
-/** Why a call does not come to be. */
-const refusalKey = createContextKey<Error | undefined>(undefined);
 
 /** Creates the door of the three RPC protocols. */
 export function createConnectDoor(options: ConnectDoorOptions): Door {
@@ -73,8 +72,10 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
     }
     options.extras?.(router);
     takeBodiesRaw(app);
+    app.setErrorHandler(async (error, request, reply) => {
+      refuseCall(request, reply, error);
+    });
     const dispatched = new Set(dispatcher.methods.values());
-    const handlers = new Map<string, UniversalHandler>();
     for (const handler of router.handlers) {
       const { method } = handler;
       const isLean = method.methodKind === 'unary' && dispatched.has(method);
@@ -84,13 +85,7 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
       app.all(handler.requestPath, { config }, async (request, reply) => {
         if ((await lean?.(request, reply)) !== true) await serve(handler, { request, reply });
       });
-      handlers.set(handler.requestPath, handler);
     }
-    app.setErrorHandler<Error>(async (error, request, reply) => {
-      const handler = handlers.get(request.routeOptions.url ?? '');
-      if (failLean(request, reply, error) || handler === undefined) return;
-      await serve(handler, { request, reply, refusal: error });
-    });
   };
 
   function implement(method: DescMethod): unknown {
@@ -129,18 +124,13 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
 interface Exchange {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  /** Why it does not become a call. */
-  readonly refusal?: Error;
 }
 
-/** Lets Connect's own handler answer; with the refusal, when there is one, in the words of its protocol. */
-async function serve(
-  handler: UniversalHandler,
-  { request, reply, refusal }: Exchange,
-): Promise<void> {
+/** Lets Connect's own handler answer. */
+async function serve(handler: UniversalHandler, { request, reply }: Exchange): Promise<void> {
   reply.hijack();
   const origin = createOrigin(request, protocolOf(request));
-  const values = createContextValues().set(originKey, origin).set(refusalKey, refusal);
+  const values = createContextValues().set(originKey, origin);
   try {
     const call = universalRequestFromNodeRequest(request.raw, reply.raw, undefined, values);
     const response = await completeErrors(await handler(call), request.id);
@@ -153,8 +143,6 @@ async function serve(
 }
 
 function originOf(context: HandlerContext): CallOrigin {
-  const refusal = context.values.get(refusalKey);
-  if (refusal !== undefined) throw refusal;
   const origin = context.values.get(originKey);
   if (origin === undefined) throw new Error('a call came without its origin');
   return origin;

@@ -15,8 +15,8 @@ import type { Logger } from '../../platform/logger.ts';
 import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
-import { bodyTooLarge, readBody } from '../http/read-body.ts';
 import { setRetryAfter } from '../http/retry-after.ts';
+import { bodyTooLarge, readBody } from '../http/read-body.ts';
 import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 
@@ -73,15 +73,6 @@ export function createLeanUnary(options: LeanUnaryOptions): LeanUnary {
     }
     return true;
   };
-}
-
-/** Answers a request that never became a call with why; false when its form is not a lean one. */
-export function failLean(request: FastifyRequest, reply: FastifyReply, error: unknown): boolean {
-  const form = formOf(request);
-  if (form === undefined) return false;
-  reply.hijack();
-  form.fail(reply, error);
-  return true;
 }
 
 function formOf({ method, headers }: FastifyRequest): Form | undefined {
@@ -166,7 +157,9 @@ function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void 
   reply.raw.end(body);
 }
 
-function failConnect(reply: FastifyReply, error: unknown): void {
+/** Answers with an error as unary calls of Connect have it. */
+export function failConnect(reply: FastifyReply, error: unknown): void {
+  setRetryAfter(reply, toWireError(error));
   const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
   const wire = toWireError(error);
   setRetryAfter(reply, wire);

@@ -3,13 +3,15 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
 import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
+import type { Standing } from '../../domain/quota/rate-limits.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { CallOrigin, ProtocolName } from '../call.ts';
 import type { AddressOf } from './client-address.ts';
+import { announce } from './rate-limit-fields.ts';
 
 export type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
@@ -17,6 +19,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What answers this request; set by the server before any door sees it. */
     response: ServerResponse;
+    /** Its answer, for headers that are known before the body is. */
+    answer: FastifyReply;
+    /** It was counted against its address. */
+    isCounted: boolean;
   }
   interface FastifyContextConfig {
     /** Answered under overload as well: it costs little, or is how an operator helps. */
@@ -68,6 +74,7 @@ export function createOrigin(request: FastifyRequest, protocol: ProtocolName): C
 class RequestOrigin implements CallOrigin {
   readonly protocol: ProtocolName;
   readonly requestId: string;
+  readonly isCounted: boolean;
   readonly #request: FastifyRequest;
   #address: string | undefined;
   #signal: AbortSignal | undefined;
@@ -75,6 +82,7 @@ class RequestOrigin implements CallOrigin {
   constructor(request: FastifyRequest, protocol: ProtocolName) {
     this.protocol = protocol;
     this.requestId = request.id;
+    this.isCounted = request.isCounted;
     this.#request = request;
   }
 
@@ -97,6 +105,10 @@ class RequestOrigin implements CallOrigin {
 
   header(name: string): string | undefined {
     return headerOf(this.#request, name);
+  }
+
+  announce(standing: Standing): void {
+    announce(this.#request.answer, standing);
   }
 
   disconnect(): void {

@@ -17,6 +17,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
+import { refusePacked } from '../http/read-body.ts';
 import { frameworkCodeOf } from '../http/framework-error.ts';
 import { parseTokenForm } from './form.ts';
 import { describeServer, OAUTH_PATHS } from './metadata.ts';
@@ -142,6 +143,7 @@ async function sendJson(
 
 /** Forms come as bytes; any other content type is refused before it is read. */
 function readForms(app: FastifyInstance): void {
+  refusePacked(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/x-www-form-urlencoded',

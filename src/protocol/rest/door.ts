@@ -15,6 +15,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
+import { refusePacked } from '../http/read-body.ts';
 import { toProblem } from '../mapping/error.ts';
 import { REST_JSON } from '../mapping/json-options.ts';
 import { parseJsonBody } from './body.ts';
@@ -37,6 +38,7 @@ const PROBLEM = 'application/problem+json';
 /** Creates the REST door. */
 export function createRestDoor({ dispatcher, maxBodyBytes }: RestDoorOptions): Door {
   return (app) => {
+    refusePacked(app);
     app.removeAllContentTypeParsers();
     const parser = { parseAs: 'buffer', bodyLimit: maxBodyBytes } as const;
     app.addContentTypeParser('application/json', parser, async (_request: unknown, body: Buffer) =>

@@ -3,6 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   AlertSeverity as SeverityMessage,
   type AdminService,
+  type BanSchema,
   type StoreStatsSchema,
 } from '../../../gen/molten/v1/admin_pb.ts';
 import type { AlertSeverity } from '../../domain/node/alert-rules.ts';
@@ -12,6 +13,7 @@ import type {
   QueryBoundsControl,
   QueryBoundsState,
 } from '../../domain/quota/query-limits.ts';
+import type { Ban, Bans } from '../../domain/quota/bans.ts';
 import type { Durations } from '../../platform/durations.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toTimestamp } from '../mapping/time.ts';
@@ -21,12 +23,13 @@ const SEVERITIES = {
   critical: SeverityMessage.CRITICAL,
 } satisfies Record<AlertSeverity, SeverityMessage>;
 
-const ACTIVITY_DEFAULT = 100;
+const PAGE_DEFAULT = 100;
 
 /** Creates the AdminService over the domain. */
 export function createAdminService(
   monitor: Monitor,
   queryBounds: QueryBoundsControl,
+  bans: Bans,
 ): ServiceImplementation<typeof AdminService> {
   return {
     async getStats() {
@@ -62,7 +65,7 @@ export function createAdminService(
       };
     },
     async listActivity({ pageSize }) {
-      const calls = monitor.activity(pageSize === 0 ? ACTIVITY_DEFAULT : pageSize);
+      const calls = monitor.activity(pageSize === 0 ? PAGE_DEFAULT : pageSize);
       return { calls: calls.map(({ atMs, ...call }) => ({ ...call, time: toTimestamp(atMs) })) };
     },
     getQueryLimits: () => Promise.resolve(toQueryLimits(queryBounds.state())),
@@ -79,6 +82,16 @@ export function createAdminService(
     async getNodeInfo() {
       const { startedAtMs, ...info } = monitor.info();
       return { ...info, startTime: toTimestamp(startedAtMs) };
+    },
+    async listBans({ pageSize }) {
+      const all = bans.list();
+      return {
+        bans: all.slice(0, pageSize === 0 ? PAGE_DEFAULT : pageSize).map(toBan),
+        banCount: all.length,
+      };
+    },
+    async clearBans({ addresses, all }) {
+      return { addresses: [...(all ? bans.clearAll() : bans.clear(addresses))] };
     },
   };
 }
@@ -99,6 +112,11 @@ function toQueryLimits({ bounds, ceiling, changed }: QueryBoundsState): ShownQue
     ...{ limits: toMessage(bounds), ceiling: toMessage(ceiling) },
     ...(changed && { updateTime: toTimestamp(changed.atMs), updatedBy: changed.by }),
   };
+}
+
+function toBan({ address, beganAtMs, endsAtMs, count }: Ban): MessageInitShape<typeof BanSchema> {
+  const [beginTime, endTime] = [toTimestamp(beganAtMs), toTimestamp(endsAtMs)];
+  return { address, beginTime, endTime, count };
 }
 
 function toStore({
