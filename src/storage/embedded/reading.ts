@@ -1,3 +1,5 @@
+import { findAnswer } from '../commit/committer.ts';
+import { createTransactor, type Transactor } from '../commit/transactor.ts';
 import type { DocumentReader, EngineFigures } from '../engine.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
 import type { DocumentCache } from './document-cache.ts';
@@ -5,7 +7,7 @@ import type { StoreAccess } from './protocol.ts';
 import { createReader, type Reader } from './reader.ts';
 import { createReaderPool, type ReaderPool } from './reader-pool.ts';
 import type { StoreState } from './store-state.ts';
-import { createTransactor, type Transactor } from './transactor.ts';
+import { createAnswers } from './sql-store.ts';
 import type { WriterThread } from './writer-thread.ts';
 
 /** What reads, all with one data key. */
@@ -35,10 +37,15 @@ export function openReading(
   { writer, state, readers, own }: ReadingParts,
 ): Reading {
   const connection = openConnection({ ...access, access: 'read' });
-  const sql = createStatements(connection);
+  const answers = createAnswers(createStatements(connection));
   return {
     ...{ access, connection, reader: createReader(connection) },
-    transactor: createTransactor({ reader: own, writer, state, sql }),
+    transactor: createTransactor({
+      reader: own,
+      commit: (request) => writer.commit(request),
+      remembered: (identity) => findAnswer(answers, identity),
+      position: () => ({ sequence: state.lastSequence, timestampMs: state.lastTimestampMs }),
+    }),
     ...{ pool: createReaderPool(access, readers), logPool: createReaderPool(access, 1) },
   };
 }

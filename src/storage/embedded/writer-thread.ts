@@ -3,9 +3,8 @@ import type { Worker } from 'node:worker_threads';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { EngineObserver } from '../engine.ts';
+import type { CommitOutcome, CommitRequest } from '../commit/operations.ts';
 import type {
-  CommitOutcome,
-  CommitRequest,
   WriterMessage,
   WriterReply,
   WriterResult,
