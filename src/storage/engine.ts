@@ -174,6 +174,16 @@ export interface ReaderFigures {
   readonly busy: number;
 }
 
+/** What not every engine can do; what it cannot is refused with FEATURE_DISABLED. */
+export interface EngineCapabilities {
+  /** Other nodes may write the same store. */
+  readonly shared: boolean;
+  /** `copy`. */
+  readonly copy: boolean;
+  /** `rotateDataKey`, and encryption by the engine at all. */
+  readonly encryption: boolean;
+}
+
 /** Told of what an engine does, as it does it. */
 export interface EngineObserver {
   /** A group of transactions was committed together; milliseconds until its answer. */
@@ -226,6 +236,7 @@ export type Unsubscribe = () => void;
 
 /** An open store. Made by an engine's `open…` function; owned and disposed by whoever opened it. */
 export interface StorageEngine extends DocumentReader, AsyncDisposable {
+  readonly capabilities: EngineCapabilities;
   /** Groups, counts and totals over the documents a query would match, in one committed state. */
   aggregate(aggregation: Aggregation, options?: ReadOptions): Promise<AggregationResult>;
   /** How a query would run and, because it runs it, what it cost. */
@@ -284,7 +295,8 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
   expired(limit: number): Promise<readonly { readonly collection: string; readonly key: string }[]>;
   /**
    * Writes a consistent copy of the store into `directory`, which must not exist, while writes go on, and
-   * reads it back. CANCELED when the signal aborts; nothing stays of a copy that fails.
+   * reads it back. CANCELED when the signal aborts; nothing stays of a copy that fails. FEATURE_DISABLED
+   * without the capability.
    */
   copy(directory: string, signal?: AbortSignal): Promise<StoreCopy>;
   /**
@@ -295,7 +307,7 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
   /**
    * Encrypts everything anew under another random key while the store stays open; calls wait meanwhile,
    * about ten seconds per gigabyte. After a crash the store opens all the same. ARGUMENT_INVALID for a
-   * cleartext store.
+   * cleartext store, FEATURE_DISABLED without the capability.
    */
   rotateDataKey(): Promise<void>;
   health(): EngineHealth;

@@ -97,6 +97,7 @@ export function createEngine(parts: EngineParts): StorageEngine {
 const DRAIN_STEP_MS = 5;
 
 class EmbeddedEngine implements StorageEngine {
+  readonly capabilities = { shared: false, copy: true, encryption: true };
   readonly #parts: EngineParts;
   #reading: Reading;
   /** Calls under way that use the connections, and what new ones wait for while those are changed. */
@@ -228,7 +229,6 @@ class EmbeddedEngine implements StorageEngine {
   }
 
   async copy(directory: string, signal?: AbortSignal): Promise<StoreCopy> {
-    this.#assertOpen();
     return await this.#use(() => copyStore(this.#reading.access, directory, signal));
   }
 
