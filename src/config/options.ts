@@ -6,6 +6,7 @@
 import { IDENTITY_OPTIONS } from './identity-options.ts';
 import { OBSERVATION_OPTIONS } from './observation-options.ts';
 import type { Option } from './option.ts';
+import { STORAGE_OPTIONS } from './storage-options.ts';
 
 const BYTES = { kind: 'whole', unit: 'bytes' } as const;
 const GIBIBYTE = 1024 * 1024 * 1024;
@@ -16,6 +17,7 @@ export const OPTIONS: readonly Option[] = [
     ...{ name: 'db-path', type: { kind: 'path' }, fallback: './data' },
     help: 'The directory of the store. Made when missing.',
   },
+  ...STORAGE_OPTIONS,
   {
     ...{ name: 'host', type: { kind: 'text' }, fallback: '127.0.0.1' },
     help: 'The address to listen on. Beyond this machine it needs TLS, or --allow-cleartext.',

@@ -9,6 +9,7 @@ import { FILE_REFUSALS } from './refusals/files.ts';
 import { IDENTITY_REFUSALS } from './refusals/identity.ts';
 import { NETWORK_REFUSALS } from './refusals/network.ts';
 import { OBSERVATION_REFUSALS } from './refusals/observation.ts';
+import { STORAGE_REFUSALS } from './refusals/storage.ts';
 import { isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
 import { inspectTls } from './tls-files.ts';
 
@@ -19,6 +20,7 @@ export const REFUSALS: readonly Refusal[] = [
   ...FILE_REFUSALS,
   ...IDENTITY_REFUSALS,
   ...OBSERVATION_REFUSALS,
+  ...STORAGE_REFUSALS,
 ];
 
 /** One row of the table, applied. */
@@ -85,7 +87,9 @@ function productionWarnings(read: OptionReader): readonly string[] {
     ...(read.text('root-password') === undefined
       ? ['there is no --root-password: nobody can sign in until the set-up is completed, once']
       : []),
-    ...(key === undefined ? ['the store is not encrypted; give --encryption-key for that'] : []),
+    ...(key === undefined && read.text('storage-url') === undefined
+      ? ['the store is not encrypted; give --encryption-key for that']
+      : []),
     ...(key !== undefined && Buffer.byteLength(key) < ENCRYPTION_KEY_BYTES
       ? ['--encryption-key is short and could be guessed by who has a copy of the store']
       : []),

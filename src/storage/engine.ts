@@ -231,6 +231,15 @@ export interface StoreFile {
   readonly sha256: string;
 }
 
+/** What became of a document. */
+export interface FollowedChange {
+  readonly key: string;
+  readonly sequence: Sequence;
+  /** Undefined: it was deleted. */
+  readonly body: string | undefined;
+  readonly expiresAtMs: number | undefined;
+}
+
 /** Ends a subscription; calling it twice is harmless. */
 export type Unsubscribe = () => void;
 
@@ -290,6 +299,13 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
    * never the data itself.
    */
   onCommit(listener: (lastSequence: Sequence) => void): Unsubscribe;
+
+  /**
+   * Told of every put and delete of a collection that other nodes may have made, in order, soon after it is
+   * committed; changes of this node may come as well. Never called by an engine that is not shared. While
+   * an engine cannot keep up with that, its `health` is not `ready`.
+   */
+  follow(collection: string, listener: (change: FollowedChange) => void): Unsubscribe;
 
   /** Keys of documents that are past their expiry, oldest first, at most `limit`. */
   expired(limit: number): Promise<readonly { readonly collection: string; readonly key: string }[]>;

@@ -127,6 +127,7 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
   const secondFactors = createSecondFactors({ accounts, sealer, clock, issuer });
   const authenticator = createAuthenticator({
     ...{ clock, tokens, signingKeys, accounts, revocations, apiKeys },
+    isCurrent: () => !engine.capabilities.shared || engine.health().state !== 'readOnly',
   });
   const linkedUsers = createLinkedUsers({ accounts, roles, clock });
   const signIns = createSignIns({

@@ -44,6 +44,8 @@ export interface AuthenticatorParts {
   readonly accounts: Accounts;
   readonly revocations: Revocations;
   readonly apiKeys: ApiKeys;
+  /** False: what others changed may not be known here, so that nobody is let in. */
+  readonly isCurrent: () => boolean;
 }
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -67,6 +69,7 @@ class CredentialAuthenticator implements Authenticator {
   async authenticate({ authorization, apiKey }: Proof): Promise<Principal> {
     if (authorization === undefined && apiKey === undefined) return ANONYMOUS;
     const text = authorization === undefined ? apiKey : BEARER.exec(authorization)?.[1];
+    if (!this.#parts.isCurrent()) throw outOfStep();
     if (text === undefined) throw notBearer();
     if (authorization !== undefined && apiKey !== undefined && apiKey !== text) throw twoProofs();
     const principal = text.startsWith('mk_') ? this.#ofApiKey(text) : await this.#ofToken(text);
@@ -205,6 +208,13 @@ function parseScopes(texts: readonly string[]): ScopeSet {
   } catch (error) {
     throw invalid(error);
   }
+}
+
+function outOfStep(): DomainError {
+  return new DomainError(
+    'ENGINE_UNAVAILABLE',
+    'this node does not know whether credentials were revoked: it cannot reach the log; try again',
+  );
 }
 
 function notBearer(): DomainError {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
+import type { StoredDocument } from '../../storage/types.ts';
 import { readAll } from './records.ts';
 
 /** The collection of revocations: each expires when nothing it could concern can live any more. */
@@ -86,6 +87,8 @@ interface StoredRevocation {
   readonly untilMs?: number;
 }
 
+type TakenRevocation = Pick<StoredDocument, 'key' | 'body' | 'expiresAtMs'>;
+
 interface Entry {
   readonly untilMs: number;
   readonly expiresAtMs: number;
@@ -124,12 +127,19 @@ class HeldRevocations implements Revocations {
   }
 
   async load(): Promise<void> {
-    for await (const { key, body, expiresAtMs = Infinity } of readAll(this.#engine, REVOCATIONS)) {
-      const { kind = 'token', id = key, untilMs = 0 } = JSON.parse(body) as StoredRevocation;
-      this.#byKind[kind].set(id, { untilMs, expiresAtMs });
-      // What is made from now on is made later, whatever the clock says.
-      this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
-    }
+    // First, so that nothing is missed between what is read and what is told.
+    this.#engine.follow(REVOCATIONS, (change) => {
+      if (change.body !== undefined) this.#take({ ...change, body: change.body });
+    });
+    for await (const document of readAll(this.#engine, REVOCATIONS)) this.#take(document);
+  }
+
+  #take({ key, body, expiresAtMs = Infinity }: TakenRevocation): void {
+    const { kind = 'token', id = key, untilMs = 0 } = JSON.parse(body) as StoredRevocation;
+    const before = this.#byKind[kind].get(id)?.untilMs ?? 0;
+    this.#byKind[kind].set(id, { untilMs: Math.max(untilMs, before), expiresAtMs });
+    // What is made from now on is made later, whatever the clock says.
+    this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
   }
 
   issueTime(): number {
@@ -176,8 +186,13 @@ class HeldRevocations implements Revocations {
       await this.#engine.flush();
       return false;
     }
-    const untilMs = this.#passMoment();
+    const momentMs = this.#passMoment();
     // At once in this process, so that of two who use a token for the last time one comes too late.
+    held.set(id, { untilMs: momentMs, expiresAtMs });
+    // The clock of another node that made credentials may be ahead.
+    const { timestampMs } = await this.#engine.head();
+    const untilMs = Math.max(momentMs, timestampMs);
+    this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
     held.set(id, { untilMs, expiresAtMs });
     await this.#engine.transact({ durability: 'sync' }, (transaction) => {
       const body = JSON.stringify({ kind, id, untilMs });

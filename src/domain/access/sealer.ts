@@ -39,11 +39,15 @@ export async function openSealer(options: {
   const stored = records.get(NAME)?.wrapped;
   const opened = stored === undefined ? undefined : openWith(stored, secrets);
   if (stored !== undefined && opened === undefined) onLost();
-  const key = opened?.key ?? randomBytes(KEY_BYTES);
+  let key = opened?.key ?? randomBytes(KEY_BYTES);
   if (opened?.isCurrent !== true) {
     const [secret = ''] = secrets;
     const wrapped = seal(wrapperOf(secret), key.toString('base64'), NAME);
-    await records.change(NAME, () => ({ wrapped }));
+    // Of nodes that start side by side the first makes the key of all.
+    const kept = await records.change(NAME, (current) =>
+      current === undefined || current.wrapped === stored ? { wrapped } : current,
+    );
+    if (kept?.wrapped !== wrapped) key = openWith(kept?.wrapped ?? '', secrets)?.key ?? key;
   }
   return {
     seal: (secret, purpose) => seal(key, secret, purpose),

@@ -206,6 +206,9 @@ class EmbeddedEngine implements StorageEngine {
     return this.#parts.state.onCommit(listener);
   }
 
+  // Nobody else writes.
+  follow = (): Unsubscribe => () => undefined;
+
   async compact(floor: Sequence): Promise<Sequence> {
     const held = [...this.#pins].map((pin) => pin() ?? floor);
     const lowest = held.reduce((least, one) => (one < least ? one : least), floor);

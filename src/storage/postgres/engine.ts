@@ -8,7 +8,7 @@
  * transaction ids.
  */
 import { DomainError } from '../../errors/domain-error.ts';
-import type { Clock } from '../../platform/clock.ts';
+import { systemClock, type Clock } from '../../platform/clock.ts';
 import { answerOf } from '../commit/committer.ts';
 import { wrongEpoch } from '../commit/refusals.ts';
 import { collectionOf, indexOf, type CollectionRow, type IndexRow } from '../commit/rows.ts';
@@ -17,6 +17,7 @@ import type {
   Committed,
   EngineFigures,
   EngineHealth,
+  FollowedChange,
   LogHead,
   LogReadOptions,
   ReadOptions,
@@ -48,6 +49,7 @@ import { compactTurn, createIndexTurn, dropIndexTurn, flushTurn } from './catalo
 import { readClock, type ClockRow } from './clock-row.ts';
 import type { Connection, ConnectionPool } from './connections.ts';
 import { translate } from './errors.ts';
+import type { Followers } from './followers.ts';
 import { readLog, sequenceAt } from './log-reader.ts';
 import type { Pins } from './pins.ts';
 import { createReader, type Reader } from './reader.ts';
@@ -65,6 +67,7 @@ export interface EngineParts {
   readonly tailer: Tailer;
   readonly state: StoreState;
   readonly pins: Pins;
+  readonly followers: Followers;
   /** Bytes of all tables, as of the last count. */
   readonly storedBytes: () => number;
 }
@@ -214,6 +217,10 @@ class PostgresEngine implements StorageEngine {
     return this.#parts.state.onCommit(listener);
   }
 
+  follow(collection: string, listener: (change: FollowedChange) => void): Unsubscribe {
+    return this.#parts.followers.add(collection, listener);
+  }
+
   async compact(floor: Sequence): Promise<Sequence> {
     this.#assertOpen();
     const lowest = this.#parts.pins.lowest() ?? floor;
@@ -253,9 +260,9 @@ class PostgresEngine implements StorageEngine {
   }
 
   health(): EngineHealth {
-    const { state, writer, clock, storedBytes } = this.#parts;
+    const { state, writer, followers, storedBytes } = this.#parts;
     const { seq, durable_seq: durable, history_bytes: historyBytes } = state.clock;
-    const isInReach = clock.monotonic() - state.seenAtMs <= OUT_OF_REACH_MS;
+    const isInReach = systemClock.monotonic() - followers.currentAtMs <= OUT_OF_REACH_MS;
     const open = isInReach ? 'ready' : 'readOnly';
     return {
       state: this.#closing === undefined ? open : 'closed',
@@ -289,10 +296,8 @@ class PostgresEngine implements StorageEngine {
   }
 
   async #clock(): Promise<ClockRow> {
-    const { state, clock } = this.#parts;
-    const askedAtMs = clock.monotonic();
     const row = await this.#ask(readClock);
-    state.apply(row, askedAtMs);
+    this.#parts.state.apply(row);
     return row;
   }
 

@@ -7,7 +7,7 @@
  */
 import { randomInt } from 'node:crypto';
 
-import type { Clock } from '../../platform/clock.ts';
+import { systemClock, type Clock } from '../../platform/clock.ts';
 import { delay } from '../../platform/timers.ts';
 import type { EngineObserver } from '../engine.ts';
 import { writerGone } from '../commit/group-queue.ts';
@@ -113,8 +113,7 @@ class ClockTurns implements LogTurns {
 
   /** Tries until it is decided, or the database was away for too long. */
   async #persist<N, T>(turn: Turn<N, T>): Promise<T> {
-    const { clock } = this.#parts;
-    const endMs = clock.monotonic() + AWAY_MS_MAX;
+    const endMs = systemClock.monotonic() + AWAY_MS_MAX;
     let unanswered: Unanswered<T> | undefined;
     for (let conflicts = 0; ;) {
       try {
@@ -131,7 +130,7 @@ class ClockTurns implements LogTurns {
         if (!isLost) unanswered = undefined;
         conflicts += isTransient(error) ? 1 : 0;
         const mayTryAgain = isLost
-          ? clock.monotonic() < endMs
+          ? systemClock.monotonic() < endMs
           : isTransient(error) && conflicts < CONFLICTS_MAX;
         if (!mayTryAgain) throw translate(error);
         await delay(isLost ? RECONNECT_MS : randomInt(JITTER_MS * conflicts) + 1);
@@ -199,7 +198,7 @@ class ClockTurns implements LogTurns {
   }
 
   #publish(clock: ClockRow): void {
-    this.#parts.state.apply(clock, this.#parts.clock.monotonic());
+    this.#parts.state.apply(clock);
   }
 
   /** Leaves no transaction open; a connection that fails at it is not used again. */

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 
-import type { Clock } from '../../platform/clock.ts';
+import { systemClock, type Clock } from '../../platform/clock.ts';
 import type { EngineObserver, StorageEngine } from '../engine.ts';
 import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import { connect, createPool, type ConnectionTimes } from './connections.ts';
 import { createEngine } from './engine.ts';
 import { translate } from './errors.ts';
+import { createFollowers } from './followers.ts';
 import { createLogTurns } from './log-turn.ts';
 import { createPins } from './pins.ts';
 import { prepareSchema } from './schema.ts';
@@ -47,8 +48,9 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   };
   const { row, channel } = await prepare(address, times);
   const node = randomUUID();
-  const state = createStoreState(row, clock.monotonic());
+  const state = createStoreState(row);
   const pins = createPins();
+  const followers = createFollowers(row.seq, systemClock.monotonic());
   const pool = createPool(address, { ...times, max: options.connections ?? CONNECTIONS });
   const shared = { node, address, times, clock, state, channel };
   const writer = createWriter({
@@ -57,7 +59,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   });
   let storedBytes = 0;
   const tailer = startTailer({
-    ...shared,
+    ...{ ...shared, followers },
     pinned: () => pins.lowest(),
     onSeen: () => {
       writer.look();
@@ -67,7 +69,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     },
   });
   return createEngine({
-    ...{ clock, pool, writer, tailer, state, pins },
+    ...{ clock, pool, writer, tailer, state, pins, followers },
     storedBytes: () => storedBytes,
   });
 }

@@ -2,13 +2,14 @@
  * Keeps a node in step with the others: looks at the clock every quarter of a second, and at once when
  * the database says that somebody committed. What it is told is never more than a reason to look.
  */
-import type { Clock } from '../../platform/clock.ts';
+import { systemClock, type Clock } from '../../platform/clock.ts';
 import { delay, every } from '../../platform/timers.ts';
 import type { Sequence } from '../types.ts';
 import type { DatabaseAddress } from './address.ts';
 import { forgetRequests } from './background.ts';
 import { readClock } from './clock-row.ts';
 import { connect, type Connection, type ConnectionTimes } from './connections.ts';
+import type { Followers } from './followers.ts';
 import type { StoreState } from './state.ts';
 
 /** What a tailer needs. */
@@ -19,6 +20,7 @@ export interface TailerParts {
   readonly times: ConnectionTimes;
   readonly clock: Clock;
   readonly state: StoreState;
+  readonly followers: Followers;
   /** Undefined: the database cannot wake anybody up. */
   readonly channel: string | undefined;
   /** The lowest sequence that readers of this node need; undefined: none. */
@@ -117,9 +119,11 @@ class ClockTailer implements Tailer {
   }
 
   async #look(connection: Connection): Promise<void> {
-    const { clock, state, onSeen } = this.#parts;
-    const askedAtMs = clock.monotonic();
-    state.apply(await readClock(connection), askedAtMs);
+    const { state, followers, onSeen } = this.#parts;
+    const askedAtMs = systemClock.monotonic();
+    const seen = await readClock(connection);
+    await followers.advance(connection, seen, askedAtMs);
+    state.apply(seen);
     onSeen();
     if (askedAtMs - this.#beatAtMs >= BEAT_MS || this.#isPinnedLower()) {
       this.#beatAtMs = askedAtMs;
