@@ -16,7 +16,7 @@ export const STORAGE_REFUSALS: readonly Refusal[] = [
           why: 'is no address of a PostgreSQL',
           fix: 'write postgres://user@host:port/database',
         }),
-        ...findIf(isPostgres && url?.password !== '', {
+        ...findIf(isPostgres && url.password !== '', {
           option: 'storage-url',
           why: 'holds a password, which shows wherever the address does',
           fix: 'give it as --storage-password-file, or in its variable',

@@ -69,14 +69,19 @@ class CredentialAuthenticator implements Authenticator {
   async authenticate({ authorization, apiKey }: Proof): Promise<Principal> {
     if (authorization === undefined && apiKey === undefined) return ANONYMOUS;
     const text = authorization === undefined ? apiKey : BEARER.exec(authorization)?.[1];
-    if (!this.#parts.isCurrent()) throw outOfStep();
     if (text === undefined) throw notBearer();
     if (authorization !== undefined && apiKey !== undefined && apiKey !== text) throw twoProofs();
     const principal = text.startsWith('mk_') ? this.#ofApiKey(text) : await this.#ofToken(text);
-    const lapse = this.lapseOf(principal);
+    const lapse = this.#demandCurrent().lapseOf(principal);
     if (lapse === 'expired') throw expired();
     if (lapse === 'revoked') throw revoked();
     return principal;
+  }
+
+  /** What others changed is known; otherwise nobody is let in. */
+  #demandCurrent(): this {
+    if (!this.#parts.isCurrent()) throw outOfStep();
+    return this;
   }
 
   principalOf(token: VerifiedToken): Principal {

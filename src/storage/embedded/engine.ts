@@ -27,6 +27,7 @@ import type {
   Transaction,
   Unsubscribe,
 } from '../engine.ts';
+import { isExpired } from '../query/join.ts';
 import type {
   Aggregation,
   AggregationResult,
@@ -392,10 +393,6 @@ function notEncrypted(): DomainError {
     'ARGUMENT_INVALID',
     'the store is not encrypted; stop the server and use `molten encryption rotate-offline` to encrypt it',
   );
-}
-
-function isExpired(document: StoredDocument, nowMs: number): boolean {
-  return document.expiresAtMs !== undefined && document.expiresAtMs <= nowMs;
 }
 
 function sizeOf(file: string): number {
