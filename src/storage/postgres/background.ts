@@ -20,6 +20,7 @@ import { closeBench, complete, openBench } from './group.ts';
 import type { Decision, Turn } from './log-turn.ts';
 import { pruneSlice } from './prune.ts';
 import type { Statement } from './save.ts';
+import { IS_LIVE } from './source.ts';
 
 const BUILD_SLICE = 250;
 const CLEAR_SLICE = 1000;
@@ -64,7 +65,7 @@ const BUILDING = `SELECT i.*, c.name AS collection_name
   FROM idx i JOIN collection c ON c.id = i.collection
   WHERE i.state = 'building' AND c.retired IS NULL ORDER BY i.id LIMIT 1`;
 const NEXT_DOCUMENTS = `SELECT ${DOCUMENT_COLUMNS} FROM head h JOIN ver v ON v.seq = h.seq
-  WHERE h.collection = $1 AND h.key > $2 AND h.live = 1 ORDER BY h.key LIMIT $3`;
+  WHERE h.collection = $1 AND h.key > $2 AND ${IS_LIVE} ORDER BY h.key LIMIT $3`;
 const HELD = `SELECT e.value, e.key FROM entry e
   WHERE e.idx = $1 AND e.value = ANY($2::bytea[]) ORDER BY e.value, e.key`;
 const ADD_ENTRIES = `INSERT INTO entry (idx, value, key)

@@ -28,6 +28,7 @@ import { documentOf, type DocumentRow } from '../commit/rows.ts';
 import type { ConnectionPool } from './connections.ts';
 import { translate } from './errors.ts';
 import { inSnapshot } from './snapshot.ts';
+import { IS_LIVE } from './source.ts';
 import { openView, type View } from './view.ts';
 
 /** Reads documents. */
@@ -64,7 +65,7 @@ interface Run<T> {
 const GET = `SELECT v.key, v.seq, v.version, v.created_seq, v.created_at, v.ts, v.expires_at, v.body
   FROM collection c JOIN head h ON h.collection = c.id AND h.key = ANY($2::text[])
   JOIN ver v ON v.seq = h.seq
-  WHERE c.name = $1 AND c.retired IS NULL AND h.live = 1`;
+  WHERE c.name = $1 AND c.retired IS NULL AND ${IS_LIVE}`;
 
 class PooledReader implements Reader {
   readonly #pool: ConnectionPool;

@@ -1,6 +1,12 @@
 import { DOCUMENT_COLUMNS } from '../commit/rows.ts';
 import type { Statement } from './save.ts';
 
+/**
+ * Holds for rows of `head` that are documents. Written so that the partial index of insertion order does not
+ * answer it: of tables that have just grown the planner knows nothing, and would look for a key in there.
+ */
+export const IS_LIVE = 'h.live > 0';
+
 /** Where documents of a state are found: the newest ones, or those of a sequence. */
 export interface DocumentSource {
   readonly isCurrent: boolean;
@@ -18,7 +24,7 @@ export function currentSource(): DocumentSource {
   return source({
     isCurrent: true,
     from: 'head h JOIN ver v ON v.seq = h.seq',
-    where: 'h.live = 1',
+    where: IS_LIVE,
     collection: (name) => ({
       text: 'SELECT id FROM collection WHERE name = $1 AND retired IS NULL',
       values: [name],

@@ -103,7 +103,7 @@ function within(range: KeyRange, place: Place): string {
 }
 
 function insertionStatement(
-  { from, where }: DocumentSource,
+  { from }: DocumentSource,
   { collection, access }: { readonly collection: number; readonly access: AccessOf<'scan'> },
   { after, limit }: Page,
 ): Statement {
@@ -118,7 +118,7 @@ function insertionStatement(
         ? ''
         : `AND h.created_seq ${reverse ? '<' : '>'} ${place(after.created_seq)}`;
     return `SELECT ${DOCUMENT_COLUMNS} FROM ${from}
-      WHERE h.collection = ${place(collection)} AND ${where} ${start} ${later}
+      WHERE h.collection = ${place(collection)} AND h.live = 1 ${start} ${later}
         AND (${ranges.map((range) => within(range, place)).join(' OR ')})
       ORDER BY h.created_seq ${reverse ? 'DESC' : 'ASC'} LIMIT ${place(limit)}`;
   });
