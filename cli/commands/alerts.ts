@@ -1,9 +1,9 @@
-import { timestampDate, type Timestamp } from '@bufbuild/protobuf/wkt';
 import { Flags, type Interfaces } from '@oclif/core';
 
 import { AlertSeverity, type Alert } from '../../gen/molten/v1/admin_pb.ts';
 import { MoltenCommand, type ServerFlags } from '../lib/molten-command.ts';
 import type { Row } from '../lib/table.ts';
+import { isoOf } from '../lib/times.ts';
 
 const COLUMNS = ['severity', 'rule', 'since', 'until', 'message'];
 
@@ -29,11 +29,7 @@ export default class Alerts extends MoltenCommand {
 function toRow({ rule, severity, message, raiseTime, clearTime }: Alert): Row {
   return {
     severity: severity === AlertSeverity.CRITICAL ? 'critical' : 'warning',
-    ...{ rule, since: textOf(raiseTime), message },
-    ...(clearTime === undefined ? {} : { until: textOf(clearTime) }),
+    ...{ rule, since: isoOf(raiseTime), message },
+    ...(clearTime === undefined ? {} : { until: isoOf(clearTime) }),
   };
-}
-
-function textOf(time: Timestamp | undefined): string {
-  return time === undefined ? '' : timestampDate(time).toISOString();
 }

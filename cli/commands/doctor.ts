@@ -1,13 +1,13 @@
 import type { Interfaces } from '@oclif/core';
 
-import { environment } from '../../src/config/environment.ts';
+import { variable } from '../../src/config/environment.ts';
 import { configFlags, sourcesOf } from '../lib/config-flags.ts';
 import { examineConfiguration, isConfigured } from '../lib/doctor/configuration.ts';
 import { lineOf, type Finding } from '../lib/doctor/finding.ts';
 import { examineInside } from '../lib/doctor/inside.ts';
 import { examineOutside } from '../lib/doctor/outside.ts';
 import { EXIT } from '../lib/exit-codes.ts';
-import { MoltenCommand, type ServerFlags } from '../lib/molten-command.ts';
+import { DEFAULT_PROFILE, MoltenCommand, type ServerFlags } from '../lib/molten-command.ts';
 
 /** Looks at a configuration and at a running server, and says what should be mended. */
 export default class Doctor extends MoltenCommand {
@@ -31,8 +31,8 @@ export default class Doctor extends MoltenCommand {
 
   async #examine(flags: Readonly<Record<string, unknown>>): Promise<readonly Finding[]> {
     const server = flags as unknown as ServerFlags;
-    const url = server.url ?? environment()['MOLTEN_URL'];
-    const isServerAsked = url !== undefined || server.profile !== 'default';
+    const url = server.url ?? variable('MOLTEN_URL');
+    const isServerAsked = url !== undefined || server.profile !== DEFAULT_PROFILE;
     const sources = sourcesOf(flags);
     const findings: Finding[] = [];
     if (!isServerAsked || isConfigured(sources)) findings.push(...examineConfiguration(sources));

@@ -43,7 +43,7 @@ export default class Login extends MoltenCommand {
     const { server, provider } = placesOf(args, flags['sso'] === true);
     const name = String(flags['profile']);
     const given = server ?? (flags['url'] as string | undefined);
-    const { url } = this.target({ profile: name, url: given });
+    const url = this.serverUrl({ profile: name, url: given });
     const client = createMoltenClient({ url });
     const first =
       flags['sso'] === true

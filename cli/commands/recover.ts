@@ -9,8 +9,9 @@ import {
   type RecoveryReport,
   type RecoveryTarget,
 } from '../../src/server/recovery.ts';
-import { usageError } from '../lib/input.ts';
-import { momentIn, OfflineCommand, sequenceIn } from '../lib/offline-command.ts';
+import { momentIn, usageError, wholeIn } from '../lib/input.ts';
+import { OfflineCommand } from '../lib/offline-command.ts';
+import { pastFlags } from '../lib/past-point.ts';
 
 /** Recovers a store to a point of the past. */
 export default class Recover extends OfflineCommand {
@@ -24,11 +25,7 @@ export default class Recover extends OfflineCommand {
   ];
   static override readonly flags: Interfaces.FlagInput = {
     out: Flags.string({ description: 'The new directory.', default: './recovered' }),
-    'to-time': Flags.string({
-      description: 'The moment: Unix milliseconds, or RFC 3339.',
-      exclusive: ['to-sequence'],
-    }),
-    'to-sequence': Flags.string({ description: 'The sequence.', aliases: ['to-seq'] }),
+    ...pastFlags,
     snapshot: Flags.string({ description: 'Start from this snapshot instead of the store.' }),
     archive: Flags.string({ description: 'Go on with the segments in this directory.' }),
     collection: Flags.string({
@@ -118,7 +115,7 @@ function targetOf(flags: Readonly<Record<string, unknown>>): RecoveryTarget {
     return { kind: 'time', timestampMs: momentIn(time, '--to-time') };
   }
   if (typeof sequence === 'string') {
-    return { kind: 'sequence', sequence: sequenceIn(sequence, '--to-sequence') };
+    return { kind: 'sequence', sequence: Number(wholeIn(sequence, '--to-sequence')) };
   }
   if (flags['snapshot'] === undefined) {
     throw usageError('give --to-time or --to-sequence, or --snapshot to start from');

@@ -1,4 +1,4 @@
-import { toJson } from '@bufbuild/protobuf';
+import { toJson, type JsonObject } from '@bufbuild/protobuf';
 
 import { GetStatusResponseSchema } from '../../gen/molten/v1/system_pb.ts';
 import { MoltenCommand, type ServerFlags } from '../lib/molten-command.ts';
@@ -11,9 +11,7 @@ export default class Status extends MoltenCommand {
     const flags = (await this.parse(Status)).flags as unknown as ServerFlags;
     const status = await this.client(flags).system.getStatus({});
     const json = toJson(GetStatusResponseSchema, status, { alwaysEmitImplicit: true });
-    for (const [name, value] of Object.entries(json as object)) {
-      this.log(`${name.padEnd(16)} ${String(value)}`);
-    }
+    this.printFields(json as JsonObject);
     return json;
   }
 }

@@ -13,8 +13,10 @@ import {
   type WatchResponse,
 } from '../../gen/molten/v1/watch_pb.ts';
 import { toPlain } from '../../src/client/documents.ts';
-import { readObject, usageError } from '../lib/input.ts';
+import { readObject, wholeIn } from '../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../lib/molten-command.ts';
+import { listOf } from '../lib/query-flags.ts';
+import { toText } from '../lib/table.ts';
 
 interface WatchFlags {
   readonly key?: readonly string[];
@@ -111,7 +113,7 @@ function requestOf(
   };
   return {
     ...{ targets: [target], includePrevious: flags.previous === true, fragment: true },
-    ...{ fields: fields?.split(',') ?? [], encoding: DocumentEncoding.JSON },
+    ...{ fields: listOf(fields), encoding: DocumentEncoding.JSON },
     ...startOf(flags),
   };
 }
@@ -122,13 +124,9 @@ function startOf({
   resume,
 }: WatchFlags): Pick<MessageInitShape<typeof WatchRequestSchema>, 'start'> {
   if (initial === true) return { start: { case: 'initialState', value: true } };
-  if (after !== undefined) return { start: { case: 'afterSequence', value: sequenceOf(after) } };
+  if (after !== undefined)
+    return { start: { case: 'afterSequence', value: wholeIn(after, '--after') } };
   return resume === undefined ? {} : { start: { case: 'resumeToken', value: resume } };
-}
-
-function sequenceOf(text: string): bigint {
-  if (/^\d{1,19}$/.test(text)) return BigInt(text);
-  throw usageError(`--after is '${text}'; wants a sequence, a whole number`);
 }
 
 /** A message in JSON, with documents as plain objects. */
@@ -170,5 +168,5 @@ function nameOf({
 }
 
 function textOf(document: Document): string {
-  return JSON.stringify(toPlain(document));
+  return toText(toPlain(document));
 }

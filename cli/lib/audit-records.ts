@@ -1,7 +1,6 @@
-import { timestampDate } from '@bufbuild/protobuf/wkt';
-
 import { AuditResultSchema, type AuditRecord } from '../../gen/molten/v1/audit_pb.ts';
 import type { Row } from './table.ts';
+import { isoOf } from './times.ts';
 
 /** A record as people and scripts read it: numbers and times as such, empty texts left out. */
 export function toAuditRow(record: AuditRecord): Row {
@@ -16,7 +15,7 @@ export function toAuditRow(record: AuditRecord): Row {
     address,
   });
   return {
-    ...{ number: Number(number), time: time && timestampDate(time).toISOString() },
+    ...{ number: Number(number), time: isoOf(time) },
     ...Object.fromEntries(present.filter(([, text]) => text !== '')),
     ...(Object.keys(details).length === 0 ? {} : { details }),
     ...Object.fromEntries(Object.entries(rest).filter(([, text]) => text !== '')),

@@ -16,6 +16,7 @@ export const collectionFlags: Interfaces.FlagInput = {
   'document-ttl': Flags.integer({ description: 'Seconds that each document lives.', min: 0 }),
   'document-ttl-field': Flags.string({
     description: 'The path of the time that --document-ttl counts from.',
+    dependsOn: ['document-ttl'],
   }),
   'max-size': Flags.integer({ description: 'More documents than this remove the oldest.', min: 1 }),
 };

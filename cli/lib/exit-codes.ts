@@ -14,6 +14,11 @@ export const EXIT = {
   damaged: 9,
 } as const;
 
+/** Whether a text is a reason of the catalogue; errors of Node have a `reason` of another kind. */
+export function isReason(text: unknown): text is Reason {
+  return typeof text === 'string' && Object.hasOwn(CODES, text);
+}
+
 /** The exit code for a failed call. */
 export function exitCodeOf(reason: Reason): number {
   return CODES[reason];

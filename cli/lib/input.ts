@@ -45,5 +45,32 @@ export function usageError(message: string): Error {
 
 /** A secret from a file, without the newline that editors put behind it. */
 export function readSecretFile(path: string): string {
-  return readArgumentFile(path).trimEnd();
+  const secret = readArgumentFile(path).trimEnd();
+  if (secret !== '') return secret;
+  throw usageError(`'${path}' is empty`);
+}
+
+/** A whole number in a flag, such as a sequence, a version or the number of a record. */
+export function wholeIn(text: string, name: string): bigint {
+  if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(Number(text))) return BigInt(text);
+  throw usageError(`${name} is '${text}'; wants a whole number`);
+}
+
+/** A moment in a flag, in milliseconds: Unix milliseconds, or RFC 3339. */
+export function momentIn(text: string, name: string): number {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Date.parse(text);
+  if (Number.isFinite(value)) return value;
+  throw usageError(
+    `${name} is '${text}'; wants Unix milliseconds, or a time such as 2026-01-31T23:59:59Z`,
+  );
+}
+
+/** A path and its order in an argument: `path`, `path:asc` or `path:desc`. */
+export function sortKeyIn(
+  text: string,
+  name: string,
+): { readonly path: string; readonly isDescending: boolean } {
+  const [path = '', order = 'asc'] = text.split(':');
+  if (order === 'asc' || order === 'desc') return { path, isDescending: order === 'desc' };
+  throw usageError(`${name} is '${text}'; wants path, path:asc or path:desc`);
 }

@@ -2,10 +2,6 @@
  * Reads documents from a file as a stream: a JSON list of objects, a JSON object of objects by key, or
  * one object a line. Memory holds one document at a time, whatever the size of the file.
  */
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-
 import { JSONParser } from '@streamparser/json';
 
 /** A document from a file. */
@@ -17,24 +13,48 @@ export interface FileDocument {
   readonly number: number;
 }
 
-/** Reads the documents of a file; `-` is standard input. `format` undefined: by the first character. */
-export async function* readDocuments(
-  file: string,
-  format: 'json' | 'ndjson' | undefined,
-): AsyncIterable<FileDocument> {
-  const stream = file === '-' ? process.stdin : createReadStream(file);
-  const isLines = format === 'ndjson' || (format === undefined && /\.(ndjson|jsonl)$/.test(file));
-  yield* isLines ? readLines(stream) : readJsonStream(stream);
+/** What a file holds: JSON as a whole, or a JSON object a line. */
+export type Format = 'json' | 'ndjson';
+
+/** The format that the name of a file says, encrypted (`.age`) or not. */
+export function formatOf(file: string): Format {
+  return /\.(ndjson|jsonl)(\.age)?$/.test(file) ? 'ndjson' : 'json';
 }
 
-async function* readLines(stream: Readable): AsyncIterable<FileDocument> {
+/** Reads the documents of a file. */
+export async function* readDocuments(
+  content: AsyncIterable<Uint8Array>,
+  format: Format,
+): AsyncIterable<FileDocument> {
+  yield* format === 'ndjson' ? readLines(content) : readJsonStream(content);
+}
+
+async function* readLines(content: AsyncIterable<Uint8Array>): AsyncIterable<FileDocument> {
   let number = 0;
-  for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
+  for await (const line of splitLines(content)) {
     if (line.trim() === '') continue;
     number += 1;
     yield { name: undefined, value: asObject(parseLine(line, number), number), number };
   }
 }
+
+/** As `readline` does, which would not hand on what ends the content with an error. */
+async function* splitLines(content: AsyncIterable<Uint8Array>): AsyncIterable<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of content) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > LINE_CHARS_MAX) {
+      throw new Error(`a line is longer than ${String(LINE_CHARS_MAX)} characters`);
+    }
+    yield* lines;
+  }
+  yield rest + decoder.decode();
+}
+
+/** More than the largest document that a server can be told to take. */
+const LINE_CHARS_MAX = 128 * 1024 * 1024;
 
 function parseLine(line: string, number: number): unknown {
   try {
@@ -44,7 +64,7 @@ function parseLine(line: string, number: number): unknown {
   }
 }
 
-async function* readJsonStream(stream: Readable): AsyncIterable<FileDocument> {
+async function* readJsonStream(content: AsyncIterable<Uint8Array>): AsyncIterable<FileDocument> {
   const parser = new JSONParser({ paths: ['$.*'], keepStack: false });
   let ready: FileDocument[] = [];
   let number = 0;
@@ -57,8 +77,8 @@ async function* readJsonStream(stream: Readable): AsyncIterable<FileDocument> {
   parser.onError = (error): void => {
     failure ??= error;
   };
-  for await (const chunk of stream) {
-    parser.write(chunk as Uint8Array);
+  for await (const chunk of content) {
+    parser.write(chunk);
     if (failure !== undefined)
       throw new Error(`the file is not JSON: ${failure.message}`, { cause: failure });
     for (const document of ready) {
@@ -66,6 +86,7 @@ async function* readJsonStream(stream: Readable): AsyncIterable<FileDocument> {
     }
     ready = [];
   }
+  if (!parser.isEnded) throw new Error('the file is not JSON: it ends too early');
 }
 
 function asObject(value: unknown, number: number): Record<string, unknown> {

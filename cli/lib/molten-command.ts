@@ -1,23 +1,25 @@
 import { confirm } from '@inquirer/prompts';
-import { Command, Flags, type Interfaces } from '@oclif/core';
+import { Flags, type Interfaces } from '@oclif/core';
 
 import { createMoltenClient, type MoltenClient } from '../../src/client/client.ts';
-import { MoltenError } from '../../src/client/molten-error.ts';
-import { environment } from '../../src/config/environment.ts';
-import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { variable } from '../../src/config/environment.ts';
+import { CliCommand } from './cli-command.ts';
+import { EXIT } from './exit-codes.ts';
 import { usageError } from './input.ts';
 import { openProfiles, type Profile, type Profiles } from './profiles.ts';
 import { PROMPT } from './secrets.ts';
-import { formatFields, formatTable, type Row, type TableShape } from './table.ts';
+
+/** The profile when none is named. */
+export const DEFAULT_PROFILE = 'default';
 
 /** Where a server is when nothing says otherwise. */
-export const DEFAULT_URL = 'http://127.0.0.1:1538';
+const DEFAULT_URL = 'http://127.0.0.1:1538';
 
 /** What every command that talks to a server takes. */
 export const serverFlags: Interfaces.FlagInput = {
   profile: Flags.string({
     description: 'The profile to use, as made by `login`.',
-    default: 'default',
+    default: DEFAULT_PROFILE,
     helpGroup: 'GLOBAL',
   }),
   url: Flags.string({
@@ -32,12 +34,8 @@ export interface ServerFlags {
   readonly url?: string | undefined;
 }
 
-/**
- * The base of all commands that talk to a server. What a command returns is its `--json`; what it prints
- * otherwise is for people. Answers go to standard output, everything else to standard error.
- */
-export abstract class MoltenCommand extends Command {
-  static override readonly enableJsonFlag: boolean = true;
+/** The base of all commands that talk to a server. */
+export abstract class MoltenCommand extends CliCommand {
   static override readonly baseFlags: Interfaces.FlagInput = serverFlags;
 
   /** A secret on standard input must not be taken for an argument that is left out, and then shown. */
@@ -50,35 +48,29 @@ export abstract class MoltenCommand extends Command {
     return openProfiles(this.config.configDir);
   }
 
-  /** The server and the token that flags, variables and the profile name, in this order. */
-  protected target({ profile: name, url }: ServerFlags): Profile {
+  /** The server that flags, variables and the profile name, in this order. */
+  protected serverUrl({ profile, url }: ServerFlags): string {
+    const named = url ?? variable('MOLTEN_URL') ?? this.profiles().find(profile)?.url;
+    return checkUrl(named ?? DEFAULT_URL);
+  }
+
+  /** The server, and the token for it. */
+  protected target(flags: ServerFlags): Profile {
+    const { profile: name } = flags;
     const profile = this.profiles().find(name);
-    const variables = environment();
-    const token = variables['MOLTEN_TOKEN'] ?? profile?.token;
-    return {
-      url: checkUrl(url ?? variables['MOLTEN_URL'] ?? profile?.url ?? DEFAULT_URL),
-      ...(token === undefined ? {} : { token }),
-    };
+    if (profile === undefined && name !== DEFAULT_PROFILE) {
+      throw usageError(`there is no profile '${name}'; make it: molten login --profile ${name}`);
+    }
+    const url = this.serverUrl(flags);
+    // What one server gave is nothing to show to another.
+    const isItsOwn = profile !== undefined && originOf(profile.url) === originOf(url);
+    const token = variable('MOLTEN_TOKEN') ?? (isItsOwn ? profile.token : undefined);
+    return { url, ...(token === undefined ? {} : { token }) };
   }
 
   protected client(flags: ServerFlags): MoltenClient {
     const { url, token } = this.target(flags);
     return createMoltenClient({ url, token: () => token });
-  }
-
-  /** Prints rows as a table, or one JSON document a line when standard output is no terminal. */
-  protected printRows(rows: readonly Row[], shape?: TableShape): void {
-    if (rows.length === 0) {
-      this.logToStderr('nothing found');
-      return;
-    }
-    if (process.stdout.isTTY) this.log(formatTable(rows, shape));
-    else for (const row of rows) this.log(JSON.stringify(row));
-  }
-
-  /** Prints what is known of one thing, a name and its value a line. */
-  protected printFields(fields: Row): void {
-    this.log(formatFields(fields));
   }
 
   /** Asks before what cannot be undone; `--yes` answers, and without a terminal nothing else does. */
@@ -89,40 +81,18 @@ export abstract class MoltenCommand extends Command {
       this.error('nothing was changed', { exit: EXIT.failure });
     }
   }
-
-  protected override async catch(error: Interfaces.CommandError): Promise<void> {
-    if (!(error instanceof MoltenError)) {
-      await super.catch(error);
-      return;
-    }
-    process.exitCode = exitCodeOf(error.reason);
-    if (this.jsonEnabled()) this.logJson({ error: this.toErrorJson(error) });
-    else this.logToStderr(this.#explain(error));
-  }
-
-  protected override toErrorJson(error: unknown): unknown {
-    if (!(error instanceof MoltenError)) return { message: String(error), exitCode: EXIT.failure };
-    const { reason, message, metadata, violations } = error;
-    return { reason, message, metadata, violations };
-  }
-
-  #explain({ reason, message }: MoltenError): string {
-    return `error: ${message} (${reason})${hintOf(reason, message)}`;
-  }
 }
 
 /** A server is reached by HTTP, with or without TLS. */
 function checkUrl(text: string): string {
-  const hint = `wants a URL such as ${DEFAULT_URL}`;
-  if (!/^https?:\/\//.test(text)) throw usageError(`the server is '${text}'; ${hint}`);
-  if (!URL.canParse(text)) throw usageError(`the server is '${text}', which is no URL; ${hint}`);
-  return text;
+  const url = URL.parse(text);
+  if (url !== null && (url.username !== '' || url.password !== '')) {
+    throw usageError('the URL of the server holds a user name or a password; use molten login');
+  }
+  if (url !== null && ['http:', 'https:'].includes(url.protocol)) return text;
+  throw usageError(`the server is '${text}'; wants a URL such as ${DEFAULT_URL}`);
 }
 
-function hintOf(reason: string, message: string): string {
-  if (reason === 'CREDENTIAL_MISSING' || reason === 'CREDENTIAL_EXPIRED') {
-    return '\ntry: molten login';
-  }
-  const isUnreachable = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH/.test(message);
-  return isUnreachable ? '\ntry: start the server, or name another with --url' : '';
+function originOf(url: string): string | undefined {
+  return URL.parse(url)?.origin;
 }

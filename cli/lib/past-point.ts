@@ -3,8 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { Flags, type Interfaces } from '@oclif/core';
 
 import { PastPointSchema, type PastPoint } from '../../gen/molten/v1/snapshots_pb.ts';
-import { usageError } from './input.ts';
-import { momentIn, sequenceIn } from './offline-command.ts';
+import { momentIn, usageError, wholeIn } from './input.ts';
 
 /** The flags that name a point of the past. */
 export const pastFlags: Interfaces.FlagInput = {
@@ -23,6 +22,6 @@ export function pointOf(flags: Readonly<Record<string, unknown>>): PastPoint {
     return create(PastPointSchema, { point: { case: 'time', value } });
   }
   if (typeof sequence !== 'string') throw usageError('give --to-time or --to-sequence');
-  const value = BigInt(sequenceIn(sequence, '--to-sequence'));
+  const value = wholeIn(sequence, '--to-sequence');
   return create(PastPointSchema, { point: { case: 'sequence', value } });
 }

@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A server and the token for it. */
@@ -33,23 +34,32 @@ export function openProfiles(directory: string): Profiles {
     }
   }
 
+  function find(name: string): Profile | undefined {
+    const profiles = read();
+    return Object.hasOwn(profiles, name) ? profiles[name] : undefined;
+  }
+
   function write(profiles: Record<string, Profile>): void {
     mkdirSync(directory, { recursive: true, mode: PRIVATE_DIRECTORY });
-    const temporary = `${file}.tmp`;
-    writeFileSync(temporary, `${JSON.stringify(profiles, undefined, 2)}\n`, { mode: PRIVATE_FILE });
-    chmodSync(temporary, PRIVATE_FILE);
-    renameSync(temporary, file);
+    // Its own for each command, so that two at once do not write into each other's.
+    const temporary = `${file}.${randomUUID()}.tmp`;
+    try {
+      const text = `${JSON.stringify(profiles, undefined, 2)}\n`;
+      writeFileSync(temporary, text, { flag: 'wx', mode: PRIVATE_FILE });
+      renameSync(temporary, file);
+    } finally {
+      rmSync(temporary, { force: true });
+    }
   }
 
   return {
-    find: (name) => (Object.hasOwn(read(), name) ? read()[name] : undefined),
+    find,
     save(name, profile) {
       write({ ...read(), [name]: profile });
     },
     forgetToken(name) {
-      const profiles = read();
-      const found = profiles[name];
-      if (found !== undefined) write({ ...profiles, [name]: { url: found.url } });
+      const found = find(name);
+      if (found !== undefined) write({ ...read(), [name]: { url: found.url } });
     },
   };
 }

@@ -2,7 +2,7 @@ import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protob
 import { Flags, type Interfaces } from '@oclif/core';
 
 import { QuerySchema, SortDirection, type Query } from '../../gen/molten/v1/query_pb.ts';
-import { readJson, readObject, usageError } from './input.ts';
+import { readJson, readObject, sortKeyIn, usageError } from './input.ts';
 
 /** The flags of commands that find documents. */
 export const queryFlags: Interfaces.FlagInput = {
@@ -56,12 +56,8 @@ function joinsOf(argument: string): NonNullable<MessageInitShape<typeof QuerySch
 }
 
 function sortOf(text: string): { path: string; direction: SortDirection } {
-  const [path = '', order = 'asc'] = text.split(':');
-  if (order !== 'asc' && order !== 'desc') {
-    throw usageError(`--sort is '${text}'; wants path, path:asc or path:desc`);
-  }
-  const direction = order === 'desc' ? SortDirection.DESCENDING : SortDirection.ASCENDING;
-  return { path, direction };
+  const { path, isDescending } = sortKeyIn(text, '--sort');
+  return { path, direction: isDescending ? SortDirection.DESCENDING : SortDirection.ASCENDING };
 }
 
 /** The items of a list with commas; none when it is absent. */

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { input as askText, password as askPassword } from '@inquirer/prompts';
 import { Flags, type Interfaces } from '@oclif/core';
 
-import { environment } from '../../src/config/environment.ts';
+import { variable } from '../../src/config/environment.ts';
 import { readSecretFile, usageError } from './input.ts';
 
 /** The flags of commands that take a password. */
@@ -39,7 +39,7 @@ export const PROMPT: { readonly output: NodeJS.WritableStream } = { output: proc
 /** The password of the caller, by `--password-file`, `--password-stdin`, MOLTEN_PASSWORD or a prompt. */
 export async function readPassword(flags: AnyFlags): Promise<string> {
   const given = await readGiven(flags, 'password');
-  const secret = given ?? environment()['MOLTEN_PASSWORD'];
+  const secret = given ?? variable('MOLTEN_PASSWORD');
   if (secret !== undefined) return secret;
   demandTerminal('password', '--password-file, --password-stdin or MOLTEN_PASSWORD');
   return await askPassword({ message: 'Password', mask: true }, PROMPT);
@@ -70,7 +70,7 @@ export async function readCode(
 /** The secret that `--<name>-file` or `--<name>-stdin` gives. */
 async function readGiven(flags: AnyFlags, name: string): Promise<string | undefined> {
   const file = flags[`${name}-file`];
-  if (typeof file === 'string') return demandSome(readSecretFile(file), `'${file}'`);
+  if (typeof file === 'string') return readSecretFile(file);
   return flags[`${name}-stdin`] === true ? await readLine(name) : undefined;
 }
 
@@ -80,7 +80,8 @@ export async function readLine(name: string): Promise<string> {
   keepOpen(true);
   const { value } = await lines.next();
   keepOpen(false);
-  return demandSome(value ?? '', `the line of standard input for the ${name}`);
+  if (value !== undefined && value !== '') return value;
+  throw usageError(`the line of standard input for the ${name} is empty`);
 }
 
 let lines: AsyncIterator<string, undefined> | undefined;
@@ -90,11 +91,6 @@ function keepOpen(isOpen: boolean): void {
   const stream: { ref?: () => unknown; unref?: () => unknown } = process.stdin;
   if (isOpen) stream.ref?.();
   else stream.unref?.();
-}
-
-function demandSome(secret: string, where: string): string {
-  if (secret !== '') return secret;
-  throw usageError(`${where} is empty`);
 }
 
 function demandTerminal(what: string, flags: string): void {

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { Flags, type Interfaces } from '@oclif/core';
 
 import { PreconditionSchema, type Precondition } from '../../gen/molten/v1/documents_pb.ts';
+import { wholeIn } from './input.ts';
 
 /** The flags of commands that write one document. */
 export const writeFlags: Interfaces.FlagInput = {
@@ -14,7 +15,7 @@ export function preconditionOf(flags: Readonly<Record<string, unknown>>): {
 } {
   const version = flags['if-version'];
   if (typeof version === 'string') {
-    const condition = { case: 'version', value: BigInt(version) } as const;
+    const condition = { case: 'version', value: wholeIn(version, '--if-version') } as const;
     return { precondition: create(PreconditionSchema, { condition }) };
   }
   if (flags['must-not-exist'] !== true) return {};

@@ -132,6 +132,7 @@ function readAccess(read: OptionReader): ServerConfig['access'] {
     tokenIssuer: read.text('token-issuer') ?? '',
     tokenAudience: read.text('token-audience') ?? '',
     accessTokenTtlMs: read.whole('access-token-ttl') * MS_PER_SECOND,
+    tokensPerUserMax: read.whole('max-tokens-per-user'),
     passwordCharsMin: read.whole('password-min-length'),
     setupToken: read.text('setup-token'),
   };

@@ -54,6 +54,11 @@ export const OPTIONS: readonly Option[] = [
     help: 'How long the token of a sign-in lives that asks for nothing else; its refresh token gives the next one.',
   },
   {
+    ...{ name: 'max-tokens-per-user', fallback: '100000' },
+    type: { kind: 'whole', min: 100, max: 10_000_000, unit: 'tokens' },
+    help: 'How many tokens that one user, its API keys and their clients have delegated may live at once. One lives for as long as it can be renewed: 30 days at least, unless it is revoked. About 2 kB each on disk.',
+  },
+  {
     ...{ name: 'password-min-length', fallback: '12' },
     type: { kind: 'whole', min: 8, max: 128, unit: 'characters' },
     help: 'The shortest password of a user. NIST SP 800-63B-4 wants 15 where there is no second factor.',
@@ -79,7 +84,7 @@ export const OPTIONS: readonly Option[] = [
   {
     ...{ name: 'storage-mode', fallback: 'tiered' },
     type: { kind: 'choice', choices: ['standard', 'tiered'] },
-    help: 'What is kept in memory of documents read by key. tiered: the --hot-threshold used last. standard: as many as fit --cache-size. The rest is read from disk in either mode.',
+    help: 'What is kept in memory of documents read by key. tiered: the --hot-threshold used last. standard: as many as fit --cache-size. The rest is read from disk in either mode, and nothing in advance.',
   },
   {
     ...{ name: 'hot-threshold', fallback: '50000' },

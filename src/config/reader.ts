@@ -67,7 +67,10 @@ function problemOf(type: Option['type'], text: string): string | undefined {
       const bounds = `${String(type.min)} to ${String(type.max)} ${type.unit}`;
       return `is '${text}'; wants a whole number, ${bounds}`;
     }
-    default:
+    case 'text':
+    case 'path':
+      return text === '' ? 'is empty; give a value, or leave it out' : undefined;
+    case 'list':
       return undefined;
   }
 }

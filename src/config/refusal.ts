@@ -29,8 +29,7 @@ export function findIf(isWrong: boolean, finding: Finding): readonly Finding[] {
   return isWrong ? [finding] : [];
 }
 
-/** Whether a host is this machine only. */
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[|\]$/g, '');
-  return bare === 'localhost' || bare === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare);
+/** Whether a URL holds a user name or a password, which would show wherever the URL does. */
+export function hasUser({ username, password }: URL): boolean {
+  return username !== '' || password !== '';
 }

@@ -81,6 +81,8 @@ export interface AccessConfig {
   readonly accessTokenTtlMs: number;
   /** The shortest password. */
   readonly passwordCharsMin: number;
+  /** Delegated tokens of one user that live at once. */
+  readonly tokensPerUserMax: number;
   /** Lets the set-up be completed from elsewhere. */
   readonly setupToken: string | undefined;
 }

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 
-import { parse as parseToml } from 'smol-toml';
+import { parse as parseToml, TomlError } from 'smol-toml';
 
 import type { Fault } from './faults.ts';
 import type { OptionValue, Variables } from './values.ts';
@@ -61,7 +61,11 @@ export function readSecret(
   }
 }
 
+/** A syntax error quotes the line it is on, which may hold a secret: only the place is told. */
 function messageOf(error: unknown): string {
+  if (error instanceof TomlError) {
+    return `it is not TOML at line ${String(error.line)}, column ${String(error.column)}`;
+  }
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -69,3 +69,8 @@ export const REASONS = [
 
 /** One entry of the catalogue. */
 export type Reason = (typeof REASONS)[number];
+
+/** Reports whether a reason is about what proves who calls. */
+export function isAboutCredential(reason: Reason): boolean {
+  return reason.startsWith('CREDENTIAL_');
+}

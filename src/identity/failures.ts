@@ -1,8 +1,19 @@
 import { DomainError } from '../errors/domain-error.ts';
+import { createGate, type Gate } from '../platform/gate.ts';
 
 /** How far down a chain of causes one looks. */
 const CAUSES_MAX = 6;
 const CAUSE_CHARS_MAX = 500;
+/** Sign-ins that talk to one provider at once. */
+const RUNNING_MAX = 16;
+/** Sign-ins that may wait for it, so that a slow provider cannot fill the memory. */
+const WAITING_MAX = 64;
+const RETRY_AFTER_MS = 1000;
+
+/** Creates the gate of one provider. RATE_LIMITED when too many wait, CANCELED on abort while waiting. */
+export function createProviderGate(): Gate {
+  return createGate({ runningMax: RUNNING_MAX, waitingMax: WAITING_MAX, tooMany });
+}
 
 /** PROVIDER_UNAVAILABLE: `problem` completes the sentence «the identity provider 'x' …». */
 export function unavailable(provider: string, problem: string, cause?: unknown): DomainError {
@@ -32,6 +43,12 @@ export function misconfigured(provider: string, problem: string): DomainError {
 /** CANCELED: the caller no longer waits for the sign-in. */
 export function canceled(): DomainError {
   return new DomainError('CANCELED', 'the sign-in was canceled');
+}
+
+function tooMany(): DomainError {
+  return new DomainError('RATE_LIMITED', 'too many sign-ins at once; try again in a second', {
+    retryAfterMs: RETRY_AFTER_MS,
+  });
 }
 
 /** An error and what led to it, outermost first. */

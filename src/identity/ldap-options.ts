@@ -1,7 +1,7 @@
 import { Filter, FilterParser } from 'ldapts';
 
+import { isLoopback } from '../platform/loopback.ts';
 import { misconfigured } from './failures.ts';
-import { isLoopback } from './loopback.ts';
 
 /** How a directory is reached and read. */
 export interface LdapDirectoryOptions {

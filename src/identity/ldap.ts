@@ -4,8 +4,7 @@ import { ResultCodeError, type Client, type Entry } from 'ldapts';
 
 import { DomainError } from '../errors/domain-error.ts';
 import { normalizeName } from './distinguished-name.ts';
-import { canceled, unavailable } from './failures.ts';
-import { createGate } from './gate.ts';
+import { canceled, createProviderGate, unavailable } from './failures.ts';
 import { openLdap } from './ldap-connection.ts';
 import {
   fillFilter,
@@ -29,6 +28,16 @@ export interface LdapDirectory {
     password: string,
     signal?: AbortSignal,
   ): Promise<ExternalIdentity | undefined>;
+  /**
+   * The same exchange, with the same failures, for somebody whom the directory is not asked about: neither
+   * name nor password is sent, and it never succeeds.
+   */
+  pretend(username: string, password: string, signal?: AbortSignal): Promise<void>;
+}
+
+interface Credentials {
+  readonly username: string;
+  readonly password: string;
 }
 
 const USERNAME_CHARS_MAX = 256;
@@ -47,17 +56,28 @@ const REFUSALS = new Set([49, 48, 19, 53, 50, 32, 34]);
 /** Creates a directory. Connects for each sign-in, never before. ARGUMENT_INVALID for unsafe options. */
 export function createLdapDirectory(options: LdapDirectoryOptions): LdapDirectory {
   const settings = parseLdapOptions(options);
-  const gate = createGate();
+  const gate = createProviderGate();
+  async function attempt(
+    credentials: Credentials,
+    signal: AbortSignal | undefined,
+  ): Promise<ExternalIdentity | undefined> {
+    const task = async (): Promise<ExternalIdentity | undefined> => {
+      try {
+        return await signIn(settings, credentials, signal);
+      } catch (error) {
+        throw translate(settings, error, signal);
+      }
+    };
+    return await gate.run(task, { signal });
+  }
   return {
     async authenticate(username, password, signal) {
       if (!isPossible(username, password)) return undefined;
-      return await gate(async () => {
-        try {
-          return await signIn(settings, { username, password }, signal);
-        } catch (error) {
-          throw translate(settings, error, signal);
-        }
-      }, signal);
+      return await attempt({ username, password }, signal);
+    },
+    async pretend(username, password, signal) {
+      if (!isPossible(username, password)) return;
+      await attempt({ username: randomUUID(), password: randomUUID() }, signal);
     },
   };
 }
@@ -74,7 +94,7 @@ function isPossible(username: string, password: string): boolean {
 
 async function signIn(
   settings: LdapSettings,
-  { username, password }: { readonly username: string; readonly password: string },
+  { username, password }: Credentials,
   signal: AbortSignal | undefined,
 ): Promise<ExternalIdentity | undefined> {
   await using connection = await openLdap(settings, signal);

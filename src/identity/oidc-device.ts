@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 import {
   genericGrantRequest,
   initiateDeviceAuthorization,
@@ -11,6 +9,7 @@ import { LRUCache } from 'lru-cache';
 
 import { DomainError } from '../errors/domain-error.ts';
 import type { Clock } from '../platform/clock.ts';
+import { hashOf } from '../platform/secrets.ts';
 import { errorNameOf } from './oidc-failures.ts';
 
 /** A sign-in on another device (RFC 8628), as data that the caller keeps. */
@@ -75,7 +74,7 @@ export function createDevicePolls(clock: Clock): DevicePolls {
   });
   return {
     async poll(configuration, { deviceCode, intervalMs: firstMs }) {
-      const name = createHash('sha256').update(deviceCode).digest('base64');
+      const name = hashOf(deviceCode);
       const nowMs = clock.monotonic();
       const { intervalMs, nextMs } = paces.get(name) ?? { intervalMs: firstMs, nextMs: nowMs };
       if (nowMs < nextMs) return undefined;

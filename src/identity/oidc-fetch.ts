@@ -1,7 +1,7 @@
 import type { CustomFetch } from 'openid-client';
 
+import { isLoopback } from '../platform/loopback.ts';
 import { unavailable } from './failures.ts';
-import { isLoopback } from './loopback.ts';
 
 /** Answers of an issuer are documents, keys and tokens: kilobytes. */
 const ANSWER_BYTES_MAX = 1024 * 1024;

@@ -11,8 +11,7 @@ import {
 import { LRUCache } from 'lru-cache';
 
 import type { Clock } from '../platform/clock.ts';
-import { misconfigured, refused } from './failures.ts';
-import { createGate } from './gate.ts';
+import { createProviderGate, misconfigured, refused } from './failures.ts';
 import type { ExternalIdentity } from './model.ts';
 import { identityOf, isIncomplete, type ClaimNames } from './oidc-claims.ts';
 import {
@@ -89,12 +88,12 @@ export function createOidcProvider(options: OidcProviderOptions): OidcProvider {
   const { name, clock } = options;
   const discover = createDiscovery(issuerOf(options));
   const scope = [...new Set(['openid', ...(options.scopes ?? SCOPES)])].join(' ');
-  const gate = createGate();
+  const gate = createProviderGate();
   const used = new LRUCache<string, true>({ max: USED_MAX });
   const polls = createDevicePolls(clock);
 
   function attempt<T>(task: (configuration: Configuration) => Promise<T>): Promise<T> {
-    return gate(async () => {
+    return gate.run(async () => {
       try {
         return await task(await discover());
       } catch (error) {

@@ -3,6 +3,8 @@ import { createReadStream } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { DomainError } from '../errors/domain-error.ts';
+
 /** Only the owner may read or write. */
 const PRIVATE_MODE = 0o600;
 
@@ -43,9 +45,12 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** The SHA-256 of a file, in lower-case hex, read in pieces. */
-export async function hashFile(path: string): Promise<string> {
+/** The SHA-256 of a file, in lower-case hex, read in pieces. CANCELED when the signal aborts. */
+export async function hashFile(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  for await (const chunk of createReadStream(path)) {
+    if (signal?.aborted === true) throw new DomainError('CANCELED', 'reading was canceled');
+    hash.update(chunk as Buffer);
+  }
   return hash.digest('hex');
 }

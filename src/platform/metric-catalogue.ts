@@ -100,6 +100,21 @@ export const METRICS = {
     labels: [],
     help: 'Documents read by key, one at a time, that were not.',
   },
+  molten_cache_documents: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Documents in memory, of those read by key.',
+  },
+  molten_cache_bytes: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Their memory: two bytes a character, and 512 a document.',
+  },
+  molten_cache_limit_bytes: {
+    kind: 'gauge',
+    labels: [],
+    help: 'What that may be: --cache-size, or 0 when none is kept.',
+  },
   molten_log_head_sequence: { kind: 'gauge', labels: [], help: 'The newest committed sequence.' },
   molten_log_durable_sequence: {
     kind: 'gauge',

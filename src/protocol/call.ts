@@ -36,6 +36,11 @@ export interface CallOrigin {
   disconnect(): void;
 }
 
+/** The host that was asked, whatever the version of HTTP; empty when the caller does not say. */
+export function hostOf(origin: CallOrigin): string {
+  return origin.header('host') ?? origin.header(':authority') ?? '';
+}
+
 /** What is learned of a call on its way in, for those who tell of it on its way out: logs and traces. */
 export interface CallFacts {
   /** Who calls; empty until that is known. */

@@ -23,10 +23,13 @@ export function openDirectories(
     ...(caPath === undefined ? {} : { caPem: readFileSync(caPath, 'utf8') }),
   });
   return [
-    async (username, password) => {
-      const identity = await directory.authenticate(username, password);
-      if (identity === undefined) return undefined;
-      return await linkedUsers.resolve(vouch(identity, mapping, 'ldap'));
+    {
+      async authenticate(username, password, signal) {
+        const identity = await directory.authenticate(username, password, signal);
+        if (identity === undefined) return undefined;
+        return await linkedUsers.resolve(vouch(identity, mapping, 'ldap'));
+      },
+      pretend: (username, password, signal) => directory.pretend(username, password, signal),
     },
   ];
 }

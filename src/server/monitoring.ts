@@ -10,6 +10,7 @@ import { openWebhook, type Webhook } from '../platform/webhook.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import type { Domain } from './domain.ts';
 import type { Observation } from './observation.ts';
+import type { LiveSettings } from './reload.ts';
 import { RELEASE } from './release.ts';
 
 /** What is watched over. */
@@ -21,6 +22,8 @@ export interface MonitoringParts {
   readonly logger: Logger;
   readonly rooms: Disposer;
   readonly startedAtMs: number;
+  /** The settings of the moment. */
+  readonly live: () => LiveSettings;
 }
 
 /** The monitor, and whom it tells. */
@@ -40,7 +43,7 @@ export function openMonitoring(config: ServerConfig, parts: MonitoringParts): Mo
     ...{ directory: config.dbPath, release: RELEASE, startedAtMs },
     archiveIntervalMs: config.archive?.intervalMs ?? 0,
     isSnapshotScheduled: config.snapshots.schedule !== undefined,
-    configFingerprint: fingerprintOf(config),
+    configFingerprint: () => fingerprintOf({ ...config, ...parts.live() }),
     onAlert: (alert) => {
       tell(logger, alert);
       webhook?.send(messageOf(alert, monitor));

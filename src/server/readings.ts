@@ -7,6 +7,7 @@ import { OK } from '../domain/node/call-figures.ts';
 import { INCIDENT_KINDS } from '../domain/node/incidents.ts';
 import { readDisk } from '../platform/disk.ts';
 import type { Sample } from '../platform/metrics.ts';
+import { nameOf } from '../protocol/dispatcher.ts';
 import type { Reason } from '../errors/reason.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import type { Domain } from './domain.ts';
@@ -38,7 +39,7 @@ const AUTH_REASONS: readonly Reason[] = [
 const LOGINS: ReadonlySet<string> = new Set(
   AuthService.methods
     .filter((method) => getOption(method, auditRule).action === 'session.login')
-    .map((method) => `${method.parent.typeName}/${method.name}`),
+    .map(nameOf),
 );
 
 /** Ties every metric that is read on demand to its source. */
@@ -87,6 +88,9 @@ function registerStore({ observation: { metrics }, engine, directory }: ReadingP
   );
   metrics.read('molten_cache_hits_total', () => engine.figures().cacheHits);
   metrics.read('molten_cache_misses_total', () => engine.figures().cacheMisses);
+  metrics.read('molten_cache_documents', () => engine.figures().cachedDocuments);
+  metrics.read('molten_cache_bytes', () => engine.figures().cachedBytes);
+  metrics.read('molten_cache_limit_bytes', () => engine.figures().cachedBytesMax);
   metrics.read('molten_log_head_sequence', () => Number(engine.health().lastSequence));
   metrics.read('molten_log_durable_sequence', () => Number(engine.health().durableSequence));
   metrics.read('molten_log_floor_sequence', async () => Number((await engine.head()).oldest));

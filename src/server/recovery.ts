@@ -8,12 +8,11 @@ import { DomainError } from '../errors/domain-error.ts';
 import { copyDocuments } from '../domain/snapshots/restores.ts';
 import { systemClock } from '../platform/clock.ts';
 import type { CheckedStore } from '../storage/embedded/recovery/check.ts';
+import { PARTIAL_SUFFIX } from '../storage/embedded/recovery/directory.ts';
 import {
   archiveKeyOf,
-  PARTIAL_SUFFIX,
   checkDirectory,
   recoverStore,
-  rotateDataKey,
   type RecoveryReport,
   type RecoveryTarget,
 } from '../storage/embedded/recovery/recover.ts';
@@ -23,7 +22,7 @@ import { lockStore } from '../storage/embedded/lock.ts';
 import { compareStores, type StoreDifference } from '../storage/embedded/recovery/compare.ts';
 
 export { importLog } from '../storage/embedded/recovery/import-log.ts';
-export { rotateDataKey };
+export { rotateDataKey } from '../storage/embedded/recovery/rotate.ts';
 export type { RecoveryReport, RecoveryTarget } from '../storage/embedded/recovery/recover.ts';
 
 /** What is recovered, and where to. */

@@ -10,7 +10,7 @@ import { createLogger, type LeveledLogger, type Logger } from '../platform/logge
 import { createAddressOf } from '../protocol/http/client-address.ts';
 import type { Tracer } from '../platform/tracing.ts';
 import { listenForScrapers } from '../protocol/http/metrics-server.ts';
-import { createHttpServer } from '../protocol/http/server.ts';
+import { createHttpServer, type ListenAddress } from '../protocol/http/server.ts';
 import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import { openDomain } from './domain.ts';
@@ -65,8 +65,8 @@ async function open(
   rooms: Disposer,
 ): Promise<RunningServer> {
   const { clock = systemClock } = parts;
-  const ownLogger = parts.logger ?? createLogger({ level: config.logLevel });
-  const logger: Logger & Partial<LeveledLogger> = ownLogger;
+  const logger: Logger & Partial<LeveledLogger> =
+    parts.logger ?? createLogger({ level: config.logLevel });
   const observation = createObservation(clock);
   rooms.defer(() => {
     observation.process[Symbol.dispose]();
@@ -102,19 +102,21 @@ async function serve(
     isStopping: () => isStopping,
   };
   const domain = await openDomain(config, ground);
-  const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs };
+  const live = (): LiveSettings => settings;
+  const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs, live };
   const monitoring = openMonitoring(config, watched);
   const dispatcher = composeDispatcher(config, domain, {
-    ...{ clock, logger, live: () => settings, observation, monitor: monitoring.monitor, tracer },
+    ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer },
   });
   const { maxBodyBytes, tls, shutdownGraceMs: graceMs } = config;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
+  const webSockets = createWebSocketDoor({
+    ...{ dispatcher, corsOrigins, addressOf, times: webSocketTimes },
+  });
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { ...domain, clock }),
-    onUpgrade: createWebSocketDoor({
-      ...{ dispatcher, corsOrigins, addressOf, times: webSocketTimes },
-    }),
+    onUpgrade: webSockets.onUpgrade,
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, logger, graceMs },
   });
   rooms.defer(() => server.close());
@@ -123,9 +125,10 @@ async function serve(
     nowMs: () => clock.now(),
   });
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
-  const { host, port } = await server.listen(config.host, config.port);
+  const address = await server.listen(config.host, config.port);
+  const url = urlOf(tls === undefined ? 'http' : 'https', address);
   return {
-    ...{ host, port, url: urlOf(config, port), metricsUrl, logger },
+    ...{ ...address, url, metricsUrl, logger },
     apply(next) {
       // First, because it alone can fail.
       if (tls !== undefined && next.tls !== undefined) server.replaceCertificate(next.tls);
@@ -137,6 +140,7 @@ async function serve(
       // First, so that nobody who watches or follows holds up the others.
       domain.watches.stop();
       domain.audit.stopFollowing();
+      webSockets.stop();
       return rooms.dispose();
     },
   };
@@ -165,13 +169,10 @@ async function listenForMetrics(
   const { metrics } = observation;
   const listener = await listenForScrapers({ metrics, logger, ...place });
   rooms.defer(() => listener.close());
-  const { address } = listener;
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `http://${host}:${String(address.port)}/metrics`;
+  return `${urlOf('http', listener.address)}/metrics`;
 }
 
-function urlOf({ tls, host }: ServerConfig, port: number): string {
-  const scheme = tls === undefined ? 'http' : 'https';
+function urlOf(scheme: 'http' | 'https', { host, port }: ListenAddress): string {
   const shown = host.includes(':') ? `[${host}]` : host;
   return `${scheme}://${shown}:${String(port)}`;
 }

@@ -107,7 +107,7 @@ function splitSegment(bytes: Buffer, name: string): SplitSegment {
   const payload = bytes.subarray(end + 1);
   if (about['format'] !== FORMAT) throw damaged(name, 'its format is another one');
   if (hashOf(payload) !== sha256) throw damaged(name, 'its entries are not as they were sealed');
-  // Its hash proves that `sealSegment` wrote it.
+  // Its hash finds any change by accident; who wrote it, only the cipher proves.
   const header = about as unknown as SegmentHeader;
   const [first, last] = [toSequence(BigInt(header.first)), toSequence(BigInt(header.last))];
   return { header: { ...header, first, last }, about, payload };
@@ -137,7 +137,8 @@ function decrypt(payload: Buffer, key: Uint8Array, about: object): Buffer {
   return Buffer.concat([decipher.update(payload.subarray(0, length)), decipher.final()]);
 }
 
-function hashOf(bytes: Buffer): string {
+/** The SHA-256 of bytes, in lower-case hex; that of a whole segment is what the next one names. */
+export function hashOf(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 

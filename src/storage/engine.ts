@@ -164,6 +164,10 @@ export interface EngineFigures {
   /** Of documents read by key, one at a time. */
   readonly cacheHits: number;
   readonly cacheMisses: number;
+  /** What is kept of them in memory, and how much that may be. */
+  readonly cachedDocuments: number;
+  readonly cachedBytes: number;
+  readonly cachedBytesMax: number;
 }
 
 /** Threads that read. */

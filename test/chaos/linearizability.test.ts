@@ -2,7 +2,6 @@
  * Histories of concurrent clients that read, write and compare-and-set single documents, checked for
  * linearizability. The seed is printed; MOLTEN_SEED replays the same operations.
  */
-import { randomInt } from 'node:crypto';
 
 import { describe, expect, it } from 'vitest';
 
@@ -19,7 +18,7 @@ import {
   type DocumentState,
   type ObservedOperation,
 } from '../support/linearizability.ts';
-import { createRandom, type Random } from '../support/random.ts';
+import { createRandom, printedSeed, type Random } from '../support/random.ts';
 import { startTestServer } from '../support/server.ts';
 
 const CLIENTS = 6;
@@ -104,8 +103,7 @@ async function runClient(
 
 describe('single documents', () => {
   it('are linearizable under concurrent reads, writes and compare-and-set', async () => {
-    const seed = Number(process.env['MOLTEN_SEED'] ?? randomInt(2 ** 31));
-    process.stdout.write(`MOLTEN_SEED=${String(seed)}\n`);
+    const seed = printedSeed();
     await using server = await startTestServer({ writeMode: 'sync' });
     const token = await server.rootToken();
     const histories: ObservedOperation[][] = Array.from({ length: KEYS }, () => []);

@@ -6,9 +6,10 @@ import { writeSync } from 'node:fs';
 
 import { DomainError } from '../../src/errors/domain-error.ts';
 import { systemClock } from '../../src/platform/clock.ts';
+import { delay } from '../../src/platform/timers.ts';
 import { openEmbeddedStore } from '../../src/storage/embedded/open.ts';
 
-const [directory = '', password] = process.argv.slice(2);
+const [directory = '', password = '', mode] = process.argv.slice(2);
 const WRITERS = 64;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
@@ -24,7 +25,9 @@ function say(line: string): void {
     }
   }
 }
-const engine = await openEmbeddedStore({ directory, clock: systemClock, password });
+const engine = await openEmbeddedStore({
+  ...{ directory, clock: systemClock, password: password === '' ? undefined : password },
+});
 const start = (await engine.head()).sequence;
 
 async function write(client: number): Promise<void> {
@@ -51,4 +54,14 @@ async function run(client: number): Promise<void> {
   }
 }
 
+/** Compacts to what was just written, again and again; says the floor that was reached. */
+async function compact(): Promise<void> {
+  for (;;) {
+    const { sequence } = await engine.head();
+    say(`floor ${String(await engine.compact(sequence))}\n`);
+    await delay(5);
+  }
+}
+
+if (mode === 'compact') void compact();
 await Promise.all(Array.from({ length: WRITERS }, (_, client) => run(client)));

@@ -40,7 +40,7 @@ describe('a process killed while it writes', () => {
     ['cleartext', []],
     ['encrypted', ['correct horse battery staple']],
   ])(
-    'loses nothing it acknowledged and breaks no commit apart, %s',
+    'loses nothing it acknowledged and breaks no commit apart, %s (14370)',
     async (_, password) => {
       using directory = createTemporaryDirectory();
       const acknowledged = new Map<string, string>();
@@ -71,6 +71,37 @@ describe('a process killed while it writes', () => {
     },
     20_000 + KILLS * 4000,
   );
+});
+
+describe('a process killed while it compacts', () => {
+  it('neither goes back in the log nor loses what is current (17780)', async () => {
+    using directory = createTemporaryDirectory();
+    let [last, floor] = [0n, 0n];
+    for (let kill = 0; kill < KILLS; kill++) {
+      const commits = COMMITS_BEFORE_KILL[kill % COMMITS_BEFORE_KILL.length] ?? 1;
+      const said = await writeUntilKilled([directory.path, '', 'compact'], 200 + commits);
+      const floors = said.filter((line) => line.startsWith('floor'));
+      const acknowledged = said.filter((line) => !line.startsWith('floor'));
+      expect(floors.length).toBeGreaterThan(0);
+      await using engine = await openEmbeddedStore({
+        ...{ directory: directory.path, clock: systemClock },
+      });
+      const head = await engine.head();
+      const numbers = (lines: readonly string[]): readonly bigint[] =>
+        lines.map((line) => BigInt(line.split(' ')[1] ?? 0));
+      for (const one of [last, ...numbers(acknowledged)]) {
+        expect(head.sequence).toBeGreaterThanOrEqual(one);
+      }
+      for (const one of [floor, ...numbers(floors)])
+        expect(head.oldest).toBeGreaterThanOrEqual(one);
+      const keys = acknowledged.map((line) => line.split(' ')[0] ?? '');
+      const current = await engine.get('twins', keys);
+      expect(current.map((document) => document?.key)).toEqual(keys);
+      const { sequence } = await put(engine, 'next', {});
+      expect(sequence).toBe(head.sequence + 1n);
+      [last, floor] = [sequence, head.oldest];
+    }
+  }, 60_000);
 });
 
 /** Runs a writer whose files may not grow beyond a bound, so that writing fails with EFBIG, until it gives up. */

@@ -19,6 +19,12 @@ const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
 const PASSWORD = 'a password long enough for tests';
 const SECRETS = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
 
+/** What `molten config check` finds. */
+interface Checked {
+  readonly ok: boolean;
+  readonly faults: readonly { readonly key: string }[];
+}
+
 describe('molten config', () => {
   it('writes a file to start from, once, for its owner only', async () => {
     using directory = createTemporaryDirectory();
@@ -42,9 +48,9 @@ describe('molten config', () => {
     const args = ['config', 'check', '--db-path', store, '--host', '0.0.0.0', '--json'];
     const { code, stdout } = await molten(...args);
     expect(code).toBe(2);
-    const { ok, faults } = JSON.parse(stdout);
+    const { ok, faults } = JSON.parse(stdout) as Checked;
     expect(ok).toBe(false);
-    expect(faults.map(({ key }: { key: string }) => key)).toEqual([
+    expect(faults.map(({ key }) => key)).toEqual([
       'MOLTENDB_JWT_SECRET',
       '--root-password',
       '--host',
@@ -60,7 +66,7 @@ describe('molten config', () => {
     using directory = createTemporaryDirectory();
     const molten = createMolten(directory.path, SECRETS);
     const args = ['config', 'explain', '--port', '4711'];
-    const { options } = await molten.json<any>(...args);
+    const { options } = await molten.json<{ readonly options: readonly object[] }>(...args);
     expect(options).toContainEqual({ name: 'port', value: '4711', origin: '--port' });
     expect(options).toContainEqual({ name: 'host', value: '127.0.0.1', origin: 'default' });
     expect(options).toContainEqual({
@@ -72,8 +78,16 @@ describe('molten config', () => {
   });
 });
 
+/** What a server logs of a reload. */
+interface Reloaded {
+  readonly level: string;
+  readonly changed?: readonly string[];
+  readonly needsRestart?: readonly string[];
+  readonly problem?: string;
+}
+
 /** Tells a server to read its configuration again, and waits for what it says about that. */
-async function reload(server: ServeProcess): Promise<any> {
+async function reload(server: ServeProcess): Promise<Reloaded | undefined> {
   const before = reloads(server).length;
   server.child.kill('SIGHUP');
   for (;;) {
@@ -83,12 +97,12 @@ async function reload(server: ServeProcess): Promise<any> {
   }
 }
 
-function reloads(server: ServeProcess): any[] {
+function reloads(server: ServeProcess): readonly Reloaded[] {
   return server
     .stderr()
     .split('\n')
     .filter((line) => line.includes('reloaded') && line.endsWith('}'))
-    .map((line) => JSON.parse(line) as unknown);
+    .map((line) => JSON.parse(line) as Reloaded);
 }
 
 function shownCertificate(url: string): Promise<string> {
@@ -128,7 +142,7 @@ describe('SIGHUP', () => {
     writeFileSync(config, `${fixed}cors-origin = ["*", "https://b.example"]\nprot = 1\n`);
     const refused = await reload(server);
     expect(refused).toMatchObject({ level: 'error' });
-    expect(refused.problem).toContain('did you mean port?');
+    expect(refused?.problem).toContain('did you mean port?');
     expect((await ask()).headers.get('access-control-allow-origin')).toBe(origin);
     expect(await server.stop('SIGTERM')).toBe(0);
   });
@@ -145,7 +159,7 @@ describe('SIGHUP', () => {
     expect(await shownCertificate(server.url)).toBe(certificate);
 
     writeFileSync(cert, otherCertificate);
-    expect((await reload(server)).problem).toContain('is not the key of the certificate');
+    expect((await reload(server))?.problem).toContain('is not the key of the certificate');
     expect(await shownCertificate(server.url)).toBe(certificate);
 
     writeFileSync(key, otherPrivateKey);

@@ -12,7 +12,7 @@ import {
   otherPrivateKey,
   privateKey,
 } from '../support/certificate.ts';
-import { RefusedStart, startServe } from '../support/serve.ts';
+import { refusedStart } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
@@ -131,6 +131,17 @@ const CASES: readonly Case[] = [
     says: '--otlp-endpoint is no address of http or https; give',
   },
   {
+    row: 'traces to a collector',
+    args: ['--otlp-endpoint', 'https://me:secret@collector.example.org'],
+    says: '--otlp-endpoint holds a user name or a password; leave them out',
+  },
+  {
+    row: 'alerts signed and by TLS',
+    args: ['--alert-webhook-url', 'https://hooks.example.org/'],
+    variables: { ...BASE, MOLTENDB_ALERT_WEBHOOK_SECRET: 'a'.repeat(40) },
+    says: 'MOLTENDB_ALERT_WEBHOOK_SECRET looks like a placeholder',
+  },
+  {
     row: 'alerts signed and by TLS',
     args: ['--alert-webhook-url', 'http://hooks.example.org/'],
     says: '--alert-webhook-url is not https; use it',
@@ -169,7 +180,12 @@ const CASES: readonly Case[] = [
   {
     row: 'directory complete',
     args: [...LDAP, '--ldap-bind-dn', 'cn=molten'],
-    says: '--ldap-bind-password is missing or empty; a service account',
+    says: '--ldap-bind-password is missing; a service account',
+  },
+  {
+    row: 'directory complete',
+    args: ['--ldap-url', 'ldaps://cn:secret@ldap.example.org', '--ldap-user-base', 'dc=example'],
+    says: '--ldap-url holds a user name or a password; give them as',
   },
   {
     row: 'directory by TLS',
@@ -216,10 +232,8 @@ describe('molten serve', () => {
     writeFiles(directory.path);
     const { port } = taken.address() as { readonly port: number };
     const all = ['--db-path', 'store', ...args, '--port', String(port)];
-    const start = startServe({ args: withoutRepeats(all), variables, directory: directory.path });
-    const refused: unknown = await start.catch((error: unknown) => error);
-    expect(refused).toBeInstanceOf(RefusedStart);
-    const { code, stderr } = refused as RefusedStart;
+    const started = { args: withoutRepeats(all), variables, directory: directory.path };
+    const { code, stderr } = await refusedStart(started);
     expect(stderr.replaceAll(/\s*›\s*|\s+/g, ' ')).toContain(says);
     expect(code).toBe(2);
   });

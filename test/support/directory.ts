@@ -31,6 +31,25 @@ export interface Directory extends AsyncDisposable {
   hold(isHeld: boolean): void;
 }
 
+/** Handlers of the library get these; its own types leave them open. */
+interface BindRequest {
+  readonly dn: { toString(): string };
+  readonly credentials: string;
+}
+
+interface SearchRequest {
+  readonly dn: { toString(): string };
+  readonly filter: { toString(): string; matches(attributes: object): boolean };
+}
+
+interface Response {
+  attributes: readonly string[];
+  send(entry: Pick<DirectoryEntry, 'dn' | 'attributes'>): void;
+  end(): void;
+}
+
+type Next = (error?: object) => void;
+
 /** Starts a directory on loopback; with TLS if asked. */
 export async function startDirectory(
   entries: readonly DirectoryEntry[],
@@ -40,8 +59,8 @@ export async function startDirectory(
   const binds: Directory['binds'] = [];
   const filters: string[] = [];
   let held: (() => void)[] | undefined;
-  server.bind('', (request: any, response: any, next: any) => {
-    const password: string = request.credentials;
+  server.bind('', (request: BindRequest, response: Response, next: Next) => {
+    const password = request.credentials;
     const dn = canonical(request.dn.toString());
     binds.push({ dn, password });
     const known = [SERVICE, ...entries].find((entry) => canonical(entry.dn) === dn);
@@ -50,7 +69,7 @@ export async function startDirectory(
     if (isRight) response.end();
     next(isRight ? undefined : new ldapjs.InvalidCredentialsError());
   });
-  server.search(ROOT, (request: any, response: any, next: any) => {
+  server.search(ROOT, (request: SearchRequest, response: Response, next: Next) => {
     filters.push(request.filter.toString());
     // The library compares names of attributes by case; directories do not.
     response.attributes = ['*'];
@@ -70,6 +89,7 @@ export async function startDirectory(
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
+  // Its types do not know the listener, which tells the port and the connections.
   const listener = (server as unknown as { server: Server }).server;
   return {
     port: (listener.address() as AddressInfo).port,

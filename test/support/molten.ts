@@ -12,7 +12,7 @@ export interface CommandResult {
 export interface Molten {
   (...args: readonly string[]): Promise<CommandResult>;
   /** Runs with a text on standard input. */
-  fed(input: string, ...args: readonly string[]): Promise<CommandResult>;
+  fed(input: string | Uint8Array, ...args: readonly string[]): Promise<CommandResult>;
   /** Runs and answers what it prints, on either stream; an answer is a line of standard input. */
   converse(
     answer: (printed: string) => Promise<string | undefined>,
@@ -56,7 +56,7 @@ export function createMolten(
       child.stdin.on('error', () => undefined);
       talk(child);
     });
-  const fed = (input: string, ...args: readonly string[]): Promise<CommandResult> =>
+  const fed = (input: string | Uint8Array, ...args: readonly string[]): Promise<CommandResult> =>
     start(args, ({ stdin }) => stdin.end(input));
   const run = (...args: readonly string[]): Promise<CommandResult> => fed('', ...args);
   return Object.assign(run, {

@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto';
+
 /** Numbers that look random and come again with the same seed. */
 export interface Random {
   /** From 0 up to, and without, `end`. */
@@ -15,4 +17,11 @@ export function createRandom(seed: number): Random {
       return ((mixed ^ (mixed >>> 14)) >>> 0) % end;
     },
   };
+}
+
+/** A seed that is printed, so that a failure can be replayed: MOLTEN_SEED takes the place of chance. */
+export function printedSeed(): number {
+  const seed = Number(process.env['MOLTEN_SEED'] ?? randomInt(2 ** 31));
+  process.stdout.write(`MOLTEN_SEED=${String(seed)}\n`);
+  return seed;
 }

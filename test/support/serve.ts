@@ -21,14 +21,18 @@ export interface ServeOptions {
   readonly directory?: string;
   /** Absent: the command of this tree. */
   readonly command?: string;
+  /** No file may grow beyond this, so that writing fails with EFBIG as it would on a full disk. */
+  readonly fileKibibytesMax?: number;
 }
 
 const READY = /listens on (\S+)/;
 
 /** Starts `molten serve` and waits until it listens; fails with what it printed when it does not. */
 export async function startServe(options: ServeOptions): Promise<ServeProcess> {
-  const { args, variables = {}, directory, command = MOLTEN } = options;
-  const child = spawn(process.execPath, [command, 'serve', ...args], {
+  const { args, variables = {}, directory, command = MOLTEN, fileKibibytesMax } = options;
+  const limit = fileKibibytesMax?.toString() ?? 'unlimited';
+  const script = `trap '' XFSZ; ulimit -f ${limit}; exec "$0" "$@"`;
+  const child = spawn('bash', ['-c', script, process.execPath, command, 'serve', ...args], {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(directory === undefined ? {} : { cwd: directory }),
@@ -61,8 +65,16 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   };
 }
 
+/** Starts `molten serve`, which must not come to listen; a server that does is stopped. */
+export async function refusedStart(options: ServeOptions): Promise<RefusedStart> {
+  const started = await startServe(options).catch((error: unknown) => error);
+  if (started instanceof RefusedStart) return started;
+  if (!(started instanceof Error)) await (started as ServeProcess).stop('SIGKILL');
+  throw new Error('the server was to refuse its start', { cause: started });
+}
+
 /** A server that did not start. */
-export class RefusedStart extends Error {
+class RefusedStart extends Error {
   override readonly name = 'RefusedStart';
   readonly code: number;
   readonly stderr: string;

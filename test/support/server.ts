@@ -34,8 +34,10 @@ export interface TestResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** The parsed body; undefined when it is no JSON. */
-
+  /**
+   * The parsed body; undefined when it is no JSON. Of any shape: what a test expects of it is what it
+   * asserts, and a hostile answer has the shape of none of our types.
+   */
   readonly body: any;
 }
 
@@ -51,7 +53,7 @@ export function testConfig(dbPath: string): ServerConfig {
     access: {
       ...{ previousJwtSecrets: [], tokenAlgorithm: 'HS256', tokenIssuer: 'moltendb' },
       ...{ tokenAudience: 'moltendb', accessTokenTtlMs: 900_000, passwordCharsMin: 12 },
-      setupToken: undefined,
+      ...{ tokensPerUserMax: 100_000, setupToken: undefined },
     },
     jwtSecret: 'a secret of at least thirty-two bytes, for tests',
     ...{ writeMode: 'async', encryptionKey: undefined, tls: undefined },

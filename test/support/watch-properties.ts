@@ -37,6 +37,32 @@ export function violationsOf(
   ];
 }
 
+/**
+ * The members `n` of the documents of a collection by key, as a history tells them: those that it began
+ * with and what became of them, up to a sequence.
+ */
+export function stateOf(
+  messages: readonly WatchResponse[],
+  collection: string,
+  upTo?: bigint,
+): ReadonlyMap<string, number> {
+  const state = new Map<string, number>();
+  for (const { kind, documents, changes } of messages) {
+    if (kind === WatchEventKind.STARTED) state.clear();
+    for (const change of [
+      ...documents.map((document) => ({ document, ...document })),
+      ...changes,
+    ]) {
+      const { key, document, sequence } = change;
+      if (change.collection !== collection || sequence > (upTo ?? sequence)) continue;
+      const n = numberOf(document);
+      if (n === undefined) state.delete(key);
+      else state.set(key, n);
+    }
+  }
+  return state;
+}
+
 /** Ordered and unique: sequences only grow. */
 function ordered(messages: readonly WatchResponse[]): readonly string[] {
   const found: string[] = [];
@@ -105,7 +131,10 @@ function reliable(
 
 /** Previous value and is-create: each change names what the change before it left. */
 function previousValues(messages: readonly WatchResponse[]): readonly string[] {
-  const current = new Map<string, WatchedChange['document']>();
+  const begunWith = messages.flatMap(({ documents }) => documents);
+  const current = new Map<string, WatchedChange['document']>(
+    begunWith.map((document) => [`${document.collection}/${document.key}`, document]),
+  );
   return messages
     .flatMap(({ changes }) => changes)
     .flatMap((change) => {

@@ -9,7 +9,7 @@ export interface RecordedSocket extends AsyncDisposable {
   closed(): Promise<number>;
 }
 
-/** A frame, parsed. */
+/** A frame, parsed. Of any shape: what a test expects of it is what it asserts. */
 export type Frame = Readonly<Record<string, any>>;
 
 /** Connects with the standard client of browsers and Node. */

@@ -6,8 +6,9 @@ import type { AuditRecord } from '../../../gen/molten/v1/audit_pb.ts';
 import type { MoltenClient } from '../../../src/client/client.ts';
 import { MoltenError } from '../../../src/client/molten-error.ts';
 import { toAuditRow } from '../../lib/audit-records.ts';
-import { usageError } from '../../lib/input.ts';
+import { wholeIn } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
+import { toText } from '../../lib/table.ts';
 
 /** Failures after which the server is asked again, and how long to wait, in milliseconds. */
 const PASSING = ['ENGINE_UNAVAILABLE', 'SHUTTING_DOWN', 'RECOVERING', 'CANCELED'];
@@ -34,7 +35,10 @@ export default class AuditFollow extends MoltenCommand {
       readonly count?: number;
     };
     let shown = 0;
-    for await (const record of this.#records(client, numberOf(after))) {
+    for await (const record of this.#records(
+      client,
+      after === undefined ? undefined : wholeIn(after, '--after'),
+    )) {
       this.#show(record);
       shown += 1;
       if (shown >= count) return;
@@ -67,8 +71,7 @@ export default class AuditFollow extends MoltenCommand {
     }
     const { number, time, actor = '-', action, resource = '', result, reason = '' } = row;
     const text = [number, time, actor, action, resource, result, reason].map(String).join(' ');
-    // Control characters would let a name draw on the terminal.
-    this.log(text.replaceAll(/\p{Cc}/gu, ' ').trimEnd());
+    this.log(toText(text).trimEnd());
   }
 }
 
@@ -90,10 +93,4 @@ async function* connect(
   } finally {
     leaving.abort();
   }
-}
-
-function numberOf(text: string | undefined): bigint | undefined {
-  if (text === undefined) return undefined;
-  if (/^\d{1,15}$/.test(text)) return BigInt(text);
-  throw usageError(`--after is '${text}'; wants a number of a record, a whole number`);
 }

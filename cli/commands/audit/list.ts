@@ -3,8 +3,8 @@ import { Flags, type Interfaces } from '@oclif/core';
 
 import { AuditResult, type AuditRecord } from '../../../gen/molten/v1/audit_pb.ts';
 import { toAuditRow } from '../../lib/audit-records.ts';
+import { momentIn } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
-import { momentIn } from '../../lib/offline-command.ts';
 
 const PAGE_MAX = 1000;
 const COLUMNS = ['number', 'time', 'actor', 'action', 'resource', 'result', 'reason', 'address'];

@@ -1,7 +1,8 @@
 import { toJson } from '@bufbuild/protobuf';
 
-import { CollectionSchema, type Collection } from '../../../gen/molten/v1/collections_pb.ts';
+import { CollectionSchema } from '../../../gen/molten/v1/collections_pb.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
+import { collectPages, PAGE_SIZE } from '../../lib/pages.ts';
 
 /** Lists collections. */
 export default class CollectionsList extends MoltenCommand {
@@ -10,13 +11,10 @@ export default class CollectionsList extends MoltenCommand {
   async run(): Promise<unknown> {
     const { flags } = await this.parse(CollectionsList);
     const { collections } = this.client(flags as unknown as ServerFlags);
-    const found: Collection[] = [];
-    let pageToken = '';
-    do {
-      const page = await collections.listCollections({ pageToken, pageSize: 1000 });
-      found.push(...page.collections);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== '');
+    const found = await collectPages(async (pageToken) => {
+      const page = await collections.listCollections({ pageToken, pageSize: PAGE_SIZE });
+      return { items: page.collections, nextPageToken: page.nextPageToken };
+    });
     this.printRows(
       found.map(({ name, documentCount, sizeBytes }) => ({
         ...{ name, documents: Number(documentCount), bytes: Number(sizeBytes) },

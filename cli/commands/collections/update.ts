@@ -3,19 +3,13 @@ import { Args, Flags, type Interfaces } from '@oclif/core';
 
 import { CollectionSchema } from '../../../gen/molten/v1/collections_pb.ts';
 import { collectionFlags, settingsOf } from '../../lib/collection-flags.ts';
+import { usageError } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 
-/** Flags, and the setting that each gives. */
+/** Flags, and the setting that each gives or, as --unset, takes away. */
 const SETTABLE: ReadonlyMap<string, string> = new Map([
   ['schema', 'schema'],
   ['schema-warn', 'schema_enforcement'],
-  ['ttl', 'ttl'],
-  ['document-ttl', 'document_ttl'],
-  ['max-size', 'max_size'],
-]);
-
-const UNSETTABLE: ReadonlyMap<string, string> = new Map([
-  ['schema', 'schema'],
   ['ttl', 'ttl'],
   ['document-ttl', 'document_ttl'],
   ['max-size', 'max_size'],
@@ -31,7 +25,7 @@ export default class CollectionsUpdate extends MoltenCommand {
     ...collectionFlags,
     unset: Flags.string({
       description: 'Take this setting away. May be given several times.',
-      options: [...UNSETTABLE.keys()],
+      options: [...SETTABLE.keys()],
       multiple: true,
     }),
   };
@@ -43,7 +37,10 @@ export default class CollectionsUpdate extends MoltenCommand {
     const given = [...SETTABLE].flatMap(([flag, path]) =>
       flags[flag] === undefined ? [] : [path],
     );
-    const removed = unset.flatMap((name) => UNSETTABLE.get(name) ?? []);
+    const removed = unset.flatMap((name) => SETTABLE.get(name) ?? []);
+    if (given.length + removed.length === 0) throw usageError('say what to change; see --help');
+    const twice = unset.find((name) => flags[name] !== undefined);
+    if (twice !== undefined) throw usageError(`give --${twice} or --unset ${twice}, not both`);
     const request = {
       ...{ collection: String(args['collection']), settings: settingsOf(flags) },
       updateMask: { paths: [...given, ...removed] },

@@ -1,15 +1,15 @@
-import { Command, type Interfaces } from '@oclif/core';
+import type { Interfaces } from '@oclif/core';
 
 import { judgeConfig } from '../../../src/config/load.ts';
+import { CliCommand } from '../../lib/cli-command.ts';
 import { configFlags, sourcesOf } from '../../lib/config-flags.ts';
 import { EXIT } from '../../lib/exit-codes.ts';
 
 /** Says what is wrong with a configuration. */
-export default class ConfigCheck extends Command {
+export default class ConfigCheck extends CliCommand {
   static override readonly summary = 'Say everything that is wrong with a configuration.';
   static override readonly description =
     'Judges it as `molten serve` would, by flags, variables, .env and the file, and makes or opens nothing. Ends with exit code 2 when a server would not start with it.';
-  static override readonly enableJsonFlag: boolean = true;
   static override readonly flags: Interfaces.FlagInput = configFlags;
   static override readonly examples: string[] = [
     '<%= config.bin %> config check --config molten.toml',

@@ -1,16 +1,16 @@
-import { Command, type Interfaces } from '@oclif/core';
+import type { Interfaces } from '@oclif/core';
 
 import { explainConfig } from '../../../src/config/explain.ts';
+import { CliCommand } from '../../lib/cli-command.ts';
 import { configFlags, sourcesOf } from '../../lib/config-flags.ts';
 import { EXIT } from '../../lib/exit-codes.ts';
 import { formatTable } from '../../lib/table.ts';
 
 /** Shows what each option is and where that comes from. */
-export default class ConfigExplain extends Command {
+export default class ConfigExplain extends CliCommand {
   static override readonly summary = 'Show what each option is, and where that comes from.';
   static override readonly description =
     'Secrets show as stars. Ends with exit code 2 when a source cannot be used; what the others say is shown all the same.';
-  static override readonly enableJsonFlag: boolean = true;
   static override readonly flags: Interfaces.FlagInput = configFlags;
   static override readonly examples: string[] = [
     '<%= config.bin %> config explain --config molten.toml',
@@ -19,7 +19,12 @@ export default class ConfigExplain extends Command {
   async run(): Promise<unknown> {
     const { flags } = await this.parse(ConfigExplain);
     const { options, faults } = explainConfig(sourcesOf(flags));
-    this.log(formatTable(options.map((option) => ({ ...option }))));
+    this.log(
+      formatTable(
+        options.map((option) => ({ ...option })),
+        { whole: ['value', 'origin'] },
+      ),
+    );
     for (const { key, problem } of faults) this.logToStderr(`fault: ${key} ${problem}`);
     if (faults.length > 0) process.exitCode = EXIT.usage;
     return { options, faults };

@@ -1,7 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Args, Flags, type Interfaces } from '@oclif/core';
 
-import { readObject } from '../../lib/input.ts';
+import { readObject, usageError } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 
 /** Deletes documents by key or by filter. */
@@ -22,7 +22,7 @@ export default class DocsDelete extends MoltenCommand {
     const [collection = '', ...keys] = argv as string[];
     const where = flags['where'] as string | undefined;
     if ((where === undefined) === (keys.length === 0)) {
-      this.error('give keys or --where', { exit: 2 });
+      throw usageError('give keys or --where');
     }
     const { documents } = this.client(flags as unknown as ServerFlags);
     const validateOnly = flags['dry-run'] === true;

@@ -1,11 +1,15 @@
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { finished } from 'node:stream/promises';
+import { pipeline } from 'node:stream/promises';
 
 import { Args, Flags, type Interfaces } from '@oclif/core';
 
-import { DocumentEncoding } from '../../../gen/molten/v1/documents_pb.ts';
+import {
+  DocumentEncoding,
+  type ExportDocumentsResponse,
+} from '../../../gen/molten/v1/documents_pb.ts';
 import { toPlain, toPlainWithSystem } from '../../../src/client/documents.ts';
+import { encrypt, encrypterOf, encryptionFlags } from '../../lib/encrypted-files.ts';
+import { usageError } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 import { createProgress } from '../../lib/progress.ts';
 import { queryFlags, queryOf, type QueryFlags } from '../../lib/query-flags.ts';
@@ -14,7 +18,7 @@ import { queryFlags, queryOf, type QueryFlags } from '../../lib/query-flags.ts';
 export default class DocsExport extends MoltenCommand {
   static override readonly summary = 'Write documents to a file, one JSON object a line.';
   static override readonly description =
-    'All of it is of one state: that of the sequence at which the export began. The audit log says who took it along.';
+    'All of it is of one state: that of the sequence at which the export began. The audit log says who took it along. --encrypt-to and --passphrase-file encrypt it on its way, in the format of age, so that no text of it touches a disk.';
   static override readonly args: Interfaces.ArgInput = {
     collection: Args.string({ description: 'The collection.', required: true }),
   };
@@ -22,37 +26,57 @@ export default class DocsExport extends MoltenCommand {
     ...queryFlags,
     output: Flags.string({ char: 'o', description: 'The file. Otherwise standard output.' }),
     system: Flags.boolean({ description: 'With all system fields.' }),
+    ...encryptionFlags,
   };
 
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(DocsExport);
     const collection = String(args['collection']);
+    const file = flags['output'] as string | undefined;
+    if (file === undefined && this.jsonEnabled()) {
+      throw usageError('--json wants --output: otherwise the documents are the answer');
+    }
     const client = this.client(flags as unknown as ServerFlags);
     const query = queryOf(flags as QueryFlags);
     const pages = client.documents.exportDocuments(
       { collection, query, encoding: DocumentEncoding.JSON },
       { timeoutMs: 0 },
     );
-    const file = flags['output'] as string | undefined;
+    const encrypter = encrypterOf(flags);
+    if (encrypter !== undefined && file === undefined && process.stdout.isTTY) {
+      throw usageError('what is encrypted is no text for a terminal; use --output');
+    }
     const output = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
-    const shape = flags['system'] === true ? toPlainWithSystem : toPlain;
-    const progress = createProgress('exported', (line) => process.stderr.write(line));
-    let count = 0;
-    let sequence = 0n;
-    for await (const { documents, readSequence } of pages) {
-      sequence = readSequence;
-      for (const document of documents) {
-        if (!output.write(`${JSON.stringify(shape(document))}\n`)) await once(output, 'drain');
-      }
-      count += documents.length;
-      progress.show(count);
-    }
-    if (file !== undefined) {
-      output.end();
-      await finished(output);
-    }
-    progress.finish(count);
+    const lines = new Lines(pages, flags['system'] === true ? toPlainWithSystem : toPlain);
+    // Standard output stays open for what comes after it.
+    await pipeline(await encrypt(lines, encrypter), output, { end: file !== undefined });
+    const { count, sequence } = lines;
     this.logToStderr(`${String(count)} documents exported`);
     return { collection, exported: count, sequence: String(sequence) };
+  }
+}
+
+/** Documents as lines, a page at a time, and how many there were. */
+class Lines implements AsyncIterable<Uint8Array> {
+  readonly #pages: AsyncIterable<ExportDocumentsResponse>;
+  readonly #shape: typeof toPlain;
+  count = 0;
+  sequence = 0n;
+
+  constructor(pages: AsyncIterable<ExportDocumentsResponse>, shape: typeof toPlain) {
+    this.#pages = pages;
+    this.#shape = shape;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    const progress = createProgress('exported', (line) => process.stderr.write(line));
+    for await (const { documents, readSequence } of this.#pages) {
+      this.sequence = readSequence;
+      this.count += documents.length;
+      progress.show(this.count);
+      const lines = documents.map((document) => `${JSON.stringify(this.#shape(document))}\n`);
+      yield Buffer.from(lines.join(''));
+    }
+    progress.finish(this.count);
   }
 }

@@ -2,6 +2,7 @@ import { Args, Flags, type Interfaces } from '@oclif/core';
 
 import { DocumentEncoding } from '../../../gen/molten/v1/documents_pb.ts';
 import { toPlainWithSystem } from '../../../src/client/documents.ts';
+import { wholeIn } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 import { listOf } from '../../lib/query-flags.ts';
 
@@ -15,7 +16,10 @@ export default class DocsGet extends MoltenCommand {
   };
   static override readonly flags: Interfaces.FlagInput = {
     fields: Flags.string({ char: 'f', description: 'Only these paths, with commas between them.' }),
-    'at-sequence': Flags.string({ description: 'As it was right after this sequence.' }),
+    'at-sequence': Flags.string({
+      description: 'As it was right after this sequence. 0: now.',
+      default: '0',
+    }),
   };
 
   async run(): Promise<unknown> {
@@ -24,7 +28,7 @@ export default class DocsGet extends MoltenCommand {
     const { documents } = this.client(flags as unknown as ServerFlags);
     const shared = {
       ...{ collection, fields: listOf(flags['fields'] as string | undefined) },
-      readSequence: BigInt((flags['at-sequence'] as string | undefined) ?? 0),
+      readSequence: wholeIn(String(flags['at-sequence']), '--at-sequence'),
       encoding: DocumentEncoding.JSON,
     };
     const [key = ''] = keys;

@@ -5,7 +5,13 @@ import { Args, Flags, type Interfaces } from '@oclif/core';
 import type { MoltenClient } from '../../../src/client/client.ts';
 import { toBody } from '../../../src/client/documents.ts';
 import { withRetries } from '../../../src/client/retry.ts';
-import { readDocuments, type FileDocument } from '../../lib/json-documents.ts';
+import { decrypterOf, decryptionFlags, readContent } from '../../lib/encrypted-files.ts';
+import {
+  formatOf,
+  readDocuments,
+  type FileDocument,
+  type Format,
+} from '../../lib/json-documents.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 import { createProgress } from '../../lib/progress.ts';
 
@@ -38,6 +44,7 @@ export default class DocsImport extends MoltenCommand {
       min: 1,
       max: 1000,
     }),
+    ...decryptionFlags,
   };
 
   async run(): Promise<unknown> {
@@ -45,19 +52,14 @@ export default class DocsImport extends MoltenCommand {
     const client = this.client(flags as unknown as ServerFlags);
     const collection = String(flags['collection']);
     const importer = new Importer(client, collection);
-    const progress = createProgress('imported', (line) => process.stderr.write(line));
     const file = String(args['file']);
-    const format = flags['format'] as 'json' | 'ndjson' | undefined;
-    let batch: Entry[] = [];
-    for await (const document of readDocuments(file, format)) {
-      batch.push({ key: keyOf(document, flags), value: withoutSystem(document.value) });
-      if (batch.length < Number(flags['batch-size'])) continue;
-      await importer.write(batch);
-      progress.show(importer.imported);
-      batch = [];
+    const format = (flags['format'] as Format | undefined) ?? formatOf(file);
+    try {
+      const content = await readContent(file, decrypterOf(flags));
+      await importer.writeAll(entriesOf(readDocuments(content, format), flags), flags);
+    } catch (error) {
+      throw withCount(error, importer.imported);
     }
-    if (batch.length > 0) await importer.write(batch);
-    progress.finish(importer.imported);
     this.log(`${String(importer.imported)} documents imported into ${collection}`);
     return { collection, imported: importer.imported, created: importer.created };
   }
@@ -81,7 +83,25 @@ class Importer {
     this.#collection = collection;
   }
 
-  async write(batch: readonly Entry[]): Promise<void> {
+  /** Writes batch by batch, so that no more than one is in memory. */
+  async writeAll(
+    entries: AsyncIterable<Entry>,
+    { 'batch-size': batchSize }: Readonly<Record<string, unknown>>,
+  ): Promise<void> {
+    const progress = createProgress('imported', (line) => process.stderr.write(line));
+    let batch: Entry[] = [];
+    for await (const entry of entries) {
+      batch.push(entry);
+      if (batch.length < Number(batchSize)) continue;
+      await this.#write(batch);
+      progress.show(this.imported);
+      batch = [];
+    }
+    if (batch.length > 0) await this.#write(batch);
+    progress.finish(this.imported);
+  }
+
+  async #write(batch: readonly Entry[]): Promise<void> {
     this.#batches += 1;
     const request = {
       collection: this.#collection,
@@ -92,6 +112,23 @@ class Importer {
     this.imported += results.length;
     this.created += results.filter(({ created }) => created).length;
   }
+}
+
+async function* entriesOf(
+  documents: AsyncIterable<FileDocument>,
+  flags: Readonly<Record<string, unknown>>,
+): AsyncIterable<Entry> {
+  for await (const document of documents) {
+    yield { key: keyOf(document, flags), value: withoutSystem(document.value) };
+  }
+}
+
+/** What was imported before a failure stays, and whoever reads of the failure must know how much. */
+function withCount(error: unknown, imported: number): unknown {
+  if (imported > 0 && error instanceof Error) {
+    error.message += `; ${String(imported)} documents were imported before that`;
+  }
+  return error;
 }
 
 /** What `docs export` adds, and the server adds again. */

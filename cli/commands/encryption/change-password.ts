@@ -21,7 +21,6 @@ export default class EncryptionChangePassword extends OfflineCommand {
     const from = this.password(flags);
     if (from === undefined) throw usageError('give the encryption key that the store has now');
     const to = readSecretFile(String(flags['new-encryption-key-file']));
-    if (to === '') throw usageError('the new encryption key is empty');
     const directory = String(flags['db-path']);
     await changeStorePassword(directory, { from, to });
     this.log(`${directory} opens with the new encryption key`);

@@ -10,6 +10,8 @@ import {
   type Index,
 } from '../../../gen/molten/v1/collections_pb.ts';
 import type { MoltenClient } from '../../../src/client/client.ts';
+import { EXIT } from '../../lib/exit-codes.ts';
+import { sortKeyIn } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 
 const POLL_MS = 100;
@@ -42,7 +44,7 @@ export default class IndexesCreate extends MoltenCommand {
     const name = declared?.name ?? '';
     const index = flags['no-wait'] === true ? declared : await built(client, collection, name);
     if (index?.state === IndexState.FAILED) {
-      this.error(`index ${name} failed: ${index.failure}`, { exit: 6 });
+      this.error(`index ${name} failed: ${index.failure}`, { exit: EXIT.conflict });
     }
     this.log(
       `index ${name} of ${collection}: ${String(index?.indexedCount ?? 0)} documents indexed`,
@@ -64,7 +66,6 @@ async function built(
 }
 
 function fieldOf(text: string): { path: string; direction: IndexDirection } {
-  const [path = '', order] = text.split(':');
-  const direction = order === 'desc' ? IndexDirection.DESCENDING : IndexDirection.ASCENDING;
-  return { path, direction };
+  const { path, isDescending } = sortKeyIn(text, 'the path');
+  return { path, direction: isDescending ? IndexDirection.DESCENDING : IndexDirection.ASCENDING };
 }

@@ -12,10 +12,9 @@ export default class SnapshotsCreate extends MoltenCommand {
     const { flags } = await this.parse(SnapshotsCreate);
     const client = this.client(flags as unknown as ServerFlags);
     const { operation } = await client.snapshots.createSnapshot({});
-    await awaitOperation(client, operation);
-    const { snapshots } = await client.snapshots.listSnapshots({ pageSize: 1 });
-    const [snapshot] = snapshots;
-    this.log(snapshot?.name ?? 'taken');
+    const { subject } = await awaitOperation(client, operation);
+    const { snapshot } = await client.snapshots.getSnapshot({ snapshot: subject });
+    this.log(subject);
     return snapshot && toJson(SnapshotSchema, snapshot, { alwaysEmitImplicit: true });
   }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, closeSync, writeSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 import { Args, Flags, type Interfaces } from '@oclif/core';
@@ -23,15 +23,17 @@ export default class SnapshotsDownload extends MoltenCommand {
     const client = this.client(flags as unknown as ServerFlags);
     const snapshot = String(args['snapshot']);
     const directory = join(String(flags['output']), snapshot);
-    mkdirSync(directory, { recursive: false, mode: 0o700 });
     const progress = createProgress('bytes', (line) => process.stderr.write(line));
     let bytes = 0;
+    let isMade = false;
     const pieces = client.snapshots.downloadSnapshot({ snapshot }, { timeoutMs: 0 });
     for await (const { file, offset, data } of pieces) {
+      // Not before there is something to put there; one that is there is left as it is.
+      if (!isMade) mkdirSync(directory, { mode: 0o700 });
+      isMade = true;
       // Only names: what a server says must not lead out of the directory.
-      const handle = openSync(join(directory, basename(file)), offset === 0n ? 'w' : 'a', 0o600);
-      writeSync(handle, data);
-      closeSync(handle);
+      const flag = offset === 0n ? 'w' : 'a';
+      writeFileSync(join(directory, basename(file)), data, { flag, mode: 0o600 });
       bytes += data.length;
       progress.show(bytes);
     }

@@ -1,7 +1,6 @@
-import { timestampDate } from '@bufbuild/protobuf/wkt';
-
-import type { Snapshot } from '../../../gen/molten/v1/snapshots_pb.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
+import { collectPages, PAGE_SIZE } from '../../lib/pages.ts';
+import { isoOf } from '../../lib/times.ts';
 
 /** Lists snapshots. */
 export default class SnapshotsList extends MoltenCommand {
@@ -10,17 +9,14 @@ export default class SnapshotsList extends MoltenCommand {
   async run(): Promise<unknown> {
     const { flags } = await this.parse(SnapshotsList);
     const client = this.client(flags as unknown as ServerFlags);
-    const found: Snapshot[] = [];
-    for (let pageToken = ''; ;) {
-      const page = await client.snapshots.listSnapshots({ pageSize: 1000, pageToken });
-      found.push(...page.snapshots);
+    const found = await collectPages(async (pageToken) => {
+      const page = await client.snapshots.listSnapshots({ pageToken, pageSize: PAGE_SIZE });
       for (const name of page.damagedSnapshots) this.logToStderr(`damaged: ${name}`);
-      if (page.nextPageToken === '') break;
-      pageToken = page.nextPageToken;
-    }
+      return { items: page.snapshots, nextPageToken: page.nextPageToken };
+    });
     const rows = found.map(({ name, sequence, createTime, documentCount, sizeBytes, hook }) => ({
       ...{ name, sequence: Number(sequence), documents: Number(documentCount) },
-      ...{ bytes: Number(sizeBytes), taken: createTime && timestampDate(createTime).toISOString() },
+      ...{ bytes: Number(sizeBytes), taken: isoOf(createTime) },
       ...(hook === undefined ? {} : { hook: hook.exitCode ?? 'failed' }),
     }));
     this.printRows(rows);

@@ -13,7 +13,9 @@ export default class UsersLinkIdentity extends MoltenCommand {
     user: Args.string({ description: 'The name of the user here.', required: true }),
   };
   static override readonly flags: Interfaces.FlagInput = {
-    provider: Flags.string({ description: 'The provider: oidc or ldap.', required: true }),
+    provider: Flags.string({
+      ...{ description: 'The provider.', options: ['oidc', 'ldap'], required: true },
+    }),
     issuer: Flags.string({
       description: 'Its issuer: the address of --oidc-issuer, or of --ldap-url.',
       required: true,

@@ -16,28 +16,49 @@ export async function examineOutside(url: string): Promise<readonly Finding[]> {
   try {
     health = await ask(url, '/v1/health', { origin: FOREIGN_ORIGIN });
   } catch (error) {
-    const why = error instanceof Error ? causeOf(error) : String(error);
-    return [find('reachable', 'FAIL', `${url}: ${why}; see that it runs and what it logs`)];
+    return [
+      find('reachable', 'FAIL', `${url}: ${causeOf(error)}; see that it runs and what it logs`),
+    ];
   }
   return [
     find('reachable', 'ok', url),
-    ...(await examineTls(url)),
+    ...(await attempt('TLS', () => examineTls(url))),
     ...examineHeaders(url, health.headers),
     examineCors(health.headers),
-    await examineHealth(health),
-    await examineSetup(url),
-    await examineRefusal(url, 'calls without a credential refused', {}),
-    await examineRefusal(url, 'forged credentials refused', {
+    ...(await attempt('health', () => examineHealth(health))),
+    ...(await attempt('set-up closed', () => examineSetup(url))),
+    ...(await examineRefusal(url, 'calls without a credential refused', {})),
+    ...(await examineRefusal(url, 'forged credentials refused', {
       authorization: `Bearer ${FORGED_TOKEN}`,
-    }),
+    })),
   ];
+}
+
+/** Looks, and takes what cannot be looked at for a failure. */
+async function attempt(
+  name: string,
+  look: () => Promise<readonly Finding[]>,
+): Promise<readonly Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    const fix = 'see that this is a MoltenDB server, and what stands in front of it';
+    return [find(name, 'FAIL', `${causeOf(error)}; ${fix}`)];
+  }
 }
 
 function ask(url: string, path: string, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(new URL(path, url), { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
 }
 
-function causeOf(error: Error): string {
+async function readAnswer(answer: Response): Promise<object> {
+  const value: unknown = await answer.json().catch(() => undefined);
+  if (typeof value === 'object' && value !== null) return value;
+  throw new Error(`${new URL(answer.url).pathname} was not answered with a JSON object`);
+}
+
+function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
@@ -107,29 +128,30 @@ function examineCors(headers: Headers): Finding {
     : find('CORS closed', 'ok', '');
 }
 
-async function examineHealth(health: Response): Promise<Finding> {
-  const { state = 'unknown' } = (await health.json()) as { readonly state?: string };
-  const word = state.replace('SERVING_STATE_', '');
+async function examineHealth(health: Response): Promise<readonly Finding[]> {
+  const { state } = (await readAnswer(health)) as { readonly state?: unknown };
+  const word = String(state).replace('SERVING_STATE_', '');
   return word === 'READY'
-    ? find('health', 'ok', word)
-    : find('health', 'FAIL', `${word}; look at the log of the server`);
+    ? [find('health', 'ok', word)]
+    : [find('health', 'FAIL', `${word}; look at the log of the server`)];
 }
 
-async function examineSetup(url: string): Promise<Finding> {
-  const answer = await ask(url, '/v1/setup');
-  const { open = false } = (await answer.json()) as { readonly open?: boolean };
-  return open
-    ? find('set-up closed', 'FAIL', 'whoever comes first may take the server; complete the set-up')
-    : find('set-up closed', 'ok', '');
+async function examineSetup(url: string): Promise<readonly Finding[]> {
+  const name = 'set-up closed';
+  const { open } = (await readAnswer(await ask(url, '/v1/setup'))) as { readonly open?: boolean };
+  return open === true
+    ? [find(name, 'FAIL', 'whoever comes first may take the server; complete the set-up')]
+    : [find(name, 'ok', '')];
 }
 
-async function examineRefusal(
+function examineRefusal(
   url: string,
   name: string,
   headers: Record<string, string>,
-): Promise<Finding> {
-  const { status } = await ask(url, '/v1/status', headers);
-  return status === 401
-    ? find(name, 'ok', '')
-    : find(name, 'FAIL', `it was answered with ${String(status)}; see what stands in front of it`);
+): Promise<readonly Finding[]> {
+  return attempt(name, async () => {
+    const { status } = await ask(url, '/v1/status', headers);
+    if (status === 401) return [find(name, 'ok', '')];
+    throw new Error(`it was answered with ${String(status)}`);
+  });
 }

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/admin.proto.
  */
 export const file_molten_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChVtb2x0ZW4vdjEvYWRtaW4ucHJvdG8SCW1vbHRlbi52MSIRCg9HZXRTdGF0c1JlcXVlc3QixAEKEEdldFN0YXRzUmVzcG9uc2USIQoEcnBjcxgBIAMoCzITLm1vbHRlbi52MS5ScGNTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAIgASgEEiQKBXN0b3JlGAMgASgLMhUubW9sdGVuLnYxLlN0b3JlU3RhdHMSJgoHd2F0Y2hlcxgEIAEoCzIVLm1vbHRlbi52MS5XYXRjaFN0YXRzEigKB3Byb2Nlc3MYBSABKAsyFy5tb2x0ZW4udjEuUHJvY2Vzc1N0YXRzIq8BCghScGNTdGF0cxIOCgZtZXRob2QYASABKAkSEgoKY2FsbF9jb3VudBgCIAEoBBITCgtlcnJvcl9jb3VudBgDIAEoBBIjCgdsYXRlbmN5GAQgASgLMhIubW9sdGVuLnYxLkxhdGVuY3kSKgoOcmVjZW50X2xhdGVuY3kYBSABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIZChFyZWNlbnRfY2FsbF9jb3VudBgGIAEoBCI5CgdMYXRlbmN5Eg4KBnA1MF9tcxgBIAEoARIOCgZwOTVfbXMYAiABKAESDgoGcDk5X21zGAMgASgBItQCCgpTdG9yZVN0YXRzEhAKCHNlcXVlbmNlGAEgASgEEhgKEGR1cmFibGVfc2VxdWVuY2UYAiABKAQSFgoOZmxvb3Jfc2VxdWVuY2UYAyABKAQSFAoMc3RvcmVkX2J5dGVzGAQgASgEEhUKDWhpc3RvcnlfYnl0ZXMYBSABKAQSFAoMcXVldWVkX2J5dGVzGAYgASgEEhQKDGNvbW1pdF9jb3VudBgHIAEoBBIoCgxzeW5jX2xhdGVuY3kYCCABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIXCg9jYWNoZV9oaXRfY291bnQYCSABKAQSGAoQY2FjaGVfbWlzc19jb3VudBgKIAEoBBIaChJyZWFkZXJfcXVldWVfY291bnQYCyABKAQSFwoPZGlza19mcmVlX2J5dGVzGAwgASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgNIAEoBCKVAQoKV2F0Y2hTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAEgASgEEjwKDGVuZGVkX2NvdW50cxgCIAMoCzImLm1vbHRlbi52MS5XYXRjaFN0YXRzLkVuZGVkQ291bnRzRW50cnkaMgoQRW5kZWRDb3VudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBImcKDFByb2Nlc3NTdGF0cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIfChdldmVudF9sb29wX2RlbGF5X3A5OV9tcxgCIAEoARIeChZldmVudF9sb29wX3V0aWxpemF0aW9uGAMgASgBIhMKEUxpc3RBbGVydHNSZXF1ZXN0IjYKEkxpc3RBbGVydHNSZXNwb25zZRIgCgZhbGVydHMYASADKAsyEC5tb2x0ZW4udjEuQWxlcnQisgEKBUFsZXJ0EgwKBHJ1bGUYASABKAkSKgoIc2V2ZXJpdHkYAiABKA4yGC5tb2x0ZW4udjEuQWxlcnRTZXZlcml0eRIPCgdtZXNzYWdlGAMgASgJEi4KCnJhaXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNsZWFyX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjQKE0xpc3RBY3Rpdml0eVJlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAIjoKFExpc3RBY3Rpdml0eVJlc3BvbnNlEiIKBWNhbGxzGAEgAygLMhMubW9sdGVuLnYxLkFjdGl2aXR5Iq8BCghBY3Rpdml0eRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZtZXRob2QYAiABKAkSEAoIcHJvdG9jb2wYAyABKAkSDAoEY29kZRgEIAEoCRITCgtkdXJhdGlvbl9tcxgFIAEoARIPCgdzdWJqZWN0GAYgASgJEg8KB2FkZHJlc3MYByABKAkSEgoKcmVxdWVzdF9pZBgIIAEoCSIUChJHZXROb2RlSW5mb1JlcXVlc3QingEKE0dldE5vZGVJbmZvUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRIMCgRub2RlGAIgASgJEgsKA3BpZBgDIAEoDRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdydW50aW1lGAUgASgJEhoKEmNvbmZpZ19maW5nZXJwcmludBgGIAEoCSpoCg1BbGVydFNldmVyaXR5Eh4KGkFMRVJUX1NFVkVSSVRZX1VOU1BFQ0lGSUVEEAASGgoWQUxFUlRfU0VWRVJJVFlfV0FSTklORxABEhsKF0FMRVJUX1NFVkVSSVRZX0NSSVRJQ0FMEAIy6AMKDEFkbWluU2VydmljZRJtCghHZXRTdGF0cxIaLm1vbHRlbi52MS5HZXRTdGF0c1JlcXVlc3QaGy5tb2x0ZW4udjEuR2V0U3RhdHNSZXNwb25zZSIokAIBkpUZCgoGc3lzdGVtEAaC0+STAhESDy92MS9hZG1pbi9zdGF0cxJ0CgpMaXN0QWxlcnRzEhwubW9sdGVuLnYxLkxpc3RBbGVydHNSZXF1ZXN0Gh0ubW9sdGVuLnYxLkxpc3RBbGVydHNSZXNwb25zZSIpkAIBkpUZCgoGc3lzdGVtEAaC0+STAhISEC92MS9hZG1pbi9hbGVydHMSfAoMTGlzdEFjdGl2aXR5Eh4ubW9sdGVuLnYxLkxpc3RBY3Rpdml0eVJlcXVlc3QaHy5tb2x0ZW4udjEuTGlzdEFjdGl2aXR5UmVzcG9uc2UiK5ACAZKVGQoKBnN5c3RlbRAGgtPkkwIUEhIvdjEvYWRtaW4vYWN0aXZpdHkSdQoLR2V0Tm9kZUluZm8SHS5tb2x0ZW4udjEuR2V0Tm9kZUluZm9SZXF1ZXN0Gh4ubW9sdGVuLnYxLkdldE5vZGVJbmZvUmVzcG9uc2UiJ5ACAZKVGQoKBnN5c3RlbRAGgtPkkwIQEg4vdjEvYWRtaW4vbm9kZWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChVtb2x0ZW4vdjEvYWRtaW4ucHJvdG8SCW1vbHRlbi52MSIRCg9HZXRTdGF0c1JlcXVlc3QixAEKEEdldFN0YXRzUmVzcG9uc2USIQoEcnBjcxgBIAMoCzITLm1vbHRlbi52MS5ScGNTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAIgASgEEiQKBXN0b3JlGAMgASgLMhUubW9sdGVuLnYxLlN0b3JlU3RhdHMSJgoHd2F0Y2hlcxgEIAEoCzIVLm1vbHRlbi52MS5XYXRjaFN0YXRzEigKB3Byb2Nlc3MYBSABKAsyFy5tb2x0ZW4udjEuUHJvY2Vzc1N0YXRzIq8BCghScGNTdGF0cxIOCgZtZXRob2QYASABKAkSEgoKY2FsbF9jb3VudBgCIAEoBBITCgtlcnJvcl9jb3VudBgDIAEoBBIjCgdsYXRlbmN5GAQgASgLMhIubW9sdGVuLnYxLkxhdGVuY3kSKgoOcmVjZW50X2xhdGVuY3kYBSABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIZChFyZWNlbnRfY2FsbF9jb3VudBgGIAEoBCI5CgdMYXRlbmN5Eg4KBnA1MF9tcxgBIAEoARIOCgZwOTVfbXMYAiABKAESDgoGcDk5X21zGAMgASgBIqMDCgpTdG9yZVN0YXRzEhAKCHNlcXVlbmNlGAEgASgEEhgKEGR1cmFibGVfc2VxdWVuY2UYAiABKAQSFgoOZmxvb3Jfc2VxdWVuY2UYAyABKAQSFAoMc3RvcmVkX2J5dGVzGAQgASgEEhUKDWhpc3RvcnlfYnl0ZXMYBSABKAQSFAoMcXVldWVkX2J5dGVzGAYgASgEEhQKDGNvbW1pdF9jb3VudBgHIAEoBBIoCgxzeW5jX2xhdGVuY3kYCCABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIXCg9jYWNoZV9oaXRfY291bnQYCSABKAQSGAoQY2FjaGVfbWlzc19jb3VudBgKIAEoBBIaChJyZWFkZXJfcXVldWVfY291bnQYCyABKAQSFwoPZGlza19mcmVlX2J5dGVzGAwgASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgNIAEoBBIdChVjYWNoZWRfZG9jdW1lbnRfY291bnQYDiABKAQSFAoMY2FjaGVkX2J5dGVzGA8gASgEEhgKEGNhY2hlZF9ieXRlc19tYXgYECABKAQilQEKCldhdGNoU3RhdHMSFQoNcnVubmluZ19jb3VudBgBIAEoBBI8CgxlbmRlZF9jb3VudHMYAiADKAsyJi5tb2x0ZW4udjEuV2F0Y2hTdGF0cy5FbmRlZENvdW50c0VudHJ5GjIKEEVuZGVkQ291bnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASJnCgxQcm9jZXNzU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYASABKAQSHwoXZXZlbnRfbG9vcF9kZWxheV9wOTlfbXMYAiABKAESHgoWZXZlbnRfbG9vcF91dGlsaXphdGlvbhgDIAEoASITChFMaXN0QWxlcnRzUmVxdWVzdCI2ChJMaXN0QWxlcnRzUmVzcG9uc2USIAoGYWxlcnRzGAEgAygLMhAubW9sdGVuLnYxLkFsZXJ0IrIBCgVBbGVydBIMCgRydWxlGAEgASgJEioKCHNldmVyaXR5GAIgASgOMhgubW9sdGVuLnYxLkFsZXJ0U2V2ZXJpdHkSDwoHbWVzc2FnZRgDIAEoCRIuCgpyYWlzZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjbGVhcl90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI0ChNMaXN0QWN0aXZpdHlSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoACI6ChRMaXN0QWN0aXZpdHlSZXNwb25zZRIiCgVjYWxscxgBIAMoCzITLm1vbHRlbi52MS5BY3Rpdml0eSKvAQoIQWN0aXZpdHkSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAIgASgJEhAKCHByb3RvY29sGAMgASgJEgwKBGNvZGUYBCABKAkSEwoLZHVyYXRpb25fbXMYBSABKAESDwoHc3ViamVjdBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCnJlcXVlc3RfaWQYCCABKAkiFAoSR2V0Tm9kZUluZm9SZXF1ZXN0Ip4BChNHZXROb2RlSW5mb1Jlc3BvbnNlEg8KB3JlbGVhc2UYASABKAkSDAoEbm9kZRgCIAEoCRILCgNwaWQYAyABKA0SLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcnVudGltZRgFIAEoCRIaChJjb25maWdfZmluZ2VycHJpbnQYBiABKAkqaAoNQWxlcnRTZXZlcml0eRIeChpBTEVSVF9TRVZFUklUWV9VTlNQRUNJRklFRBAAEhoKFkFMRVJUX1NFVkVSSVRZX1dBUk5JTkcQARIbChdBTEVSVF9TRVZFUklUWV9DUklUSUNBTBACMugDCgxBZG1pblNlcnZpY2USbQoIR2V0U3RhdHMSGi5tb2x0ZW4udjEuR2V0U3RhdHNSZXF1ZXN0GhsubW9sdGVuLnYxLkdldFN0YXRzUmVzcG9uc2UiKJACAZKVGQoKBnN5c3RlbRAGgtPkkwIREg8vdjEvYWRtaW4vc3RhdHMSdAoKTGlzdEFsZXJ0cxIcLm1vbHRlbi52MS5MaXN0QWxlcnRzUmVxdWVzdBodLm1vbHRlbi52MS5MaXN0QWxlcnRzUmVzcG9uc2UiKZACAZKVGQoKBnN5c3RlbRAGgtPkkwISEhAvdjEvYWRtaW4vYWxlcnRzEnwKDExpc3RBY3Rpdml0eRIeLm1vbHRlbi52MS5MaXN0QWN0aXZpdHlSZXF1ZXN0Gh8ubW9sdGVuLnYxLkxpc3RBY3Rpdml0eVJlc3BvbnNlIiuQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCFBISL3YxL2FkbWluL2FjdGl2aXR5EnUKC0dldE5vZGVJbmZvEh0ubW9sdGVuLnYxLkdldE5vZGVJbmZvUmVxdWVzdBoeLm1vbHRlbi52MS5HZXROb2RlSW5mb1Jlc3BvbnNlIieQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCEBIOL3YxL2FkbWluL25vZGViBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
 
 /**
  * Asks for the figures.
@@ -202,21 +202,21 @@ export type StoreStats = Message<"molten.v1.StoreStats"> & {
   floorSequence: bigint;
 
   /**
-   * The size of the store on disk.
+   * The size of the store on disk, in bytes.
    *
    * @generated from field: uint64 stored_bytes = 4;
    */
   storedBytes: bigint;
 
   /**
-   * Bodies that only the past needs.
+   * Bodies that only the past needs, in bytes.
    *
    * @generated from field: uint64 history_bytes = 5;
    */
   historyBytes: bigint;
 
   /**
-   * What waits to be committed.
+   * What waits to be committed, in bytes.
    *
    * @generated from field: uint64 queued_bytes = 6;
    */
@@ -258,18 +258,39 @@ export type StoreStats = Message<"molten.v1.StoreStats"> & {
   readerQueueCount: bigint;
 
   /**
-   * What is free on the disk; 0 where nothing tells.
+   * What is free on the disk, in bytes; 0 where nothing tells.
    *
    * @generated from field: uint64 disk_free_bytes = 12;
    */
   diskFreeBytes: bigint;
 
   /**
-   * The size of the disk; 0 where nothing tells.
+   * The size of the disk, in bytes; 0 where nothing tells.
    *
    * @generated from field: uint64 disk_size_bytes = 13;
    */
   diskSizeBytes: bigint;
+
+  /**
+   * Documents in memory, of those read by key.
+   *
+   * @generated from field: uint64 cached_document_count = 14;
+   */
+  cachedDocumentCount: bigint;
+
+  /**
+   * Their memory in bytes: two a character, and 512 a document.
+   *
+   * @generated from field: uint64 cached_bytes = 15;
+   */
+  cachedBytes: bigint;
+
+  /**
+   * What cached_bytes may be: --cache-size, or 0 when none is kept.
+   *
+   * @generated from field: uint64 cached_bytes_max = 16;
+   */
+  cachedBytesMax: bigint;
 };
 
 /**
@@ -314,14 +335,14 @@ export const WatchStatsSchema: GenMessage<WatchStats> = /*@__PURE__*/
  */
 export type ProcessStats = Message<"molten.v1.ProcessStats"> & {
   /**
-   * Resident memory.
+   * Resident memory, in bytes.
    *
    * @generated from field: uint64 resident_bytes = 1;
    */
   residentBytes: bigint;
 
   /**
-   * Delay of the event loop, of the last ten seconds.
+   * Delay of the event loop, of the last ten seconds: 99 of 100 ticks were at most this late, in milliseconds.
    *
    * @generated from field: double event_loop_delay_p99_ms = 2;
    */
@@ -434,7 +455,7 @@ export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
  */
 export type ListActivityRequest = Message<"molten.v1.ListActivityRequest"> & {
   /**
-   * At most this many. 0: 100.
+   * At most this many, 1 to 1,000. 0: 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -504,7 +525,7 @@ export type Activity = Message<"molten.v1.Activity"> & {
   code: string;
 
   /**
-   * How long it took.
+   * How long it took, in milliseconds.
    *
    * @generated from field: double duration_ms = 5;
    */

@@ -387,7 +387,8 @@ export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@_
 export const ApiKeyService: GenService<{
   /**
    * Makes a key of the caller, or, with the scope `keys:*:*`, of another user whose rights are within the
-   * caller's. SCOPE_MISSING for scopes beyond the caller's or the owner's.
+   * caller's. SCOPE_MISSING for scopes beyond the caller's or the owner's. QUOTA_EXCEEDED when 1,000 keys of
+   * the owner work. Keys that ended more than 30 days ago go.
    *
    * @generated from rpc molten.v1.ApiKeyService.CreateApiKey
    */

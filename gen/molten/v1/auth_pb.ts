@@ -764,7 +764,7 @@ export type ChangePasswordRequest = Message<"molten.v1.ChangePasswordRequest"> &
   oldPassword: string;
 
   /**
-   * The password from now on.
+   * The password from now on, at most 1,024 characters.
    *
    * @generated from field: string new_password = 2;
    */
@@ -800,7 +800,7 @@ export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = 
  */
 export type EnrolSecondFactorRequest = Message<"molten.v1.EnrolSecondFactorRequest"> & {
   /**
-   * The password, again. Ignored for users who have none here.
+   * The password, again, at most 1,024 characters. Ignored for users who have none here.
    *
    * @generated from field: string password = 1;
    */
@@ -1005,14 +1005,14 @@ export const GetSetupResponseSchema: GenMessage<GetSetupResponse> = /*@__PURE__*
  */
 export type CompleteSetupRequest = Message<"molten.v1.CompleteSetupRequest"> & {
   /**
-   * The password of the root user.
+   * The password of the root user, at most 1,024 characters.
    *
    * @generated from field: string password = 1;
    */
   password: string;
 
   /**
-   * The --setup-token of the server. Empty: the call comes from its machine.
+   * The --setup-token of the server, at most 1,024 characters. Empty: the call comes from its machine.
    *
    * @generated from field: string setup_token = 2;
    */
@@ -1090,14 +1090,15 @@ export const ListSignOnProvidersResponseSchema: GenMessage<ListSignOnProvidersRe
  */
 export type BeginSignOnRequest = Message<"molten.v1.BeginSignOnRequest"> & {
   /**
-   * The name of the provider.
+   * The name of the provider, 1 to 64 characters.
    *
    * @generated from field: string provider = 1;
    */
   provider: string;
 
   /**
-   * Where the browser shall come back to: one of the addresses of the configuration, exactly.
+   * Where the browser shall come back to: one of the addresses of the configuration, exactly. At most 2,048
+   * characters.
    *
    * @generated from field: string redirect_uri = 2;
    */
@@ -1202,7 +1203,7 @@ export const FinishSignOnResponseSchema: GenMessage<FinishSignOnResponse> = /*@_
  */
 export type BeginDeviceSignOnRequest = Message<"molten.v1.BeginDeviceSignOnRequest"> & {
   /**
-   * The name of the provider.
+   * The name of the provider, 1 to 64 characters.
    *
    * @generated from field: string provider = 1;
    */
@@ -1536,7 +1537,8 @@ export const AuthService: GenService<{
   /**
    * Makes a token with fewer rights for a client. Any holder of a token may: what is made grants no more
    * than the caller may do, lives no longer, and falls when the caller's token is revoked. A sign-in may
-   * end before what it has delegated; the user may not. Eight delegations deep at most.
+   * end before what it has delegated; the user may not. Eight delegations deep at most. QUOTA_EXCEEDED when
+   * 100,000 tokens (or `--max-tokens-per-user`) of the user can be renewed and are not revoked.
    *
    * @generated from rpc molten.v1.AuthService.DelegateToken
    */

@@ -954,7 +954,8 @@ export const SnapshotService: GenService<{
   },
   /**
    * Takes a piece of a snapshot from elsewhere. Pieces of one file come in order; the first, at offset 0,
-   * begins the file anew.
+   * begins the file anew. An upload has at most 17 files, and 8 are open at a time; one that nothing is
+   * added to for 24 hours is removed when another begins, or the server starts.
    *
    * @generated from rpc molten.v1.SnapshotService.UploadSnapshotPart
    */

@@ -1,7 +1,8 @@
 import { accessSync, constants } from 'node:fs';
 
+import { isLoopback } from '../../platform/loopback.ts';
 import type { OptionReader } from '../reader.ts';
-import { findIf, isLoopback, type Finding, type Refusal } from '../refusal.ts';
+import { findIf, hasUser, type Finding, type Refusal } from '../refusal.ts';
 
 const GROUP_AND_ROLE = /^.+=[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
@@ -9,7 +10,7 @@ const GROUP_AND_ROLE = /^.+=[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 export const IDENTITY_REFUSALS: readonly Refusal[] = [
   {
     name: 'directory complete',
-    when: '`--ldap-url` that is no such URL, or without `--ldap-user-base`; `--ldap-ca` that cannot be read; one of `--ldap-bind-dn` and `--ldap-bind-password` without the other.',
+    when: '`--ldap-url` that is no such URL, holds a password, or is without `--ldap-user-base`; `--ldap-ca` that cannot be read; one of `--ldap-bind-dn` and `--ldap-bind-password` without the other.',
     judge: ({ read }) => (read.text('ldap-url') === undefined ? [] : judgeDirectory(read)),
   },
   {
@@ -69,7 +70,7 @@ export const IDENTITY_REFUSALS: readonly Refusal[] = [
 function judgeDirectory(read: OptionReader): readonly Finding[] {
   const url = URL.parse(read.text('ldap-url') ?? '');
   const isUrl = url !== null && ['ldap:', 'ldaps:'].includes(url.protocol) && url.hostname !== '';
-  const hasPassword = (read.text('ldap-bind-password') ?? '') !== '';
+  const hasPassword = read.text('ldap-bind-password') !== undefined;
   const isServiceWhole = (read.text('ldap-bind-dn') !== undefined) === hasPassword;
   const ca = read.text('ldap-ca');
   return [
@@ -77,6 +78,11 @@ function judgeDirectory(read: OptionReader): readonly Finding[] {
       option: 'ldap-url',
       why: 'is no URL of a directory',
       fix: 'give one such as ldaps://ldap.example.org',
+    }),
+    ...findIf(url !== null && hasUser(url), {
+      option: 'ldap-url',
+      why: 'holds a user name or a password',
+      fix: 'give them as --ldap-bind-dn and --ldap-bind-password',
     }),
     ...findIf(url?.protocol === 'ldaps:' && read.switch('ldap-starttls'), {
       option: 'ldap-starttls',
@@ -90,7 +96,7 @@ function judgeDirectory(read: OptionReader): readonly Finding[] {
     }),
     ...findIf(!isServiceWhole, {
       option: hasPassword ? 'ldap-bind-dn' : 'ldap-bind-password',
-      why: 'is missing or empty',
+      why: 'is missing',
       fix: 'a service account needs its name and its password',
     }),
     ...findIf(ca !== undefined && !isReadable(ca), {

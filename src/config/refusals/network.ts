@@ -1,6 +1,7 @@
 import { rangeProblem } from '../../platform/address-ranges.ts';
+import { isLoopback } from '../../platform/loopback.ts';
 import type { OptionReader } from '../reader.ts';
-import { findIf, isLoopback, type Finding, type Refusal } from '../refusal.ts';
+import { findIf, type Finding, type Refusal } from '../refusal.ts';
 import { inspectTls } from '../tls-files.ts';
 
 /** Refusals about who can reach the server, and how. */

@@ -1,8 +1,9 @@
 import { statSync } from 'node:fs';
 
+import { isLoopback } from '../../platform/loopback.ts';
 import { OPTIONS } from '../options.ts';
 import type { OptionReader } from '../reader.ts';
-import { findIf, isLoopback, type Finding, type Refusal } from '../refusal.ts';
+import { findIf, type Finding, type Refusal } from '../refusal.ts';
 
 const SECRET_BYTES_MIN = 32;
 const DISTINCT_CHARS_MIN = 8;
@@ -76,22 +77,14 @@ export const SECRET_REFUSALS: readonly Refusal[] = [
   },
   {
     name: 'encryption key meant',
-    when: '`--encryption-key` empty, or given together with `--disable-encryption`.',
+    when: '`--encryption-key` given together with `--disable-encryption`.',
     judge({ read }) {
-      const key = read.text('encryption-key');
       const isDenied = read.switch('disable-encryption') && !read.switch('dev-mode');
-      return [
-        ...findIf(key === '', {
-          option: 'encryption-key',
-          why: 'is empty',
-          fix: 'give a key, or none',
-        }),
-        ...findIf(key !== undefined && isDenied, {
-          option: 'encryption-key',
-          why: 'is given together with --disable-encryption',
-          fix: 'give one of them',
-        }),
-      ];
+      return findIf(read.text('encryption-key') !== undefined && isDenied, {
+        option: 'encryption-key',
+        why: 'is given together with --disable-encryption',
+        fix: 'give one of them',
+      });
     },
   },
   {
@@ -106,7 +99,8 @@ export const SECRET_REFUSALS: readonly Refusal[] = [
   },
 ];
 
-function judgeRandom(read: OptionReader, option: string): readonly Finding[] {
+/** Judges a secret that nobody has to remember: it must be long, and look random. */
+export function judgeRandom(read: OptionReader, option: string): readonly Finding[] {
   const secret = read.text(option);
   if (secret === undefined) return [];
   if (Buffer.byteLength(secret) < SECRET_BYTES_MIN) {
@@ -124,7 +118,7 @@ function judgeShared(read: OptionReader): readonly Finding[] {
   const findings: Finding[] = [];
   for (const option of SECRETS) {
     const secret = read.text(option);
-    if (secret === undefined || secret === '') continue;
+    if (secret === undefined) continue;
     const owner = owners.get(secret);
     if (owner === undefined) owners.set(secret, option);
     else {

@@ -15,6 +15,7 @@ import { openApiKeys, type ApiKeys } from './api-keys.ts';
 import { createApiKeyControl, type ApiKeyControl } from './api-key-control.ts';
 import { createAuthenticator, type Authenticator } from './credentials.ts';
 import { createDelegation, type Delegation } from './delegation.ts';
+import { createGrantQuota } from './grant-quota.ts';
 import { createGrants } from './grants.ts';
 import { createImpersonation, type Impersonation } from './impersonation.ts';
 import { createIntrospection, type Introspection } from './introspection.ts';
@@ -91,6 +92,8 @@ export interface AccessRules {
   readonly tokenAudience: string;
   readonly accessTokenTtlMs: number;
   readonly passwordCharsMin: number;
+  /** Delegated tokens of one user that live at once. */
+  readonly tokensPerUserMax: number;
   readonly setupToken: string | undefined;
 }
 
@@ -106,7 +109,7 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
   await ensureRootUser({ accounts, passwords, clock, root });
 
   const policy = createPasswordPolicy(rules.passwordCharsMin);
-  const { rootUser, setupToken } = rules;
+  const { rootUser, setupToken, tokensPerUserMax: liveMax } = rules;
   const setup = await openSetup({
     ...{ engine, clock, accounts, passwords, policy, rootUser, setupToken },
   });
@@ -155,6 +158,7 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
     singleSignOn: createSingleSignOn({ engine, clock, sealer, providers, linkedUsers, signIns }),
     delegation: createDelegation({
       ...{ clock, tokens, grants, revocations, rootUser },
+      quota: createGrantQuota({ clock, grants, revocations, liveMax }),
     }),
     impersonation: createImpersonation({ clock, accounts, tokens }),
     profiles: createProfiles({

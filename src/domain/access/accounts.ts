@@ -62,10 +62,14 @@ export interface LinkedIdentity {
 export interface Accounts {
   readonly records: Records<StoredUser>;
   find(name: string): StoredUser | undefined;
+  /** USER_NOT_FOUND. */
+  get(name: string): StoredUser;
+  /** The name of a user that is this one, or would be mistaken for it: they differ only in case. */
+  nameLike(name: string): string | undefined;
   /** Has a second factor to enrol before anything else. */
   mustEnrol(user: StoredUser): boolean;
   /** What the roles and scopes of a user grant. */
-  grantedTo(user: Pick<StoredUser, 'roles' | 'scopes'>): ScopeSet;
+  grantedTo(user: Holder): ScopeSet;
   /**
    * What the user of this name and id may do now; nothing when it is gone, not active, or has a second
    * factor to enrol.
@@ -81,6 +85,16 @@ export interface Accounts {
   isActive(name: string, id: string): boolean;
 }
 
+/** What somebody holds by itself. */
+export type Holder = Pick<StoredUser, 'roles' | 'scopes'>;
+
+/** What comes of it, as the roles are at one revision. */
+interface Held {
+  readonly revision: number;
+  readonly scopes: ScopeSet;
+  readonly needsSecondFactor: boolean;
+}
+
 /** Users are held in memory: about 1 kB each. */
 export const USERS_MAX = 100_000;
 /** Changes that may wait for their turn. */
@@ -91,27 +105,21 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
   const records = await openRecords<StoredUser>({
     ...{ engine, collection: USERS, recordsMax: USERS_MAX },
   });
-  const computed = new WeakMap<
-    Pick<StoredUser, 'roles' | 'scopes'>,
-    { readonly revision: number; readonly scopes: ScopeSet }
-  >();
+  const computed = new WeakMap<Holder, Held>();
 
-  function grantedTo(user: Pick<StoredUser, 'roles' | 'scopes'>): ScopeSet {
+  /** Computed once per user and state of the roles: every call asks. */
+  function heldBy(user: Holder): Held {
     const known = computed.get(user);
-    if (known?.revision === roles.revision) return known.scopes;
-    const { revision } = roles;
-    const held = user.roles.map((name) => roles.find(name));
-    const texts = held.flatMap((role) => role?.scopes ?? []);
-    // A role that is not there may have been one that takes away: then nothing is granted at all.
-    const isWhole = held.every((role) => role !== undefined);
-    const scopes = isWhole ? createScopeSet([...texts, ...user.scopes]) : NO_SCOPES;
-    computed.set(user, { revision, scopes });
-    return scopes;
+    if (known?.revision === roles.revision) return known;
+    const held = holdingsOf(user, roles);
+    computed.set(user, held);
+    return held;
   }
 
+  const grantedTo = (user: Holder): ScopeSet => heldBy(user).scopes;
+
   const mustEnrol = (user: StoredUser): boolean =>
-    user.secondFactor?.isConfirmed !== true &&
-    user.roles.some((name) => roles.find(name)?.needsSecondFactor === true);
+    user.secondFactor?.isConfirmed !== true && heldBy(user).needsSecondFactor;
 
   const activeOf = (name: string, id: string): StoredUser | undefined => {
     const user = records.get(name);
@@ -121,9 +129,8 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
   const turns = createTurns(WAITING_MAX, tooMany);
   const isAdministrator = (user: StoredUser | undefined): boolean => {
     if (user?.state !== 'active' || mustEnrol(user)) return false;
-    const { isAdmin, restrictions } = grantedTo(user);
     const signsIn = user.passwordHash !== undefined || user.identities.length > 0;
-    return isAdmin && restrictions.length === 0 && signsIn;
+    return grantedTo(user).isUnbounded && signsIn;
   };
 
   return {
@@ -143,12 +150,42 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
       throw lastAdministrator(role);
     },
     find: (name) => records.get(name),
+    get(name) {
+      const user = records.get(name);
+      if (user === undefined) throw userNotFound(name);
+      return user;
+    },
+    nameLike(name) {
+      const folded = name.toLowerCase();
+      for (const [other] of records.entries()) if (other.toLowerCase() === folded) return other;
+      return undefined;
+    },
     isActive: (name, id) => activeOf(name, id) !== undefined,
     scopesOf(name, id) {
       const user = activeOf(name, id);
       return user === undefined || mustEnrol(user) ? NO_SCOPES : grantedTo(user);
     },
   };
+}
+
+function holdingsOf({ roles: names, scopes }: Holder, roles: Roles): Held {
+  const { revision } = roles;
+  const held = names.map((name) => roles.find(name));
+  const texts = held.flatMap((role) => role?.scopes ?? []);
+  // A role that is not there may have been one that takes away: then nothing is granted at all.
+  const isWhole = held.every((role) => role !== undefined);
+  return {
+    revision,
+    scopes: isWhole ? createScopeSet([...texts, ...scopes]) : NO_SCOPES,
+    needsSecondFactor: held.some((role) => role?.needsSecondFactor === true),
+  };
+}
+
+/** USER_NOT_FOUND. */
+export function userNotFound(name: string): DomainError {
+  return new DomainError('USER_NOT_FOUND', `there is no user '${name}'`, {
+    metadata: { user: name },
+  });
 }
 
 function lastAdministrator(name: string): DomainError {

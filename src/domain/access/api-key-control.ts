@@ -4,6 +4,7 @@ import { createTurns } from '../../platform/turns.ts';
 import type { Accounts } from './accounts.ts';
 import {
   apiKeyNotFound,
+  endApiKey,
   type ApiKey,
   type ApiKeyEnvironment,
   type ApiKeys,
@@ -13,7 +14,7 @@ import type { Principal } from './principal.ts';
 import type { Revocations } from './revocations.ts';
 import { checkScopeTexts } from './roles.ts';
 import { createScopeSet } from './scope-set.ts';
-import { demandOver, selfOf, userNotFound } from './user-rules.ts';
+import { demandOver, selfOf } from './user-rules.ts';
 
 /** What is asked for when a key is made. */
 export interface ApiKeyRequest {
@@ -72,9 +73,8 @@ export function createApiKeyControl(parts: {
       const { name: caller } = selfOf(accounts, principal.credential);
       const { scopes, description, environment, ttlMs } = request;
       const owner = request.owner === '' ? caller : request.owner;
-      const user = accounts.find(owner);
       if (owner !== caller && !mayControl(principal)) throw notYours();
-      if (user === undefined) throw userNotFound(owner);
+      const user = accounts.get(owner);
       checkScopeTexts(scopes);
       const { restrictions } = principal.scopes;
       const asked = createScopeSet([...scopes, ...restrictions]);
@@ -89,10 +89,8 @@ export function createApiKeyControl(parts: {
     list(principal, owner) {
       const own = ownerIdOf(principal) ?? '';
       if (owner === '') return apiKeys.list(mayControl(principal) ? undefined : own);
-      const user = accounts.find(owner);
-      if (user?.id !== own && !mayControl(principal)) throw notYours();
-      if (user === undefined) throw userNotFound(owner);
-      return apiKeys.list(user.id);
+      if (accounts.find(owner)?.id !== own && !mayControl(principal)) throw notYours();
+      return apiKeys.list(accounts.get(owner).id);
     },
     async rotate(principal, id, overlapMs = OVERLAP_MS) {
       selfOf(accounts, principal.credential);
@@ -107,10 +105,7 @@ export function createApiKeyControl(parts: {
         throw notYours();
       }
       get(principal, id);
-      await turns.run(id, async () => {
-        await revocations.revoke({ kind: 'grant', id, expiresAtMs: Infinity });
-        await apiKeys.delete(id);
-      });
+      await turns.run(id, () => endApiKey({ apiKeys, revocations }, id));
     },
   };
 }

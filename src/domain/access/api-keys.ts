@@ -1,10 +1,12 @@
-import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf, isSame } from '../../platform/secrets.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import { openRecords, type Records } from './records.ts';
+import type { Revocations } from './revocations.ts';
 
 /** A key of a service, as it is shown. */
 export interface ApiKey {
@@ -34,7 +36,7 @@ export type ApiKeySpec = Omit<ApiKey, 'id' | 'createdAtMs' | 'lastUsedAtMs' | 'r
 
 /** The keys of a store: `mk_<environment>_<id>_<secret><checksum>`, of which the store keeps a hash. */
 export interface ApiKeys {
-  /** The key itself is shown once. */
+  /** The key itself is shown once. Forgets keys that ended long ago. QUOTA_EXCEEDED. */
   create(spec: ApiKeySpec, createdAtMs: number): Promise<MadeApiKey>;
   /**
    * A key like `id`, in its place; the old one works for `overlapMs` more. API_KEY_NOT_FOUND; ARGUMENT_INVALID
@@ -42,13 +44,15 @@ export interface ApiKeys {
    */
   rotate(id: string, overlapMs: number, createdAtMs: number): Promise<MadeApiKey>;
   find(id: string): ApiKey | undefined;
+  /** When a key ends, Infinity for never; undefined when there is none. Cheap. */
+  endOf(id: string): number | undefined;
   /** Of one owner, or of all, by id. */
   list(ownerId: string | undefined): readonly ApiKey[];
   delete(id: string): Promise<void>;
-  deleteOf(ownerId: string): Promise<readonly string[]>;
+  deleteOf(ownerId: string): Promise<void>;
   /** The key of a text; undefined when there is none, or not this one. Does not look at its end. */
   verify(text: string): ApiKey | undefined;
-  /** Remembers that a key was used now; written at most once a minute. */
+  /** Remembers that a key was used now; written at most once a minute, when there is time. */
   touch(id: string): void;
 }
 
@@ -76,8 +80,12 @@ const DESCRIPTION_CHARS_MAX = 256;
 /** The form of a key; the contract publishes it, so that scanners for secrets know it. */
 const API_KEY_PATTERN = /^mk_(live|test)_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
 
-/** Of one owner. */
+/** Of one owner: that many may work, and as many that have ended are shown. */
 const KEYS_PER_OWNER_MAX = 1000;
+/** One that has ended is shown for this long. */
+const ENDED_SHOWN_MS = 30 * 24 * 3_600_000;
+/** Keys that are forgotten at once. */
+const FORGOTTEN_MAX = 100;
 
 /** Opens the keys of a store. */
 export async function openApiKeys(engine: StorageEngine, clock: Clock): Promise<ApiKeys> {
@@ -102,9 +110,7 @@ class StoredApiKeys implements ApiKeys {
     if (spec.description.length > DESCRIPTION_CHARS_MAX) {
       throw new DomainError('ARGUMENT_INVALID', 'the description is longer than 256 characters');
     }
-    if (this.list(spec.ownerId).length >= KEYS_PER_OWNER_MAX) {
-      throw new DomainError('QUOTA_EXCEEDED', `'${spec.owner}' has 1,000 API keys; end some first`);
-    }
+    await this.#makeRoom(spec);
     const id = randomText(ID_CHARS);
     const head = `mk_${spec.environment}_${id}_${randomText(SECRET_CHARS)}`;
     const text = `${head}${checksumOf(head)}`;
@@ -114,6 +120,24 @@ class StoredApiKeys implements ApiKeys {
     };
     await this.#records.change(id, () => stored);
     return { apiKey: toApiKey(id, stored), text };
+  }
+
+  /** QUOTA_EXCEEDED when the owner has too many that work; of those that have ended the oldest go. */
+  async #makeRoom({ owner, ownerId }: ApiKeySpec): Promise<void> {
+    const nowMs = this.#clock.now();
+    const ended: (readonly [string, StoredKey])[] = [];
+    let live = 0;
+    for (const entry of this.#records.entries()) {
+      const [, { expiresAtMs = Infinity, ownerId: other }] = entry;
+      if (expiresAtMs <= nowMs) ended.push(entry);
+      else if (other === ownerId) live += 1;
+    }
+    if (live >= KEYS_PER_OWNER_MAX) throw tooManyKeys(owner);
+    const own = ended.filter(([, key]) => key.ownerId === ownerId).sort(byEnd);
+    const old = ended.filter(([, key]) => (key.expiresAtMs ?? 0) <= nowMs - ENDED_SHOWN_MS);
+    const surplus = own.slice(0, Math.max(0, own.length - KEYS_PER_OWNER_MAX));
+    const ids = new Set([...surplus, ...old].map(([id]) => id));
+    await Promise.all([...ids].slice(0, FORGOTTEN_MAX).map((id) => this.delete(id)));
   }
 
   async rotate(id: string, overlapMs: number, createdAtMs: number): Promise<MadeApiKey> {
@@ -140,6 +164,11 @@ class StoredApiKeys implements ApiKeys {
     return stored && toApiKey(id, { ...stored, lastUsedAtMs: this.#lastUsed(id, stored) });
   }
 
+  endOf(id: string): number | undefined {
+    const stored = this.#records.get(id);
+    return stored && (stored.expiresAtMs ?? Infinity);
+  }
+
   list(ownerId: string | undefined): readonly ApiKey[] {
     return [...this.#records.entries()]
       .filter(([, key]) => ownerId === undefined || key.ownerId === ownerId)
@@ -152,10 +181,8 @@ class StoredApiKeys implements ApiKeys {
     this.#touched.delete(id);
   }
 
-  async deleteOf(ownerId: string): Promise<readonly string[]> {
-    const ids = this.list(ownerId).map(({ id }) => id);
-    for (const id of ids) await this.delete(id);
-    return ids;
+  async deleteOf(ownerId: string): Promise<void> {
+    await Promise.all(this.list(ownerId).map(({ id }) => this.delete(id)));
   }
 
   verify(text: string): ApiKey | undefined {
@@ -163,8 +190,7 @@ class StoredApiKeys implements ApiKeys {
     if (id === '' || checksumOf(text.slice(0, -CHECKSUM_CHARS)) !== checksum) return undefined;
     const stored = this.#records.get(id);
     if (stored === undefined || stored.environment !== environment) return undefined;
-    const isRight = timingSafeEqual(Buffer.from(stored.hash), Buffer.from(hashOf(text)));
-    return isRight ? this.#shown(id, stored) : undefined;
+    return isSame(stored.hash, hashOf(text)) ? this.#shown(id, stored) : undefined;
   }
 
   touch(id: string): void {
@@ -174,7 +200,7 @@ class StoredApiKeys implements ApiKeys {
     this.#touched.set(id, nowMs);
     // Nobody waits for it; one that is lost is made good by the next use.
     this.#records
-      .change(id, (key) => key && { ...key, lastUsedAtMs: nowMs })
+      .change(id, (key) => key && { ...key, lastUsedAtMs: nowMs }, 'async')
       .catch(() => undefined);
   }
 
@@ -209,8 +235,27 @@ function checksumOf(head: string): string {
   return text;
 }
 
-function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64');
+function byEnd([, a]: readonly [string, StoredKey], [, b]: readonly [string, StoredKey]): number {
+  return (a.expiresAtMs ?? Infinity) - (b.expiresAtMs ?? Infinity);
+}
+
+/** Ends a key, and what was delegated with it. */
+export async function endApiKey(
+  { apiKeys, revocations }: { readonly apiKeys: ApiKeys; readonly revocations: Revocations },
+  id: string,
+): Promise<void> {
+  // A key may never expire: only with it gone does the end of the revocation bring nothing back.
+  await revocations.revoke({ kind: 'grant', id, expiresAtMs: Infinity });
+  await apiKeys.delete(id);
+}
+
+function tooManyKeys(owner: string): DomainError {
+  const count = String(KEYS_PER_OWNER_MAX);
+  return new DomainError(
+    'QUOTA_EXCEEDED',
+    `'${owner}' has ${count} API keys that work; revoke some first, or make another user for more`,
+    { metadata: { user: owner } },
+  );
 }
 
 /** API_KEY_NOT_FOUND. */

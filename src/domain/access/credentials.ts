@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
-
 import { LRUCache } from 'lru-cache';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf } from '../../platform/secrets.ts';
 import type { Accounts } from './accounts.ts';
 import type { ApiKey, ApiKeys } from './api-keys.ts';
 import { ANONYMOUS, type Credential, type Principal } from './principal.ts';
 import { revoked, type Revocable, type Revocations } from './revocations.ts';
 import { createScopeSet, type ScopeSet } from './scope-set.ts';
+import { userIdOf } from './session-id.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import { expired, invalid, type Tokens, type VerifiedToken } from './tokens.ts';
 
@@ -27,6 +27,8 @@ export interface Authenticator {
    * one, so that a caller with a broken credential is never mistaken for one without.
    */
   authenticate(proof: Proof): Promise<Principal>;
+  /** The same for one that is shown and not used: of an API key it does not say that it was. */
+  identify(proof: Proof): Promise<Principal>;
   /** The principal of a token that was just made or shown. */
   principalOf(token: VerifiedToken): Principal;
   /** Why a principal of a call that still runs may not go on; undefined when it may. Cheap. */
@@ -66,7 +68,13 @@ class CredentialAuthenticator implements Authenticator {
     this.#parts = parts;
   }
 
-  async authenticate({ authorization, apiKey }: Proof): Promise<Principal> {
+  async authenticate(proof: Proof): Promise<Principal> {
+    const principal = await this.identify(proof);
+    if (principal.credential?.kind === 'apiKey') this.#parts.apiKeys.touch(principal.tokenId);
+    return principal;
+  }
+
+  async identify({ authorization, apiKey }: Proof): Promise<Principal> {
     if (authorization === undefined && apiKey === undefined) return ANONYMOUS;
     const text = authorization === undefined ? apiKey : BEARER.exec(authorization)?.[1];
     if (text === undefined) throw notBearer();
@@ -96,7 +104,7 @@ class CredentialAuthenticator implements Authenticator {
     // What a session may do is what its users may do now; all else is bounded by what it was given.
     const bound = kind === 'session' ? undefined : said;
     const held = [() => accounts.scopesOf(user, userId)];
-    if (impersonator !== '') held.push(() => accounts.scopesOf(impersonator, actorOf(sessionId)));
+    if (impersonator !== '') held.push(() => accounts.scopesOf(impersonator, userIdOf(sessionId)));
     const scopes = createLiveScopes(held, bound);
     return toPrincipal(
       { subject, tokenId: links[0]?.tokenId ?? '', expiresAtMs },
@@ -110,12 +118,12 @@ class CredentialAuthenticator implements Authenticator {
     const { accounts, revocations, apiKeys, clock } = this.#parts;
     const { user, chain, kind, impersonator } = credential;
     if (revocations.isRevoked(chain) || !accounts.isActive(user, chain.userId)) return 'revoked';
-    const actorId = impersonator === '' ? '' : actorOf(chain.sessionId);
+    const actorId = impersonator === '' ? '' : userIdOf(chain.sessionId);
     if (impersonator !== '' && !accounts.isActive(impersonator, actorId)) return 'revoked';
     if (kind !== 'apiKey') return this.#hasEnded(credential, expiresAtMs) ? 'expired' : undefined;
-    const apiKey = apiKeys.find(tokenId);
-    if (apiKey === undefined) return 'revoked';
-    return (apiKey.expiresAtMs ?? Infinity) <= clock.now() ? 'expired' : undefined;
+    const endMs = apiKeys.endOf(tokenId);
+    if (endMs === undefined) return 'revoked';
+    return endMs <= clock.now() ? 'expired' : undefined;
   }
 
   /** By its own time, or because its key is not taken any more. */
@@ -126,7 +134,7 @@ class CredentialAuthenticator implements Authenticator {
   }
 
   async #ofToken(token: string): Promise<Principal> {
-    const name = createHash('sha256').update(token).digest('base64');
+    const name = hashOf(token);
     const known = this.#verified.get(name);
     if (known !== undefined && known.expiresAtMs > this.#parts.clock.now()) return known;
     this.#verified.delete(name);
@@ -139,7 +147,6 @@ class CredentialAuthenticator implements Authenticator {
     const { apiKeys, accounts } = this.#parts;
     const apiKey = apiKeys.verify(text);
     if (apiKey === undefined) throw invalid(undefined);
-    apiKeys.touch(apiKey.id);
     const known = this.#ofKeys.get(apiKey);
     if (known !== undefined) return known;
     const { owner, ownerId, expiresAtMs = Infinity } = apiKey;
@@ -178,11 +185,6 @@ function toPrincipal(
   };
 }
 
-/** The user whose sign-in a session is, who may not be the one that a token of it speaks for. */
-function actorOf(sessionId: string): string {
-  return sessionId.split('.', 1)[0] ?? '';
-}
-
 /**
  * What users may do now, bounded by what the credential was given. Computed anew when one of them changes:
  * a set of scopes that changes is another set.
@@ -204,7 +206,7 @@ function createLiveScopes(
 
 function meetOf(a: ScopeSet, b: ScopeSet): ScopeSet {
   // The administrator bounds nothing.
-  return a.isAdmin && a.restrictions.length === 0 ? b : a.meet(b);
+  return a.isUnbounded ? b : a.meet(b);
 }
 
 function parseScopes(texts: readonly string[]): ScopeSet {

@@ -1,5 +1,6 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import type { GrantQuota } from './grant-quota.ts';
 import { pathOf, type GrantRecord, type Grants } from './grants.ts';
 import type { Credential, Principal } from './principal.ts';
 import { revoked, type Revocable, type Revocations } from './revocations.ts';
@@ -19,7 +20,10 @@ export interface DelegationRequest {
 
 /** Tokens made with tokens: each grants what the one before it does, or less, and falls with it. */
 export interface Delegation {
-  /** SCOPE_MISSING when a scope is beyond the caller's; ARGUMENT_INVALID for a malformed one. */
+  /**
+   * SCOPE_MISSING when a scope is beyond the caller's; ARGUMENT_INVALID for a malformed one; QUOTA_EXCEEDED
+   * when too many tokens of the user live.
+   */
   delegate(principal: Principal, request: DelegationRequest): Promise<SignedToken>;
   /**
    * A fresh token of the same delegation; the old one ends, what it has delegated goes on. SCOPE_MISSING
@@ -45,6 +49,7 @@ export interface DelegationParts {
   readonly clock: Clock;
   readonly tokens: Tokens;
   readonly grants: Grants;
+  readonly quota: GrantQuota;
   readonly revocations: Revocations;
   /** The only user who may give `*:*:*` away. */
   readonly rootUser: string;
@@ -52,7 +57,7 @@ export interface DelegationParts {
 
 /** Creates the domain of delegating. */
 export function createDelegation(parts: DelegationParts): Delegation {
-  const { clock, tokens, grants, revocations, rootUser } = parts;
+  const { clock, tokens, grants, quota, revocations, rootUser } = parts;
   return {
     async delegate(principal, request) {
       const credential = credentialOf(principal);
@@ -66,6 +71,7 @@ export function createDelegation(parts: DelegationParts): Delegation {
       const grantEndsAtMs = Math.min(Math.max(expiresAtMs, nowMs + GRANT_MS), endMs);
       const { user, chain } = credential;
       const { callsPerMinute } = request;
+      await quota.take(user, chain.userId);
       const signed = await tokens.issue({
         ...{ kind: 'delegated', subject: clientId, scopes, user, userId: chain.userId },
         ...{ sessionId: '', ancestors, expiresAtMs, grantEndsAtMs, callsPerMinute },

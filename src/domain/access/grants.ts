@@ -1,7 +1,7 @@
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { StoredDocument } from '../../storage/types.ts';
 import type { Principal } from './principal.ts';
-import { readAll } from './records.ts';
+import { countAll, readAll, type ReadRange } from './records.ts';
 import type { Revocable, RevocableChain } from './revocations.ts';
 
 /** A delegated token as the store knows it; the token itself it does not know. */
@@ -59,6 +59,8 @@ export interface Grants {
   ): Promise<GrantPage>;
   /** All of them below a path. */
   below(prefix: string): AsyncIterable<PlacedGrant>;
+  /** How many of a user are kept, those that were revoked among them. */
+  count(userId: string): Promise<number>;
 }
 
 const TREE = '$tokenTree';
@@ -97,19 +99,23 @@ export function createGrants(engine: StorageEngine): Grants {
     },
     async page(prefix, { after, limit }) {
       const grants: PlacedGrant[] = [];
-      for await (const placed of below(engine, prefix)) {
-        if (placed.path <= after) continue;
+      for await (const placed of below(engine, prefix, { after, pageSize: limit + 1 })) {
         if (grants.length === limit) return { grants, next: grants.at(-1)?.path };
         grants.push(placed);
       }
       return { grants, next: undefined };
     },
     below: (prefix) => below(engine, prefix),
+    count: (userId) => countAll(engine, TREE, `${userId}${SEPARATOR}`),
   };
 }
 
-async function* below(engine: StorageEngine, prefix: string): AsyncIterable<PlacedGrant> {
-  for await (const document of readAll(engine, TREE, prefix)) {
+async function* below(
+  engine: StorageEngine,
+  prefix: string,
+  range: Omit<ReadRange, 'keyPrefix'> = {},
+): AsyncIterable<PlacedGrant> {
+  for await (const document of readAll(engine, TREE, { ...range, keyPrefix: prefix })) {
     // Segments have one length each, but ids of users do not.
     const rest = document.key.slice(prefix.length);
     if (prefix === '' || rest === '' || rest.startsWith(SEPARATOR)) yield toPlaced(document);
@@ -118,6 +124,16 @@ async function* below(engine: StorageEngine, prefix: string): AsyncIterable<Plac
 
 function toPlaced({ key, body }: StoredDocument): PlacedGrant {
   return { grant: JSON.parse(body) as GrantRecord, path: key };
+}
+
+/** A delegation, as revocations know it. */
+export function chainOf(grant: GrantRecord): RevocableChain {
+  const { id, userId, clientId, signingKeyId, createdAtMs, ancestors, callsPerMinute } = grant;
+  const own = {
+    ...{ tokenId: id, grantId: id, clientId, signingKeyId, callsPerMinute },
+    issuedAtMs: createdAtMs,
+  };
+  return { links: [own, ...ancestors], sessionId: '', userId };
 }
 
 /** The place of a credential: what it delegates stands below it. */

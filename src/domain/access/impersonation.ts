@@ -3,7 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Accounts } from './accounts.ts';
 import type { Principal } from './principal.ts';
 import type { SignedToken, Tokens } from './tokens.ts';
-import { selfOf, userNotFound } from './user-rules.ts';
+import { selfOf } from './user-rules.ts';
 
 /** Acting as another user: strictly downward, for a short time, with both names in every record. */
 export interface Impersonation {
@@ -29,8 +29,7 @@ export function createImpersonation(parts: {
   return {
     async impersonate(principal, name, ttlMs = TTL_MS) {
       const { name: impersonator, sessionId } = selfOf(accounts, principal.credential);
-      const user = accounts.find(name);
-      if (user === undefined) throw userNotFound(name);
+      const user = accounts.get(name);
       const scopes = accounts.scopesOf(name, user.id);
       const isLower = scopes.isWithin(principal.scopes) && !principal.scopes.isWithin(scopes);
       if (user.state !== 'active' || name === impersonator || !isLower) throw notLower(name);

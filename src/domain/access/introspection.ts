@@ -1,4 +1,4 @@
-import type { ApiKeys } from './api-keys.ts';
+import { endApiKey, type ApiKeys } from './api-keys.ts';
 import type { Authenticator } from './credentials.ts';
 import type { Principal } from './principal.ts';
 import type { Revocations } from './revocations.ts';
@@ -25,7 +25,7 @@ export function createIntrospection(parts: {
   const look = async (text: string): Promise<Principal | undefined> => {
     try {
       const proof = { authorization: undefined, apiKey: text };
-      return await authenticator.authenticate(proof);
+      return await authenticator.identify(proof);
     } catch {
       return undefined;
     }
@@ -42,8 +42,7 @@ export function createIntrospection(parts: {
       const { tokenId: id } = principal;
       const { kind, chain } = principal.credential ?? {};
       if (kind === 'apiKey') {
-        await revocations.revoke({ kind: 'grant', id, expiresAtMs: Infinity });
-        await apiKeys.delete(id);
+        await endApiKey({ apiKeys, revocations }, id);
       } else if (kind === 'session' && chain !== undefined) {
         await revocations.revoke({ kind: 'token', id, expiresAtMs: principal.expiresAtMs });
       } else {

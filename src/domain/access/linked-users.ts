@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { Accounts, LinkedIdentity, StoredUser } from './accounts.ts';
+import { userNotFound, type Accounts, type LinkedIdentity, type StoredUser } from './accounts.ts';
 import type { Roles } from './roles.ts';
-import { userNotFound } from './user-rules.ts';
 
 /** Whom a provider vouches for, and the roles that its groups give here. */
 export interface VouchedIdentity extends LinkedIdentity {
@@ -54,7 +53,8 @@ export function createLinkedUsers(parts: {
     const { provider, issuer, subject, displayName, email } = identity;
     await accounts.records.change(name, (current) => {
       // A user of this name is somebody else until an administrator says otherwise.
-      if (current !== undefined || isTaken(accounts, name)) throw nameTaken(name, provider);
+      const isTaken = current !== undefined || accounts.nameLike(name) !== undefined;
+      if (isTaken) throw nameTaken(name, provider);
       return {
         ...{ id: randomUUID(), roles: [], scopes: [], state: 'active' },
         ...{ displayName: cut(displayName), email: cut(email), createdAtMs: clock.now() },
@@ -105,11 +105,6 @@ export function createLinkedUsers(parts: {
 
 function isSame(a: LinkedIdentity, b: LinkedIdentity): boolean {
   return a.provider === b.provider && a.issuer === b.issuer && a.subject === b.subject;
-}
-
-function isTaken({ records }: Accounts, name: string): boolean {
-  const folded = name.toLowerCase();
-  return [...records.entries()].some(([other]) => other.toLowerCase() === folded);
 }
 
 /** The name at the provider, in the characters of ours. */

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-
 import { LRUCache } from 'lru-cache';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf } from '../../platform/secrets.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 
 /**
@@ -13,8 +12,8 @@ import type { StorageEngine } from '../../storage/engine.ts';
 export interface Lockouts {
   /** RATE_LIMITED, with the time to wait, for an account or an address that must. */
   check(attempt: Attempt): Promise<void>;
-  /** Counts a failure. True when it begins a wait. */
-  fail(attempt: Attempt): Promise<boolean>;
+  /** Counts a failure. */
+  fail(attempt: Attempt): Promise<void>;
   /** Forgets the failures of the account; those of the address fade by themselves. */
   succeed(attempt: Attempt): Promise<void>;
   /** Forgets the failures of an account, by an administrator. */
@@ -72,7 +71,7 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
     return failures;
   }
 
-  async function add(key: string, rule: Rule): Promise<boolean> {
+  async function add(key: string, rule: Rule): Promise<void> {
     // Before anything else is awaited, so that attempts side by side are all counted.
     const nowMs = clock.now();
     const before = known.get(key) ?? (await find(key));
@@ -83,7 +82,6 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
       const body = JSON.stringify(failures);
       transaction.put({ collection: COLLECTION, key, body, expiresAtMs: nowMs + FADE_MS });
     });
-    return failures.untilMs > nowMs;
   }
 
   async function forget(key: string): Promise<void> {
@@ -102,12 +100,11 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
       if (leftMs > 0) throw mustWait(leftMs);
     },
     async fail({ username, address }) {
-      const [account, place] = await Promise.all([
+      await Promise.all([
         add(accountKey(username), ACCOUNT),
         // Nowhere is a place that all share, who would wait for one another.
-        address !== '' && add(addressKey(address), ADDRESS),
+        address === '' ? undefined : add(addressKey(address), ADDRESS),
       ]);
-      return account || place;
     },
     async succeed({ username }) {
       await forget(accountKey(username));
@@ -127,7 +124,7 @@ function waitOf(count: number, { freeFailures, firstMs, longestMs }: Rule): numb
 }
 
 function accountKey(username: string): string {
-  return `account.${createHash('sha256').update(foldName(username)).digest('base64url')}`;
+  return `account.${hashOf(foldName(username), 'base64url')}`;
 }
 
 /** Names that a directory may take for one another are one here. */
@@ -136,7 +133,7 @@ export function foldName(username: string): string {
 }
 
 function addressKey(address: string): string {
-  return `address.${createHash('sha256').update(address).digest('base64url')}`;
+  return `address.${hashOf(address, 'base64url')}`;
 }
 
 function mustWait(retryAfterMs: number): DomainError {

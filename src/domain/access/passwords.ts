@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { argon2id, hash, needsRehash, verify } from 'argon2';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { createGate } from '../../platform/gate.ts';
 
 /** Hashes and checks passwords with Argon2id (RFC 9106). */
 export interface Passwords {
@@ -11,12 +12,19 @@ export interface Passwords {
    * Reports whether the password belongs to the hash. Without a hash it does the same work and says no,
    * so that an unknown user takes as long as a wrong password.
    */
-  verify(hash: string | undefined, password: string): Promise<boolean>;
+  verify(hash: string | undefined, password: string, asker?: Asker): Promise<boolean>;
   /** The hash was made with weaker parameters than today's. */
   isOutdated(hash: string): boolean;
   /** What is being hashed, and what waits for it. */
   load(): { readonly running: number; readonly waiting: number };
 }
+
+/**
+ * Whose password it is, as far as that is known before it is looked at: `known` has signed in, or did so from
+ * the same address; a `stranger` may be anybody. They wait apart and are served in turn, so that a flood of
+ * logins from everywhere keeps nobody out who was here before.
+ */
+export type Asker = 'known' | 'stranger';
 
 /** The cost of a hash: memory in KiB, passes, lanes. */
 export interface PasswordCost {
@@ -30,7 +38,7 @@ export const PASSWORD_COST: PasswordCost = { memoryKibibytes: 19_456, passes: 2,
 
 /** Hashes computed at once: each takes a core for tens of milliseconds, and one is left for calls. */
 const RUNNING_MAX = Math.max(1, Math.min(availableParallelism() - 1, 8));
-/** Hashes that may wait; more are refused, so that a flood of logins cannot fill the memory. */
+/** Hashes that may wait, for each kind of asker; more are refused, so that they cannot fill the memory. */
 const WAITING_MAX = 64;
 const RETRY_AFTER_MS = 1000;
 
@@ -42,43 +50,19 @@ export function createPasswords(cost: PasswordCost = PASSWORD_COST): Passwords {
     timeCost: cost.passes,
     parallelism: cost.lanes,
   } as const;
-  const limit = createLimit();
+  const gate = createGate({ runningMax: RUNNING_MAX, waitingMax: WAITING_MAX, tooMany });
   const decoy = hash('the password of nobody', options);
   return {
-    hash: (password) => limit.run(() => hash(password, options)),
-    verify: (known, password) =>
-      limit.run(async () => {
+    hash: (password) => gate.run(() => hash(password, options), { lane: 'known' }),
+    async verify(known, password, asker = 'known') {
+      const check = async (): Promise<boolean> => {
         const matches = await verify(known ?? (await decoy), password);
         return matches && known !== undefined;
-      }),
-    isOutdated: (known) => needsRehash(known, options),
-    load: () => limit.load(),
-  };
-}
-
-interface Limit extends Pick<Passwords, 'load'> {
-  run<T>(task: () => Promise<T>): Promise<T>;
-}
-
-/** Runs a few tasks at a time, in the order they came. */
-function createLimit(): Limit {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return {
-    load: () => ({ running, waiting: waiting.length }),
-    async run(task) {
-      if (running >= RUNNING_MAX) {
-        if (waiting.length >= WAITING_MAX) throw tooMany();
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      }
-      running += 1;
-      try {
-        return await task();
-      } finally {
-        running -= 1;
-        waiting.shift()?.();
-      }
+      };
+      return await gate.run(check, { lane: asker });
     },
+    isOutdated: (known) => needsRehash(known, options),
+    load: () => gate.load(),
   };
 }
 

@@ -1,11 +1,12 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { FollowedChange, StorageEngine } from '../../storage/engine.ts';
 import { MATCH_ALL } from '../../storage/query/filter.ts';
-import { ALL_KEYS, type StoredDocument } from '../../storage/types.ts';
+import { encodePosition } from '../../storage/query/position.ts';
+import { ALL_KEYS, type Durability, type StoredDocument } from '../../storage/types.ts';
 
 /**
  * A small collection of the system, held in memory whole, because every call asks for it: users, roles,
- * API keys. Changes are durable before they are seen.
+ * API keys. Changes are durable before they are seen, unless they ask for less.
  */
 export interface Records<T> {
   readonly size: number;
@@ -14,10 +15,14 @@ export interface Records<T> {
   get(key: string): T | undefined;
   entries(): IterableIterator<[string, T]>;
   /**
-   * Replaces a record by what `body` makes of it; undefined deletes it. `body` may run again when another
-   * change came first, and what it throws leaves everything as it was.
+   * Replaces a record by what `body` makes of it; undefined deletes it, and the very same changes nothing.
+   * `body` may run again when another change came first, and what it throws leaves everything as it was.
    */
-  change(key: string, body: (current: T | undefined) => T | undefined): Promise<T | undefined>;
+  change(
+    key: string,
+    body: (current: T | undefined) => T | undefined,
+    durability?: Durability,
+  ): Promise<T | undefined>;
 }
 
 /** What a collection of records is. */
@@ -64,52 +69,81 @@ export async function openRecords<T extends object>(options: RecordsOptions): Pr
     },
     get: (key) => records.get(key),
     entries: () => records.entries(),
-    async change(key, body) {
-      const committed = await engine.transact({ durability: 'sync' }, async (transaction) => {
+    async change(key, body, durability = 'sync') {
+      const committed = await engine.transact({ durability }, async (transaction) => {
         const [stored] = await transaction.get(collection, [key]);
-        const next = body(stored && (JSON.parse(stored.body) as T));
-        if (next !== undefined) {
+        const current = stored && (JSON.parse(stored.body) as T);
+        const next = body(current);
+        if (next === current) return { next, isChanged: false };
+        if (next === undefined) {
+          transaction.delete({ collection, key });
+        } else {
           if (stored === undefined) checkRoom(records.size, options);
           transaction.put({ collection, key, body: JSON.stringify(next) });
-        } else if (stored !== undefined) {
-          transaction.delete({ collection, key });
         }
-        return { next };
+        return { next, isChanged: true };
       });
-      const { next } = committed.value;
-      publish(key, next, committed.sequence);
+      const { next, isChanged } = committed.value;
+      if (isChanged) publish(key, next, committed.sequence);
       return next;
     },
   };
 }
 
-/** Every document of a system collection whose key starts with a prefix, in the order of keys. */
+/** Which documents of a system collection are read. */
+export interface ReadRange {
+  /** Only keys that start with this. Absent: any. */
+  readonly keyPrefix?: string;
+  /** Only keys after this one. Absent or empty: from the first. */
+  readonly after?: string;
+  /** Documents read at once. */
+  readonly pageSize?: number;
+}
+
+/** Every document of a system collection in a range, in the order of keys. */
 export async function* readAll(
   engine: StorageEngine,
   collection: string,
-  keyPrefix = '',
+  { keyPrefix = '', after: afterKey = '', pageSize: limit = PAGE }: ReadRange = {},
 ): AsyncIterable<StoredDocument> {
-  for (let after: string | undefined; ;) {
-    const page = await engine.query({ ...WHOLE, collection, keyPrefix, after });
+  const place = { values: [], key: afterKey };
+  let after = afterKey > keyPrefix ? encodePosition(BY_KEY, place) : undefined;
+  for (;;) {
+    const selection = { ...EVERY_DOCUMENT, collection, keyPrefix };
+    const page = await engine.query({ ...selection, ...AS_STORED, limit, after });
     yield* page.documents;
     if (page.next === undefined) return;
     after = page.next;
   }
 }
 
-const WHOLE = {
-  access: ALL_KEYS,
-  ...{ keys: undefined, filter: MATCH_ALL, joins: [] },
+/** How many documents of a system collection have keys that start with a prefix. */
+export async function countAll(
+  engine: StorageEngine,
+  collection: string,
+  keyPrefix: string,
+): Promise<number> {
+  const { groups } = await engine.aggregate({
+    ...{ ...EVERY_DOCUMENT, collection, keyPrefix, groupBy: [], groupsMax: 1 },
+    metrics: [{ name: 'count', kind: 'count', path: undefined }],
+  });
+  return Number(groups[0]?.figures['count'] ?? 0);
+}
+
+const BY_KEY = { by: 'key', direction: 'asc' } as const;
+
+const EVERY_DOCUMENT = {
+  ...{ access: ALL_KEYS, keys: undefined, filter: MATCH_ALL, joins: [] },
   limits: { examinedMax: Infinity, sortedMax: Infinity, timeMs: Infinity, pageBytesMax: Infinity },
-  order: { by: 'key', direction: 'asc' },
-  ...{ projection: undefined, offset: 0, limit: PAGE, total: false },
 } as const;
+
+const AS_STORED = { order: BY_KEY, projection: undefined, offset: 0, total: false } as const;
 
 function checkRoom(size: number, { collection, recordsMax }: RecordsOptions): void {
   if (size < recordsMax) return;
   const name = collection.slice(1);
   throw new DomainError(
     'QUOTA_EXCEEDED',
-    `there are ${String(size)} ${name} already; the limit is ${String(recordsMax)}`,
+    `there are ${String(size)} ${name} already; the limit is ${String(recordsMax)}: delete some first`,
   );
 }

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
-
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf } from '../../platform/secrets.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { StoredDocument } from '../../storage/types.ts';
 import { readAll } from './records.ts';
+import { userIdOf } from './session-id.ts';
 
 /** The collection of revocations: each expires when nothing it could concern can live any more. */
 export const REVOCATIONS = '$revocations';
@@ -72,7 +72,7 @@ export interface Revocations {
   isRevoked(chain: RevocableChain): boolean;
   /**
    * Revokes, durably, before it returns. False when that was revoked already. A repetition of a kind
-   * without a time writes nothing.
+   * without a time writes nothing, unless the write before it failed.
    */
   revoke(revocation: Revocation): Promise<boolean>;
   /** A time for what is made now: after every revocation so far. Unix milliseconds. */
@@ -92,6 +92,8 @@ type TakenRevocation = Pick<StoredDocument, 'key' | 'body' | 'expiresAtMs'>;
 interface Entry {
   readonly untilMs: number;
   readonly expiresAtMs: number;
+  /** It is on disk. One whose write failed holds until the end of the process all the same. */
+  isWritten: boolean;
 }
 
 /** What is named by these cannot come back, so that it matters not when. */
@@ -137,7 +139,8 @@ class HeldRevocations implements Revocations {
   #take({ key, body, expiresAtMs = Infinity }: TakenRevocation): void {
     const { kind = 'token', id = key, untilMs = 0 } = JSON.parse(body) as StoredRevocation;
     const before = this.#byKind[kind].get(id)?.untilMs ?? 0;
-    this.#byKind[kind].set(id, { untilMs: Math.max(untilMs, before), expiresAtMs });
+    const latestMs = Math.max(untilMs, before);
+    this.#byKind[kind].set(id, { untilMs: latestMs, expiresAtMs, isWritten: true });
     // What is made from now on is made later, whatever the clock says.
     this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
   }
@@ -164,7 +167,7 @@ class HeldRevocations implements Revocations {
     const ownMs = links[0]?.issuedAtMs ?? 0;
     if (session.has(sessionId) || isUntil(sessions, userId, ownMs)) return true;
     // Who acts as the user, when somebody does: the session is that one's.
-    const actorId = sessionId.split('.', 1)[0] ?? '';
+    const actorId = userIdOf(sessionId);
     return isUntil(sessions, actorId, ownMs) || isUntil(user, actorId, ownMs);
   }
 
@@ -180,28 +183,25 @@ class HeldRevocations implements Revocations {
 
   async revoke({ kind, id, expiresAtMs }: Revocation): Promise<boolean> {
     const held = this.#byKind[kind];
-    const isNew = !held.has(id);
-    if (!isNew && TIMELESS.has(kind)) {
-      // Whoever repeats it is answered when the first is on disk; nothing is written again.
-      await this.#engine.flush();
-      return false;
-    }
+    const known = held.get(id);
+    if (known?.isWritten === true && TIMELESS.has(kind)) return false;
     const momentMs = this.#passMoment();
     // At once in this process, so that of two who use a token for the last time one comes too late.
-    held.set(id, { untilMs: momentMs, expiresAtMs });
+    held.set(id, { untilMs: momentMs, expiresAtMs, isWritten: false });
     // The clock of another node that made credentials may be ahead.
-    const { timestampMs } = await this.#engine.head();
-    const untilMs = Math.max(momentMs, timestampMs);
+    const untilMs = Math.max(momentMs, (await this.#engine.head()).timestampMs);
     this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
-    held.set(id, { untilMs, expiresAtMs });
+    const entry: Entry = { untilMs, expiresAtMs, isWritten: false };
+    held.set(id, entry);
     await this.#engine.transact({ durability: 'sync' }, (transaction) => {
       const body = JSON.stringify({ kind, id, untilMs });
       const ends = Number.isFinite(expiresAtMs) ? { expiresAtMs } : {};
       transaction.put({ collection: REVOCATIONS, key: keyOf(kind, id), body, ...ends });
     });
+    entry.isWritten = true;
     this.#sincePrune += 1;
     if (this.#sincePrune >= PRUNE_EVERY) this.#prune();
-    return isNew;
+    return known === undefined;
   }
 
   /** The moment of a revocation; what is made afterwards is made later, whatever the clock says. */
@@ -227,7 +227,7 @@ function isUntil(held: ReadonlyMap<string, Entry>, id: string, issuedAtMs: numbe
 
 /** Ids of clients are free text: a hash of them is a key. */
 function keyOf(kind: RevocationKind, id: string): string {
-  return `${kind}.${createHash('sha256').update(id).digest('base64url')}`;
+  return `${kind}.${hashOf(id, 'base64url')}`;
 }
 
 /** CREDENTIAL_REVOKED. */

@@ -10,8 +10,8 @@ export interface Role {
   readonly scopes: readonly string[];
   /** Users with this role do nothing but enrol a second factor until they have one. */
   readonly needsSecondFactor: boolean;
-  /** Made by the product; does not change. */
-  readonly isBuiltIn: boolean;
+  /** Made by the product; does not change. Absent: it is not. */
+  readonly isBuiltIn?: true;
 }
 
 /** What a role is made with. */
@@ -40,31 +40,30 @@ export const SCOPES_MAX = 256;
 const SCOPES_CHARS_MAX = 8192;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
-const BUILT_IN: readonly Role[] = [
-  ['admin', 'Everything.', ['*:*:*']],
-  ['editor', 'Reads and changes all documents.', ['read:*:*', 'write:*:*', 'delete:*:*']],
-  ['viewer', 'Reads all documents.', ['read:*:*']],
-  [
-    'operator',
-    'Runs the server: takes snapshots and restores them, settings of collections, the audit log. Reads no documents.',
-    ['snapshot:*:*', 'system:*:*', 'schema:*:*', 'audit:*:*'],
-  ],
-].map(([name, description, scopes]) => ({
-  ...{ name: String(name), description: String(description), scopes: [scopes ?? []].flat() },
-  ...{ needsSecondFactor: false, isBuiltIn: true },
-}));
+const BUILT_IN: ReadonlyMap<string, Role> = new Map(
+  (
+    [
+      ['admin', 'Everything.', ['*:*:*']],
+      ['editor', 'Reads and changes all documents.', ['read:*:*', 'write:*:*', 'delete:*:*']],
+      ['viewer', 'Reads all documents.', ['read:*:*']],
+      [
+        'operator',
+        'Runs the server: takes snapshots and restores them, settings of collections, the audit log. Reads no documents.',
+        ['snapshot:*:*', 'system:*:*', 'schema:*:*', 'audit:*:*'],
+      ],
+    ] as const
+  ).map(([name, description, scopes]) => [
+    name,
+    { name, description, scopes, needsSecondFactor: false, isBuiltIn: true },
+  ]),
+);
 
 /** Opens the roles of a store. */
 export async function openRoles(engine: StorageEngine): Promise<Roles> {
   const records = await openRecords<RoleSpec>({
     ...{ engine, collection: '$roles', recordsMax: ROLES_MAX },
   });
-  const find = (name: string): Role | undefined => {
-    const made = BUILT_IN.find((one) => one.name === name);
-    if (made !== undefined) return made;
-    const stored = records.get(name);
-    return stored && { ...stored, isBuiltIn: false };
-  };
+  const find = (name: string): Role | undefined => BUILT_IN.get(name) ?? records.get(name);
   const get = (name: string): Role => {
     const role = find(name);
     if (role === undefined) throw roleNotFound(name);
@@ -78,7 +77,7 @@ export async function openRoles(engine: StorageEngine): Promise<Roles> {
     list: () => listAll(records),
     async create(role) {
       checkRole(role);
-      if (find(role.name)?.isBuiltIn === true) throw roleExists(role.name);
+      if (BUILT_IN.has(role.name)) throw roleExists(role.name);
       await records.change(role.name, (current) => {
         if (current !== undefined) throw roleExists(role.name);
         return role;
@@ -103,8 +102,8 @@ export async function openRoles(engine: StorageEngine): Promise<Roles> {
 }
 
 function listAll(records: Records<RoleSpec>): readonly Role[] {
-  const made = [...records.entries()].map(([, role]) => ({ ...role, isBuiltIn: false }));
-  return [...BUILT_IN, ...made].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const made = [...records.entries()].map(([, role]) => role);
+  return [...BUILT_IN.values(), ...made].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function checkRole({ name, scopes, description }: RoleSpec): void {
@@ -138,7 +137,7 @@ export function checkScopeTexts(scopes: readonly string[]): void {
 }
 
 function checkOwn({ name, isBuiltIn }: Role): void {
-  if (!isBuiltIn) return;
+  if (isBuiltIn !== true) return;
   throw new DomainError(
     'ARGUMENT_INVALID',
     `the role '${name}' is built in and does not change; make another one`,

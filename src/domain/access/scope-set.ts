@@ -15,6 +15,8 @@ export interface ScopeSet {
   readonly texts: readonly string[];
   /** Holds `*:*:*`. */
   readonly isAdmin: boolean;
+  /** Holds `*:*:*`, and nothing takes away from it. */
+  readonly isUnbounded: boolean;
   /** The keys of a collection that an action may touch. */
   keyAccess(action: Action, collection: string): KeyAccess;
   covers(action: Action, collection: string, key: string): boolean;
@@ -46,6 +48,7 @@ export function createScopeSet(texts: readonly string[]): ScopeSet {
 class UnionOfScopes implements ScopeSet {
   readonly texts: readonly string[];
   readonly isAdmin: boolean;
+  readonly isUnbounded: boolean;
   readonly #grants: readonly Grant[];
   readonly #restrictions: readonly Restriction[];
   readonly #exempt: ReadonlySet<string>;
@@ -59,10 +62,13 @@ class UnionOfScopes implements ScopeSet {
       unique.flatMap((scope) => (scope.kind === 'exemption' ? [scope.collection] : [])),
     );
     this.isAdmin = this.#grants.some(({ action }) => action === 'all');
+    this.isUnbounded = this.isAdmin && this.#restrictions.length === 0;
   }
 
   keyAccess(action: Action, collection: string): KeyAccess {
-    const patterns = this.#granting(action, collection).map(({ key }) => key);
+    const patterns = this.#grants
+      .filter((scope) => this.#grantsIn(scope, action, collection))
+      .map(({ key }) => key);
     if (patterns.some(({ kind }) => kind === 'all')) return ALL_KEYS;
     return {
       kind: 'some',
@@ -72,11 +78,15 @@ class UnionOfScopes implements ScopeSet {
   }
 
   covers(action: Action, collection: string, key: string): boolean {
-    return this.#granting(action, collection).some(({ key: pattern }) => matches(pattern, key));
+    return this.#grants.some(
+      (scope) => this.#grantsIn(scope, action, collection) && matches(scope.key, key),
+    );
   }
 
   coversCollection(action: Action, collection: string): boolean {
-    return this.#granting(action, collection).some(({ key }) => key.kind === 'all');
+    return this.#grants.some(
+      (scope) => scope.key.kind === 'all' && this.#grantsIn(scope, action, collection),
+    );
   }
 
   get restrictions(): readonly string[] {
@@ -92,7 +102,7 @@ class UnionOfScopes implements ScopeSet {
   }
 
   reaches(action: Action, collection: string): boolean {
-    return this.#grants.some((scope) => allows(scope, action) && this.#concerns(scope, collection));
+    return this.#grants.some((scope) => this.#grantsIn(scope, action, collection));
   }
 
   reachesAny(action: Action): boolean {
@@ -135,13 +145,8 @@ class UnionOfScopes implements ScopeSet {
     return new UnionOfScopes([...grants, ...restrictions]);
   }
 
-  #granting(action: Action, collection: string): readonly Grant[] {
-    return this.#grants.filter(
-      (scope) => allows(scope, action) && this.#concerns(scope, collection),
-    );
-  }
-
-  #concerns(scope: Grant, collection: string): boolean {
+  #grantsIn(scope: Grant, action: Action, collection: string): boolean {
+    if (!allows(scope, action)) return false;
     if (scope.collection === undefined) return !this.#exempt.has(collection);
     return scope.collection === collection;
   }

@@ -1,10 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import { Secret, TOTP } from 'otpauth';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { Accounts, SecondFactor, StoredUser } from './accounts.ts';
+import { hashOf, isSame } from '../../platform/secrets.ts';
+import type { Accounts, SecondFactor } from './accounts.ts';
 import type { Sealer } from './sealer.ts';
 
 /** A device that was offered and is not confirmed. */
@@ -55,11 +56,13 @@ export function createSecondFactors(parts: SecondFactorsParts): SecondFactors {
 
   async function change(
     name: string,
-    body: (factor: SecondFactor | undefined, user: StoredUser) => SecondFactor | undefined,
+    body: (factor: SecondFactor | undefined) => SecondFactor | undefined,
   ): Promise<void> {
     await accounts.records.change(name, (user) => {
       if (user === undefined) return undefined;
-      return { ...user, secondFactor: body(user.secondFactor, user) };
+      const secondFactor = body(user.secondFactor);
+      // The same stays the same, so that a wrong code writes nothing.
+      return secondFactor === user.secondFactor ? user : { ...user, secondFactor };
     });
   }
 
@@ -83,7 +86,7 @@ export function createSecondFactors(parts: SecondFactorsParts): SecondFactors {
         taken.length = 0;
         if (lastStep === undefined) return factor;
         taken.push(...makeRecoveryCodes());
-        return { ...factor, isConfirmed: true, lastStep, recoveryHashes: taken.map(hashOf) };
+        return { ...factor, isConfirmed: true, lastStep, recoveryHashes: taken.map(hashOfCode) };
       });
       return taken.length === 0 ? undefined : taken;
     },
@@ -93,9 +96,11 @@ export function createSecondFactors(parts: SecondFactorsParts): SecondFactors {
         isRight = false;
         if (factor?.isConfirmed !== true) return factor;
         const lastStep = stepOf(parts, factor, code);
-        const recoveryHashes = factor.recoveryHashes.filter((hash) => !isSame(hash, hashOf(code)));
+        const shown = hashOfCode(code);
+        const recoveryHashes = factor.recoveryHashes.filter((hash) => !isSame(hash, shown));
         const isRecovery = recoveryHashes.length < factor.recoveryHashes.length;
         isRight = lastStep !== undefined || isRecovery;
+        if (!isRight) return factor;
         return { ...factor, lastStep: lastStep ?? factor.lastStep, recoveryHashes };
       });
       return isRight;
@@ -104,7 +109,7 @@ export function createSecondFactors(parts: SecondFactorsParts): SecondFactors {
       const codes = makeRecoveryCodes();
       await change(name, (factor) => {
         if (factor?.isConfirmed !== true) throw notEnrolled();
-        return { ...factor, recoveryHashes: codes.map(hashOf) };
+        return { ...factor, recoveryHashes: codes.map(hashOfCode) };
       });
       return codes;
     },
@@ -141,13 +146,8 @@ function makeRecoveryCodes(): readonly string[] {
   });
 }
 
-function hashOf(code: string): string {
-  const plain = code.toLowerCase().replaceAll(/[\s-]/g, '');
-  return createHash('sha256').update(plain).digest('base64');
-}
-
-function isSame(a: string, b: string): boolean {
-  return timingSafeEqual(Buffer.from(a), Buffer.from(b));
+function hashOfCode(code: string): string {
+  return hashOf(code.toLowerCase().replaceAll(/[\s-]/g, ''));
 }
 
 /** CREDENTIAL_INVALID. */

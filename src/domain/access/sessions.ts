@@ -1,10 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf, isSame, randomSecret } from '../../platform/secrets.ts';
 import type { StorageEngine, Transaction } from '../../storage/engine.ts';
+import type { StoredDocument } from '../../storage/types.ts';
 import { USERS, type StoredUser } from './accounts.ts';
-import { readAll } from './records.ts';
+import { countAll, readAll } from './records.ts';
 import { revoked, type Revocations } from './revocations.ts';
+import { makeSessionId, sessionPrefixOf } from './session-id.ts';
 import { invalid } from './tokens.ts';
 
 /** A sign-in that goes on: one user, one device. */
@@ -45,7 +46,7 @@ export type SessionStart = Pick<Session, 'user' | 'userId' | 'address' | 'client
 export interface Sessions {
   /** Undefined when the user has changed since it proved who it is, so that it must do so again. */
   open(start: SessionStart): Promise<OpenedSession | undefined>;
-  /** CREDENTIAL_INVALID, CREDENTIAL_EXPIRED; CREDENTIAL_REVOKED when it was used before, or ended. */
+  /** CREDENTIAL_INVALID, also when its session is over; CREDENTIAL_REVOKED when it was used before. */
   refresh(refreshToken: string): Promise<OpenedSession>;
   /** The sessions of a user that can still be refreshed, the newest first. */
   list(userId: string): Promise<readonly Session[]>;
@@ -56,7 +57,11 @@ export interface Sessions {
   /** The session goes on in another epoch of its user. */
   keep(sessionId: string, epoch: number): Promise<void>;
   /** Ends all of a user but one. */
-  endAll(userId: string, except?: string): Promise<number>;
+  endAll(userId: string, except?: string): Promise<void>;
+  /** How many are kept whose ids start with this: empty for all, `sessionPrefixOf` a user, one id. */
+  count(idPrefix: string): Promise<number>;
+  /** Forgets those, by the same, that a revocation has ended already. */
+  dropRevoked(idPrefix: string): Promise<void>;
 }
 
 interface StoredSession extends Omit<Session, 'id'> {
@@ -69,7 +74,6 @@ interface StoredSession extends Omit<Session, 'id'> {
 
 const COLLECTION = '$sessions';
 const PREFIX = 'mr_';
-const SECRET_BYTES = 32;
 const DAY_MS = 24 * 3_600_000;
 /** A session that nobody refreshes ends. */
 export const SESSION_IDLE_MS: number = 14 * DAY_MS;
@@ -77,6 +81,7 @@ export const SESSION_IDLE_MS: number = 14 * DAY_MS;
 const LIFE_MS = 90 * DAY_MS;
 /** Of one user; the one used longest ago gives way. */
 const SESSIONS_MAX = 100;
+const DROPPED_AT_ONCE = 1000;
 const CLIENT_CHARS_MAX = 256;
 const TOKEN = /^mr_([A-Za-z0-9-]{1,64}\.[A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{43})$/;
 
@@ -104,8 +109,8 @@ class StoredSessions implements Sessions {
     const held = await this.list(start.userId);
     for (const { id } of held.slice(SESSIONS_MAX - 1)) await this.end(start.userId, id);
     const nowMs = this.#revocations.issueTime();
-    const id = `${start.userId}.${randomBytes(16).toString('base64url')}`;
-    const [family, secret] = [makeSecret(), makeSecret()];
+    const id = makeSessionId(start.userId);
+    const [family, secret] = [randomSecret(), randomSecret()];
     const stored: StoredSession = {
       ...start,
       ...{ client: start.client.slice(0, CLIENT_CHARS_MAX), createdAtMs: nowMs, usedAtMs: nowMs },
@@ -128,7 +133,7 @@ class StoredSessions implements Sessions {
   async refresh(refreshToken: string): Promise<OpenedSession> {
     const [, id = '', family = '', secret = ''] = TOKEN.exec(refreshToken) ?? [];
     if (id === '') throw invalid(undefined);
-    const next = makeSecret();
+    const next = randomSecret();
     const { value } = await this.#engine.transact({ durability: 'sync' }, async (transaction) => {
       const [document] = await transaction.get(COLLECTION, [id]);
       if (document === undefined) return undefined;
@@ -153,7 +158,7 @@ class StoredSessions implements Sessions {
 
   async list(userId: string): Promise<readonly Session[]> {
     const found: Session[] = [];
-    for await (const { key, body } of readAll(this.#engine, COLLECTION, `${userId}.`)) {
+    for await (const { key, body } of this.#read(sessionPrefixOf(userId))) {
       const session = toSession(key, JSON.parse(body) as StoredSession);
       if (!this.#isOver(session)) found.push(session);
     }
@@ -161,7 +166,7 @@ class StoredSessions implements Sessions {
   }
 
   async end(userId: string, sessionId: string): Promise<Session | undefined> {
-    if (!sessionId.startsWith(`${userId}.`)) return undefined;
+    if (!sessionId.startsWith(sessionPrefixOf(userId))) return undefined;
     const [document] = await this.#engine.get(COLLECTION, [sessionId]);
     if (document === undefined) return undefined;
     const session = toSession(sessionId, JSON.parse(document.body) as StoredSession);
@@ -191,15 +196,39 @@ class StoredSessions implements Sessions {
     });
   }
 
-  async endAll(userId: string, except = ''): Promise<number> {
-    let count = 0;
-    // All that are kept, those that a revocation has ended already among them.
-    for await (const { key } of readAll(this.#engine, COLLECTION, `${userId}.`)) {
-      if (key === except) continue;
-      await this.end(userId, key);
-      count += 1;
+  async endAll(userId: string, except = ''): Promise<void> {
+    const ids: string[] = [];
+    // All that are kept, about SESSIONS_MAX, those that a revocation has ended already among them.
+    for await (const { key } of this.#read(sessionPrefixOf(userId))) {
+      if (key !== except) ids.push(key);
     }
-    return count;
+    await Promise.all(ids.map((id) => this.end(userId, id)));
+  }
+
+  async count(idPrefix: string): Promise<number> {
+    return await countAll(this.#engine, COLLECTION, idPrefix);
+  }
+
+  async dropRevoked(idPrefix: string): Promise<void> {
+    let ids: string[] = [];
+    for await (const { key, body } of this.#read(idPrefix)) {
+      // A sign-in after the revocation is none of its business.
+      if (this.#isOver(toSession(key, JSON.parse(body) as StoredSession))) ids.push(key);
+      if (ids.length < DROPPED_AT_ONCE) continue;
+      await this.#drop(ids);
+      ids = [];
+    }
+    await this.#drop(ids);
+  }
+
+  async #drop(ids: readonly string[]): Promise<void> {
+    await this.#engine.transact({ durability: 'async' }, (transaction) => {
+      for (const key of ids) transaction.delete({ collection: COLLECTION, key });
+    });
+  }
+
+  #read(idPrefix: string): AsyncIterable<StoredDocument> {
+    return readAll(this.#engine, COLLECTION, { keyPrefix: idPrefix });
   }
 
   /** Sessions of a user are also ended all at once, by a revocation that names none of them. */
@@ -245,17 +274,4 @@ function toSession(
   { familyHash: _family, secretHash: _secret, ...stored }: StoredSession,
 ): Session {
   return { id, ...stored };
-}
-
-function makeSecret(): string {
-  return randomBytes(SECRET_BYTES).toString('base64url');
-}
-
-/** The secret is random and long: no slow hash is needed. */
-function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('base64');
-}
-
-function isSame(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 }

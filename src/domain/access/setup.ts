@@ -1,7 +1,9 @@
-import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { isLoopback } from '../../platform/loopback.ts';
+import { hashOf, isSame } from '../../platform/secrets.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { Accounts, StoredUser } from './accounts.ts';
 import type { PasswordPolicy } from './password-policy.ts';
@@ -10,7 +12,7 @@ import { openRecords } from './records.ts';
 
 /** The first start of a store without a configured password: one call gives the root user its own. */
 export interface Setup {
-  /** Nobody has completed it, and there is no user. */
+  /** Nobody has completed it, and no user is an administrator. */
   isOpen(): boolean;
   /** SETUP_REQUIRED while it is open. */
   demandClosed(): void;
@@ -46,7 +48,7 @@ export interface SetupParts {
 const COLLECTION = '$setup';
 const DONE = 'completed';
 
-/** Opens the set-up of a store. A store with users has had it. */
+/** Opens the set-up of a store. A store with an administrator has had it. */
 export async function openSetup(parts: SetupParts): Promise<Setup> {
   const { engine, clock, accounts, passwords, policy, rootUser, setupToken } = parts;
   const records = await openRecords<{ readonly completedAtMs: number }>({
@@ -74,7 +76,7 @@ export async function openSetup(parts: SetupParts): Promise<Setup> {
     async complete({ password, token, address, isDirect }) {
       if (!isOpen()) throw closed();
       const isNear = isLoopback(address) && isDirect;
-      if (!isNear && !isSame(token, setupToken)) throw tooFar();
+      if (!isNear && !isToken(token, setupToken)) throw tooFar();
       await policy.check(password, [rootUser]);
       const passwordHash = await passwords.hash(password);
       const user: StoredUser = {
@@ -93,14 +95,9 @@ export async function openSetup(parts: SetupParts): Promise<Setup> {
   };
 }
 
-function isLoopback(address: string): boolean {
-  return address === '::1' || /^(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address);
-}
-
-function isSame(token: string, expected: string | undefined): boolean {
-  if (expected === undefined) return false;
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(token), hash(expected));
+/** Hashes are compared, so that not even the length is told. */
+function isToken(token: string, expected: string | undefined): boolean {
+  return expected !== undefined && isSame(hashOf(token), hashOf(expected));
 }
 
 function closed(): DomainError {

@@ -1,7 +1,8 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf, isSame, randomSecret } from '../../platform/secrets.ts';
 import { createTurns } from '../../platform/turns.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { Accounts, StoredUser } from './accounts.ts';
@@ -18,6 +19,14 @@ export interface SignInContext {
   readonly client: string;
   /** The life of the access token; undefined: the configured one. Milliseconds. */
   readonly ttlMs: number | undefined;
+  /** Aborts when nobody waits for it any more; that counts as a failure like any other. */
+  readonly signal?: AbortSignal;
+}
+
+/** What somebody signs in with. */
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
 }
 
 /** A sign-in that has come to an end. */
@@ -36,22 +45,25 @@ export interface Challenged {
   readonly expiresAtMs: number;
 }
 
-/** Finds a user by name and password elsewhere, such as in an LDAP directory. */
-export type Directory = (
-  username: string,
-  password: string,
-) => Promise<{ readonly name: string; readonly user: StoredUser } | undefined>;
+/** Finds users by name and password elsewhere, such as in an LDAP directory. */
+export interface Directory {
+  authenticate(
+    username: string,
+    password: string,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly name: string; readonly user: StoredUser } | undefined>;
+  /** Takes as long and fails alike, for a user of ours whom it is not asked about. */
+  pretend(username: string, password: string, signal: AbortSignal | undefined): Promise<void>;
+}
 
 /** Signing in, by password and by a code, and going on. */
 export interface SignIns {
   /**
    * CREDENTIAL_INVALID for an unknown user as for a wrong password, a locked or a disabled user, after the
-   * same work; RATE_LIMITED after too many failures.
+   * same work; PROVIDER_UNAVAILABLE in its place, for all of them, while a directory cannot be asked.
+   * RATE_LIMITED after too many failures, and at once when too many wait.
    */
-  login(
-    credentials: { readonly username: string; readonly password: string },
-    context: SignInContext,
-  ): Promise<SignedIn | Challenged>;
+  login(credentials: Credentials, context: SignInContext): Promise<SignedIn | Challenged>;
   /** CREDENTIAL_INVALID for a wrong code; after five the challenge ends. CREDENTIAL_EXPIRED. */
   answer(challenge: string, code: string, context: SignInContext): Promise<SignedIn>;
   /** For a user whom an identity provider vouches for: the same as after the right password. */
@@ -77,13 +89,15 @@ export interface SignInParts {
 
 /** The longest life of an access token of a session. */
 export const ACCESS_TTL_MAX_MS: number = 24 * 3_600_000;
-/** Logins of one name that may wait for their turn. */
-const WAITING_MAX = 16;
+/** Logins of one name that may wait for their turn: it has one place where passwords are hashed. */
+const WAITING_MAX = 2;
+/** Users and addresses that they signed in from, as remembered by this process. */
+const KNOWN_MAX = 10_000;
 const CHALLENGE_MS = 300_000;
 const CHALLENGE_ATTEMPTS = 5;
 const CHALLENGES = '$challenges';
 const CHALLENGE = /^mc_([A-Za-z0-9_-]{22})_([A-Za-z0-9_-]{43})$/;
-const SECRET_BYTES = 32;
+const CHALLENGE_ID_BYTES = 16;
 /** A cookie has 4,096 bytes for all of a token. */
 const SHOWN_CHARS_MAX = 1024;
 
@@ -119,33 +133,27 @@ interface Proven {
 class PasswordSignIns implements SignIns {
   readonly #parts: SignInParts;
   readonly #turns = createTurns(WAITING_MAX, tooManyLogins);
+  readonly #known = new LRUCache<string, true>({ max: KNOWN_MAX });
 
   constructor(parts: SignInParts) {
     this.#parts = parts;
   }
 
-  async login(
-    { username, password }: { readonly username: string; readonly password: string },
-    context: SignInContext,
-  ): Promise<SignedIn | Challenged> {
+  async login(credentials: Credentials, context: SignInContext): Promise<SignedIn | Challenged> {
     // One after the other, so that no more are tried side by side than one after the other.
-    return await this.#turns.run(foldName(username), () =>
-      this.#loginInTurn({ username, password }, context),
+    return await this.#turns.run(foldName(credentials.username), () =>
+      this.#loginInTurn(credentials, context),
     );
   }
 
   async #loginInTurn(
-    { username, password }: { readonly username: string; readonly password: string },
+    { username, password }: Credentials,
     context: SignInContext,
   ): Promise<SignedIn | Challenged> {
     const attempt = { username, address: context.address };
     const { lockouts } = this.#parts;
     await lockouts.check(attempt);
-    const found = await this.#authenticate(username, password);
-    if (found?.user.state !== 'active') {
-      await lockouts.fail(attempt);
-      throw wrongPassword();
-    }
+    const found = await this.#authenticate({ username, password }, context);
     const result = await this.#enter(found, context);
     // Who owes a code is not in yet: the password must not wipe out wrong codes, or those could be guessed.
     if (result.kind === 'signedIn') await lockouts.succeed(attempt);
@@ -192,20 +200,56 @@ class PasswordSignIns implements SignIns {
     return { kind: 'signedIn', ...opened, access: await this.#issue(opened.session, ttlMs) };
   }
 
-  async #authenticate(username: string, password: string): Promise<Found | undefined> {
-    const { accounts, passwords, directories } = this.#parts;
-    const user = accounts.find(username);
-    const { passwordHash } = user ?? {};
-    if (passwordHash === undefined) {
-      for (const directory of directories) {
-        const found = await directory(username, password);
-        if (found !== undefined) return { ...found, method: 'directory' };
-      }
+  /**
+   * First the hash, which is refused when too many wait, before anything is looked at. Then the directory:
+   * of a user with a password here too, so that neither the answer nor the time tells who has one.
+   */
+  async #authenticate(credentials: Credentials, context: SignInContext): Promise<Found> {
+    const user = this.#parts.accounts.find(credentials.username);
+    const own = await this.#checkOwn(user, credentials, context);
+    if (own !== undefined) return own;
+    try {
+      const isTheirs = user?.passwordHash === undefined;
+      const found = await this.#askDirectories(credentials, isTheirs, context);
+      if (found?.user.state !== 'active') throw wrongPassword();
+      return found;
+    } catch (error) {
+      // Whatever it was: one that gives up, or finds nobody to ask, has tried as well.
+      const { username } = credentials;
+      await this.#parts.lockouts.fail({ username, address: context.address });
+      throw error;
     }
-    const isRight = await passwords.verify(passwordHash, password);
-    if (user === undefined || passwordHash === undefined || !isRight) return undefined;
-    if (passwords.isOutdated(passwordHash)) await this.#rehash(username, passwordHash, password);
+  }
+
+  /** A user whose password is kept here, and right. */
+  async #checkOwn(
+    user: StoredUser | undefined,
+    { username, password }: Credentials,
+    context: SignInContext,
+  ): Promise<Found | undefined> {
+    const { passwords } = this.#parts;
+    const hash = user?.passwordHash;
+    const isKnown = user !== undefined && this.#known.has(knownAs(user.id, context));
+    const isRight = await passwords.verify(hash, password, isKnown ? 'known' : 'stranger');
+    if (!isRight || user?.state !== 'active' || hash === undefined) return undefined;
+    if (passwords.isOutdated(hash)) await this.#rehash(username, hash, password);
     return { name: username, user, method: 'password' };
+  }
+
+  async #askDirectories(
+    { username, password }: Credentials,
+    isTheirs: boolean,
+    { signal }: SignInContext,
+  ): Promise<Found | undefined> {
+    for (const directory of this.#parts.directories) {
+      if (!isTheirs) {
+        await directory.pretend(username, password, signal);
+        continue;
+      }
+      const found = await directory.authenticate(username, password, signal);
+      if (found !== undefined) return { ...found, method: 'directory' };
+    }
+    return undefined;
   }
 
   async #rehash(name: string, before: string, password: string): Promise<void> {
@@ -230,8 +274,8 @@ class PasswordSignIns implements SignIns {
   }
 
   async #challenge({ name, user, method }: Found): Promise<Challenged> {
-    const id = randomBytes(16).toString('base64url');
-    const secret = randomBytes(SECRET_BYTES).toString('base64url');
+    const id = randomSecret(CHALLENGE_ID_BYTES);
+    const secret = randomSecret();
     const expiresAtMs = this.#parts.clock.now() + CHALLENGE_MS;
     const stored: StoredChallenge = {
       ...{ user: name, userId: user.id, epoch: user.epoch ?? 0, method, attempts: 0 },
@@ -268,12 +312,14 @@ class PasswordSignIns implements SignIns {
 
   async #complete(
     { name, userId, epoch, methods }: Proven,
-    { address, client, ttlMs }: SignInContext,
+    context: SignInContext,
   ): Promise<SignedIn> {
+    const { address, client, ttlMs } = context;
     const { accounts, sessions, clock } = this.#parts;
     const opened = await sessions.open({ user: name, userId, epoch, address, client, methods });
     // The password was changed, or the user locked, while it signed in.
     if (opened === undefined) throw wrongPassword();
+    this.#known.set(knownAs(userId, context), true);
     await accounts.records.change(name, (user) => user && { ...user, lastLoginAtMs: clock.now() });
     return { kind: 'signedIn', ...opened, access: await this.#issue(opened.session, ttlMs) };
   }
@@ -297,12 +343,8 @@ function shownScopes(texts: readonly string[]): readonly string[] {
   return JSON.stringify(texts).length <= SHOWN_CHARS_MAX ? texts : [];
 }
 
-function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('base64');
-}
-
-function isSame(a: string, b: string): boolean {
-  return timingSafeEqual(Buffer.from(a), Buffer.from(b));
+function knownAs(userId: string, { address }: SignInContext): string {
+  return `${userId} ${address}`;
 }
 
 function hasEnded(): DomainError {

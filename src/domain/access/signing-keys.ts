@@ -33,10 +33,15 @@ export interface SigningKey {
   readonly publicJwk: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** What new tokens are signed with. */
+export interface Current {
+  readonly key: SigningKey;
+  readonly signer: KeyObject;
+}
+
 /** The key ring. */
 export interface SigningKeys {
-  /** What new tokens are signed with. */
-  current(): { readonly key: SigningKey; readonly signer: KeyObject };
+  current(): Current;
   /** What verifies tokens of a `kid`; undefined when there is none, or none any more. */
   verifier(id: string): { readonly algorithm: TokenAlgorithm; readonly key: KeyObject } | undefined;
   /** The newest first. */
@@ -85,7 +90,7 @@ class KeyRing implements SigningKeys {
   readonly #records: Records<StoredKey>;
   readonly #secrets: ReadonlyMap<string, KeyObject>;
   readonly #verifiers = new Map<string, KeyObject>();
-  #signer: { readonly id: string; readonly signer: KeyObject } | undefined;
+  #current: (Current & { readonly revision: number }) | undefined;
 
   constructor(options: SigningKeysOptions, records: Records<StoredKey>) {
     const { algorithm, secret, previousSecrets } = options;
@@ -105,8 +110,15 @@ class KeyRing implements SigningKeys {
       .find(([, key]) => this.#options.sealer.open(key.privateKey, PURPOSE) !== undefined);
   }
 
-  current(): { readonly key: SigningKey; readonly signer: KeyObject } {
-    const { algorithm, secret } = this.#options;
+  /** Looked for anew when a key was made or ended. */
+  current(): Current {
+    const { revision } = this.#records;
+    if (this.#current?.revision !== revision) this.#current = { revision, ...this.#findCurrent() };
+    return this.#current;
+  }
+
+  #findCurrent(): Current {
+    const { algorithm, secret, sealer } = this.#options;
     if (algorithm === 'HS256') {
       const id = idOfSecret(secret);
       const signer = this.#secrets.get(id);
@@ -116,11 +128,8 @@ class KeyRing implements SigningKeys {
     const found = this.newest();
     invariant(found !== undefined, 'a key ring has a key that signs');
     const [id, stored] = found;
-    if (this.#signer?.id !== id) {
-      const pem = this.#options.sealer.open(stored.privateKey, PURPOSE) ?? '';
-      this.#signer = { id, signer: createPrivateKey(pem) };
-    }
-    return { key: toKey(id, stored), signer: this.#signer.signer };
+    const pem = sealer.open(stored.privateKey, PURPOSE) ?? '';
+    return { key: toKey(id, stored), signer: createPrivateKey(pem) };
   }
 
   verifier(

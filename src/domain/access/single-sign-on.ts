@@ -1,7 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
-
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf, randomSecret } from '../../platform/secrets.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { LinkedUsers, VouchedIdentity } from './linked-users.ts';
 import type { Sealer } from './sealer.ts';
@@ -72,13 +71,15 @@ interface StoredFlow {
 
 const COLLECTION = '$signOns';
 const PURPOSE = 'sign-on';
+/** In a browser; on another device as long as the provider says. */
 const FLOW_MS = 15 * 60_000;
 /** `mo_` and 32 random bytes: who lacks it cannot finish what somebody else began. */
 const SIGN_ON = /^mo_[A-Za-z0-9_-]{43}$/;
 
 /** Creates the single sign-on of a server. */
 export function createSingleSignOn(parts: SingleSignOnParts): SingleSignOn {
-  const { engine, clock, sealer, linkedUsers, signIns } = parts;
+  const { linkedUsers, signIns } = parts;
+  const flows = createFlows(parts);
 
   function providerOf(name: string): SignOnProvider {
     const found = parts.providers.find((one) => one.name === name);
@@ -88,33 +89,6 @@ export function createSingleSignOn(parts: SingleSignOnParts): SingleSignOn {
       'ARGUMENT_INVALID',
       `there is no provider '${name.slice(0, 64)}'; there is ${known}`,
     );
-  }
-
-  async function keep(provider: string, flow: string): Promise<string> {
-    const signOn = `mo_${randomBytes(32).toString('base64url')}`;
-    const stored: StoredFlow = { provider, flow: sealer.seal(flow, PURPOSE) };
-    await engine.transact({ durability: 'async' }, (transaction) => {
-      const body = JSON.stringify(stored);
-      const expiresAtMs = clock.now() + FLOW_MS;
-      transaction.put({ collection: COLLECTION, key: keyOf(signOn), body, expiresAtMs });
-    });
-    return signOn;
-  }
-
-  /** What was kept; `isTaken` removes it, so that it is finished once. */
-  async function find(signOn: string, isTaken: boolean): Promise<StoredFlow> {
-    const key = keyOf(signOn);
-    const { value } = await engine.transact({ durability: 'async' }, async (transaction) => {
-      const [document] = SIGN_ON.test(signOn) ? await transaction.get(COLLECTION, [key]) : [];
-      if (document !== undefined && isTaken) transaction.delete({ collection: COLLECTION, key });
-      return { body: document?.body };
-    });
-    const stored = value.body === undefined ? undefined : (JSON.parse(value.body) as StoredFlow);
-    const flow = stored && sealer.open(stored.flow, PURPOSE);
-    if (stored === undefined || flow === undefined) {
-      throw new DomainError('CREDENTIAL_EXPIRED', 'the sign-on has ended; start again');
-    }
-    return { ...stored, flow };
   }
 
   async function admit(
@@ -132,28 +106,79 @@ export function createSingleSignOn(parts: SingleSignOnParts): SingleSignOn {
       const provider = providerOf(name);
       if (!provider.redirectUris.includes(redirectUri)) throw notAllowed(redirectUri);
       const { url, flow } = await provider.begin(redirectUri);
-      return { url, signOn: await keep(name, flow) };
+      return { url, signOn: await flows.keep({ provider: name, flow }) };
     },
     async finish(signOn, callbackUrl, context) {
-      const { provider, flow } = await find(signOn, true);
+      const { provider, flow } = await flows.take(signOn);
       return await admit(await providerOf(provider).finish(callbackUrl, flow), context);
     },
     async beginDevice(name) {
       const { flow, ...start } = await providerOf(name).beginDevice();
-      return { ...start, signOn: await keep(name, flow) };
+      return { ...start, signOn: await flows.keep({ provider: name, flow }, start.expiresAtMs) };
     },
     async pollDevice(signOn, context) {
-      const { provider, flow } = await find(signOn, false);
+      const { provider, flow } = await flows.look(signOn);
       const identity = await providerOf(provider).pollDevice(flow);
       if (identity === undefined) return undefined;
-      await find(signOn, true);
+      await flows.take(signOn);
       return await admit(identity, context);
     },
   };
 }
 
+/** What is kept of sign-ons between two calls, under the hash of what the client shows. */
+interface Flows {
+  /** What the client is to show. */
+  keep(flow: StoredFlow, expiresAtMs?: number): Promise<string>;
+  /** CREDENTIAL_EXPIRED when nothing is kept. */
+  look(signOn: string): Promise<StoredFlow>;
+  /** The same, which is not kept any more, so that it is finished once. */
+  take(signOn: string): Promise<StoredFlow>;
+}
+
+function createFlows({ engine, clock, sealer }: SingleSignOnParts): Flows {
+  async function keep(
+    { provider, flow }: StoredFlow,
+    expiresAtMs: number = clock.now() + FLOW_MS,
+  ): Promise<string> {
+    const signOn = `mo_${randomSecret()}`;
+    const stored: StoredFlow = { provider, flow: sealer.seal(flow, PURPOSE) };
+    await engine.transact({ durability: 'async' }, (transaction) => {
+      const body = JSON.stringify(stored);
+      transaction.put({ collection: COLLECTION, key: keyOf(signOn), body, expiresAtMs });
+    });
+    return signOn;
+  }
+
+  async function look(signOn: string): Promise<StoredFlow> {
+    const [document] = SIGN_ON.test(signOn) ? await engine.get(COLLECTION, [keyOf(signOn)]) : [];
+    const stored = document && (JSON.parse(document.body) as StoredFlow);
+    const flow = stored && sealer.open(stored.flow, PURPOSE);
+    if (stored === undefined || flow === undefined) throw hasEnded();
+    return { ...stored, flow };
+  }
+
+  async function take(signOn: string): Promise<StoredFlow> {
+    const kept = await look(signOn);
+    const key = keyOf(signOn);
+    const { value: isMine } = await engine.transact({ durability: 'async' }, async (writes) => {
+      const [document] = await writes.get(COLLECTION, [key]);
+      if (document !== undefined) writes.delete({ collection: COLLECTION, key });
+      return document !== undefined;
+    });
+    if (!isMine) throw hasEnded();
+    return kept;
+  }
+
+  return { keep, look, take };
+}
+
+function hasEnded(): DomainError {
+  return new DomainError('CREDENTIAL_EXPIRED', 'the sign-on has ended; start again');
+}
+
 function keyOf(signOn: string): string {
-  return createHash('sha256').update(signOn).digest('base64url');
+  return hashOf(signOn, 'base64url');
 }
 
 function notAllowed(redirectUri: string): DomainError {

@@ -1,9 +1,10 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Accounts } from './accounts.ts';
-import type { ApiKeys } from './api-keys.ts';
+import { endApiKey, type ApiKeys } from './api-keys.ts';
 import { TOKEN_TTL_MAX_MS } from './delegation.ts';
 import {
+  chainOf,
   isBelow,
   placeOf,
   type GrantPage,
@@ -13,10 +14,10 @@ import {
 } from './grants.ts';
 import type { Principal } from './principal.ts';
 import type { RevocationKind, Revocations } from './revocations.ts';
+import { isSessionId, sessionPrefixOf } from './session-id.ts';
 import type { Sessions } from './sessions.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import { grantOf } from './tokens.ts';
-import { userNotFound } from './user-rules.ts';
 
 /** What is to be revoked: a kind and the id of it; for users, the name. */
 export interface RevocationTarget {
@@ -105,14 +106,7 @@ class StoredTokenControl implements TokenControl {
 
   isRevoked({ grant }: PlacedGrant): boolean {
     const { revocations, accounts } = this.#parts;
-    const { id, user, userId, clientId, signingKeyId, createdAtMs, ancestors } = grant;
-    const { callsPerMinute } = grant;
-    const own = {
-      ...{ tokenId: id, grantId: id, clientId, signingKeyId, callsPerMinute },
-      issuedAtMs: createdAtMs,
-    };
-    const chain = { links: [own, ...ancestors], sessionId: '', userId };
-    return !accounts.isActive(user, userId) || revocations.isRevoked(chain);
+    return !accounts.isActive(grant.user, grant.userId) || revocations.isRevoked(chainOf(grant));
   }
 
   async revokeToken(principal: Principal, tokenId: string): Promise<void> {
@@ -131,9 +125,7 @@ class StoredTokenControl implements TokenControl {
       );
     }
     if (apiKeys.find(tokenId) !== undefined) {
-      // A key may never expire: only with it gone does the end of the revocation bring nothing back.
-      await revocations.revoke({ kind: 'grant', id: tokenId, expiresAtMs: Infinity });
-      await apiKeys.delete(tokenId);
+      await endApiKey({ apiKeys, revocations }, tokenId);
       return;
     }
     const isDelegated = placed !== undefined || !isOwn;
@@ -145,14 +137,12 @@ class StoredTokenControl implements TokenControl {
   async revoke(target: RevocationTarget): Promise<RevocationPreview> {
     const { revocations, apiKeys } = this.#parts;
     const id = this.#idOf(target);
-    const isKey = target.kind === 'grant' && apiKeys.find(id) !== undefined;
+    const isKey = target.kind === 'grant' && apiKeys.endOf(id) !== undefined;
     if (target.kind === 'signingKey') await this.#retire(id);
-    const [sessionCount, keyCount] = await this.#countOthers(target.kind, id);
     const expiresAtMs = isKey ? Infinity : await this.#endOf(target);
     // First what ends everything at once, then what is counted and tidied.
     await revocations.revoke({ kind: target.kind, id, expiresAtMs });
-    const preview = await this.#count(target, id);
-    const impact = { ...preview, sessions: sessionCount, apiKeys: keyCount };
+    const impact = await this.#impactOf(target, id);
     await this.#tidy(target, id);
     return impact;
   }
@@ -174,19 +164,20 @@ class StoredTokenControl implements TokenControl {
     const { apiKeys, sessions } = this.#parts;
     switch (target.kind) {
       case 'grant':
-        if (apiKeys.find(id) !== undefined) await apiKeys.delete(id);
+        if (apiKeys.endOf(id) !== undefined) await apiKeys.delete(id);
         break;
       case 'session':
-        await sessions.end(userIdOf(id), id);
+        await sessions.dropRevoked(id);
         break;
       case 'sessions':
-        await sessions.endAll(id);
+        await sessions.dropRevoked(sessionPrefixOf(id));
         break;
       case 'user':
-        await sessions.endAll(id);
+        await sessions.dropRevoked(sessionPrefixOf(id));
         await apiKeys.deleteOf(id);
         break;
       case 'all':
+        await sessions.dropRevoked('');
         for (const key of apiKeys.list(undefined)) await apiKeys.delete(key.id);
         break;
       case 'client':
@@ -196,22 +187,19 @@ class StoredTokenControl implements TokenControl {
   }
 
   async preview(target: RevocationTarget): Promise<RevocationPreview> {
-    const id = this.#idOf(target);
-    const [sessions, apiKeys] = await this.#countOthers(target.kind, id);
-    return { ...(await this.#count(target, id)), sessions, apiKeys };
+    return await this.#impactOf(target, this.#idOf(target));
   }
 
-  async #count(
-    target: RevocationTarget,
-    id: string,
-  ): Promise<Pick<RevocationPreview, 'tokens' | 'clients'>> {
+  async #impactOf(target: RevocationTarget, id: string): Promise<RevocationPreview> {
+    const sessions = await this.#countSessions(target.kind, id);
+    const apiKeys = this.#countKeys(target.kind, id);
     const clients = new Set<string>();
     let tokens = 0;
     for await (const { grant } of this.#below(target, id)) {
       tokens += 1;
       if (clients.size < CLIENTS_SHOWN) clients.add(grant.clientId);
     }
-    return { tokens, clients: [...clients].sort() };
+    return { tokens, sessions, apiKeys, clients: [...clients].sort() };
   }
 
   /** The delegations that a revocation takes down. */
@@ -239,26 +227,32 @@ class StoredTokenControl implements TokenControl {
     return (await this.#parts.grants.find(grantOf(id)))?.path;
   }
 
-  async #countOthers(kind: RevocationKind, id: string): Promise<readonly [number, number]> {
-    const { sessions, apiKeys, accounts } = this.#parts;
+  async #countSessions(kind: RevocationKind, id: string): Promise<number> {
+    const { sessions } = this.#parts;
     switch (kind) {
       case 'session':
-        return [(await sessions.list(userIdOf(id))).some((one) => one.id === id) ? 1 : 0, 0];
+        return isSessionId(id) ? await sessions.count(id) : 0;
       case 'sessions':
-        return [(await sessions.list(id)).length, 0];
       case 'user':
-        return [(await sessions.list(id)).length, apiKeys.list(id).length];
-      case 'grant':
-        return [0, apiKeys.find(id) === undefined ? 0 : 1];
-      case 'all': {
-        let count = 0;
-        for (const [, user] of accounts.records.entries()) {
-          count += (await sessions.list(user.id)).length;
-        }
-        return [count, apiKeys.list(undefined).length];
-      }
+        return await sessions.count(sessionPrefixOf(id));
+      case 'all':
+        return await sessions.count('');
       default:
-        return [0, 0];
+        return 0;
+    }
+  }
+
+  #countKeys(kind: RevocationKind, id: string): number {
+    const { apiKeys } = this.#parts;
+    switch (kind) {
+      case 'user':
+        return apiKeys.list(id).length;
+      case 'grant':
+        return apiKeys.endOf(id) === undefined ? 0 : 1;
+      case 'all':
+        return apiKeys.list(undefined).length;
+      default:
+        return 0;
     }
   }
 
@@ -266,9 +260,7 @@ class StoredTokenControl implements TokenControl {
   #idOf({ kind, id }: RevocationTarget): string {
     if (kind === 'grant') return grantOf(id);
     if (kind !== 'user' && kind !== 'sessions') return id;
-    const user = this.#parts.accounts.find(id);
-    if (user === undefined) throw userNotFound(id);
-    return user.id;
+    return this.#parts.accounts.get(id).id;
   }
 
   async #endOf({ kind, id }: RevocationTarget): Promise<number> {
@@ -295,11 +287,6 @@ function mayControl({ scopes }: Principal): boolean {
 function isVisible(principal: Principal, { path }: PlacedGrant): boolean {
   const place = placeOf(principal);
   return mayControl(principal) || (place !== undefined && isBelow(path, place));
-}
-
-/** Ids of sessions start with the id of their user. */
-function userIdOf(sessionId: string): string {
-  return sessionId.split('.', 1)[0] ?? '';
 }
 
 function tokenNotFound(tokenId: string): DomainError {

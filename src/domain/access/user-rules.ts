@@ -25,7 +25,7 @@ export function selfOf(
 
 /** SCOPE_MISSING unless the caller is an administrator from whom nothing is kept. */
 export function demandEverything({ scopes }: Principal, what: string): void {
-  if (scopes.isAdmin && scopes.restrictions.length === 0) return;
+  if (scopes.isUnbounded) return;
   throw new DomainError(
     'SCOPE_MISSING',
     `${what} takes every document and every secret of the server along; it needs the scope *:*:*`,
@@ -35,8 +35,7 @@ export function demandEverything({ scopes }: Principal, what: string): void {
 
 /** SCOPE_MISSING unless the caller may do all that is granted. */
 export function demandOver({ scopes }: Principal, granted: ScopeSet): void {
-  const isWhole = scopes.isAdmin && scopes.restrictions.length === 0;
-  if (isWhole || granted.isWithin(scopes)) return;
+  if (scopes.isUnbounded || granted.isWithin(scopes)) return;
   const beyond = granted.texts.find((text) => !scopes.includes(parseScope(text))) ?? '';
   throw new DomainError(
     'SCOPE_MISSING',
@@ -80,13 +79,6 @@ export function checkTexts({
 /** ARGUMENT_INVALID. */
 export function argument(message: string): DomainError {
   return new DomainError('ARGUMENT_INVALID', message);
-}
-
-/** USER_NOT_FOUND. */
-export function userNotFound(name: string): DomainError {
-  return new DomainError('USER_NOT_FOUND', `there is no user '${name}'`, {
-    metadata: { user: name },
-  });
 }
 
 /** USER_EXISTS. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { Clock } from '../../platform/clock.ts';
-import type { Accounts, StoredUser, UserState } from './accounts.ts';
+import { userNotFound, type Accounts, type StoredUser, type UserState } from './accounts.ts';
 import type { ApiKeys } from './api-keys.ts';
 import type { Lockouts } from './lockouts.ts';
 import type { PasswordPolicy } from './password-policy.ts';
@@ -20,7 +20,6 @@ import {
   demandOver,
   roleInUse,
   userExists,
-  userNotFound,
   withoutUndefined,
 } from './user-rules.ts';
 
@@ -119,7 +118,8 @@ class StoredUsers implements Users {
     const check = (): void => {
       this.#checkGrants(spec);
       demandOver(principal, accounts.grantedTo({ roles: spec.roles, scopes: spec.scopes }));
-      this.#demandFree(name);
+      const taken = accounts.nameLike(name);
+      if (taken !== undefined) throw userExists(taken);
     };
     checkName(name);
     checkTexts(spec);
@@ -141,15 +141,12 @@ class StoredUsers implements Users {
   }
 
   async get(name: string): Promise<User> {
-    const user = this.#parts.accounts.find(name);
-    if (user === undefined) throw userNotFound(name);
-    return await this.#show(name, user);
+    return await this.#show(name, this.#parts.accounts.get(name));
   }
 
   async demandOver(principal: Principal, name: string): Promise<void> {
-    const user = this.#parts.accounts.find(name);
-    if (user === undefined) throw userNotFound(name);
-    demandOver(principal, this.#parts.accounts.grantedTo(user));
+    const { accounts } = this.#parts;
+    demandOver(principal, accounts.grantedTo(accounts.get(name)));
   }
 
   async list({
@@ -187,8 +184,7 @@ class StoredUsers implements Users {
 
   async delete(principal: Principal, name: string): Promise<void> {
     const { accounts, sessions, apiKeys, lockouts } = this.#parts;
-    const user = accounts.find(name);
-    if (user === undefined) throw userNotFound(name);
+    const user = accounts.get(name);
     await accounts.inTurn(() =>
       accounts.records.change(name, (current) => {
         if (current === undefined) throw userNotFound(name);
@@ -205,8 +201,7 @@ class StoredUsers implements Users {
 
   async setPassword(principal: Principal, name: string, password: string): Promise<void> {
     const { accounts, sessions } = this.#parts;
-    const user = accounts.find(name);
-    if (user === undefined) throw userNotFound(name);
+    const user = accounts.get(name);
     demandOver(principal, accounts.grantedTo(user));
     await storePassword(this.#parts, { name, user, password });
     await sessions.endAll(user.id);
@@ -219,8 +214,7 @@ class StoredUsers implements Users {
 
   async resetSecondFactor(principal: Principal, name: string): Promise<void> {
     const { accounts, sessions, secondFactors } = this.#parts;
-    const user = accounts.find(name);
-    if (user === undefined) throw userNotFound(name);
+    const user = accounts.get(name);
     demandOver(principal, accounts.grantedTo(user));
     await secondFactors.remove(name);
     await sessions.endAll(user.id);
@@ -283,14 +277,6 @@ class StoredUsers implements Users {
     }
     for (const role of roles) this.#parts.roles.get(role);
     checkScopeTexts(scopes);
-  }
-
-  /** Names that differ only in case would be mistaken for each other. */
-  #demandFree(name: string): void {
-    const folded = name.toLowerCase();
-    for (const [other] of this.#parts.accounts.records.entries()) {
-      if (other.toLowerCase() === folded) throw userExists(other);
-    }
   }
 }
 

@@ -1,6 +1,7 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 
 import type { Reason } from '../../errors/reason.ts';
+import { isSame } from '../../platform/secrets.ts';
 
 /** The collection of audit records: the key is the number, the body the record as JSON. */
 export const AUDIT = '$audit';
@@ -181,10 +182,4 @@ function hashOf(key: Uint8Array, content: Content, previousHash: string): string
 /** HMAC-SHA-256 of a text for one purpose, in lower-case hex. */
 export function macOf(key: Uint8Array, purpose: string, text: string): string {
   return createHmac('sha256', key).update(`audit ${purpose}\n${text}`).digest('hex');
-}
-
-/** Compares two hashes in a time that tells nothing of them. */
-export function isSame(one: string, other: string): boolean {
-  const [a, b] = [Buffer.from(one), Buffer.from(other)];
-  return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -1,7 +1,8 @@
+import { isSame } from '../../platform/secrets.ts';
 import { delay } from '../../platform/timers.ts';
 import type { Chain } from './chain.ts';
 import { createFollowers, type Followers } from './follow.ts';
-import { bodyOf, isSame, macOf, type AuditRecord } from './record.ts';
+import { bodyOf, macOf, type AuditRecord } from './record.ts';
 import { openSinkFile, type SinkFile } from './sink-file.ts';
 import { AUDIT_STATE } from './state.ts';
 

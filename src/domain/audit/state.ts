@@ -1,4 +1,5 @@
-import { isSame, macOf } from './record.ts';
+import { isSame } from '../../platform/secrets.ts';
+import { macOf } from './record.ts';
 
 /** The collection of what is known of the chain besides its records. */
 export const AUDIT_STATE = '$auditState';

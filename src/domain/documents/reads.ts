@@ -1,11 +1,10 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import { createCandidate } from '../../storage/query/candidate.ts';
-import { compileProjection } from '../../storage/query/project.ts';
+import { compileShown } from '../../storage/query/project.ts';
 import type {
   AggregationResult,
   Join,
   Order,
-  Projection,
   Query,
   QueryCost,
   QueryPage,
@@ -66,7 +65,7 @@ export interface QueryRequest {
   readonly fields: unknown;
   readonly excludedFields: unknown;
   readonly joins: unknown;
-  /** Undefined: any key. */
+  /** Undefined: every key that `keyPrefix` and the scopes take; empty: none. */
   readonly keys: readonly string[] | undefined;
   readonly keyPrefix: string;
   /** Without `sort`; undefined: by key, or as the keys were asked. */
@@ -141,7 +140,9 @@ class StoredReads implements DocumentReads {
         ? keys.map(() => undefined)
         : await engine.get(collection, keys, { signal, atSequence });
     const sequence = atSequence ?? (await engine.head()).sequence;
-    return { documents: found.map((one) => one && project(one, projection, hidden)), sequence };
+    if (projection === undefined && hidden === undefined) return { documents: found, sequence };
+    const show = compileShown(projection, [], hidden);
+    return { documents: found.map((one) => one && show(createCandidate(one))), sequence };
   }
 
   async query(context: ReadContext, call: string, request: QueryRequest): Promise<PageResult> {
@@ -265,19 +266,6 @@ class StoredReads implements DocumentReads {
 }
 
 const BY_KEY: Order = { by: 'key', direction: 'asc' };
-
-/** A document with only the members that a projection keeps and nobody hides. */
-function project(
-  document: StoredDocument,
-  projection: Projection | undefined,
-  hidden: Query['hidden'],
-): StoredDocument {
-  if (projection === undefined && hidden === undefined) return document;
-  const body = compileProjection(projection, [], hidden)(createCandidate(document));
-  return hidden === undefined
-    ? { ...document, body }
-    : { ...document, body, expiresAtMs: undefined };
-}
 
 /** KEY_INVALID for the first key that cannot name a document; ARGUMENT_INVALID for too many. */
 export function checkKeys(keys: readonly string[], max: number): void {

@@ -77,7 +77,8 @@ export interface MonitorParts {
   readonly isSnapshotScheduled: boolean;
   readonly release: string;
   readonly startedAtMs: number;
-  readonly configFingerprint: string;
+  /** That of now: some of a configuration changes while the server runs. */
+  readonly configFingerprint: () => string;
   /** Told of each alert that began, changed or ended. */
   readonly onAlert: (alert: Alert) => void;
   /** Told of a look that failed; the next one tries again. */
@@ -89,7 +90,9 @@ const MINUTE_MS = 60_000;
 const P99 = 0.99;
 
 const REFUSED: readonly Reason[] = [
-  ...(['CREDENTIAL_INVALID', 'CREDENTIAL_EXPIRED', 'CREDENTIAL_REVOKED'] as const),
+  'CREDENTIAL_INVALID',
+  'CREDENTIAL_EXPIRED',
+  'CREDENTIAL_REVOKED',
 ];
 
 /** Starts to watch. */
@@ -139,7 +142,8 @@ class TimedMonitor implements Monitor {
   }
 
   info(): NodeInfo {
-    const { release, startedAtMs, configFingerprint } = this.#parts;
+    const { release, startedAtMs } = this.#parts;
+    const configFingerprint = this.#parts.configFingerprint();
     const runtime = `node ${process.versions.node}`;
     return { release, startedAtMs, configFingerprint, runtime, node: hostname(), pid: process.pid };
   }

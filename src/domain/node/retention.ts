@@ -35,14 +35,14 @@ export function startRetention(parts: RetentionParts): Retention {
 class TimedRetention implements Retention {
   readonly #parts: RetentionParts;
   readonly #stopTimer: () => void;
-  #running: Promise<unknown> = Promise.resolve();
+  #running: Promise<void> | undefined;
   #isStopping = false;
 
   constructor(parts: RetentionParts) {
     this.#parts = parts;
     this.#stopTimer = every(parts.intervalMs, () => {
-      this.#running = this.apply().catch((error: unknown) => {
-        if (!this.#isStopping) parts.onFailure(error);
+      this.#running ??= this.#look().finally(() => {
+        this.#running = undefined;
       });
     });
   }
@@ -59,6 +59,14 @@ class TimedRetention implements Retention {
     this.#isStopping = true;
     this.#stopTimer();
     await this.#running;
+  }
+
+  async #look(): Promise<void> {
+    try {
+      await this.apply();
+    } catch (error) {
+      if (!this.#isStopping) this.#parts.onFailure(error);
+    }
   }
 
   async #byAge(): Promise<Sequence> {

@@ -1,6 +1,7 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { isSame } from '../../platform/secrets.ts';
 import { COUNT_DEFAULT, COUNT_MAX } from './limits.ts';
 
 /** A page of a list ordered by name. */
@@ -31,10 +32,7 @@ export function createNamePages(key: Uint8Array, call: string): NamePages {
       const limit = pageSize === 0 ? COUNT_DEFAULT : Math.min(pageSize, COUNT_MAX);
       if (pageToken === '') return { after: '', limit };
       const after = Buffer.from(pageToken.slice(SIGNATURE_CHARS), 'base64url').toString();
-      const given = Buffer.from(pageToken.slice(0, SIGNATURE_CHARS));
-      const expected = Buffer.from(sign(after));
-      const isGenuine = given.length === expected.length && timingSafeEqual(given, expected);
-      if (isGenuine) return { after, limit };
+      if (isSame(pageToken.slice(0, SIGNATURE_CHARS), sign(after))) return { after, limit };
       throw new DomainError(
         'PAGE_TOKEN_INVALID',
         'the page token was not made for this list; start again without a token',

@@ -1,7 +1,8 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import { invariant } from '../../errors/invariant.ts';
+import { isSame } from '../../platform/secrets.ts';
 import { canonicalText } from '../../storage/query/encode.ts';
 import type { Filter } from '../../storage/query/filter.ts';
 import type { Query } from '../../storage/query/query.ts';
@@ -51,9 +52,7 @@ export function openPageToken(
   if (token === '') return undefined;
   const isWellFormed = token.length <= PAGE_TOKEN_CHARS_MAX && TOKEN.test(token);
   const position = token.slice(SIGNATURE_CHARS);
-  const expected = Buffer.from(sign(position, query, binding));
-  const given = Buffer.from(token.slice(0, SIGNATURE_CHARS));
-  const isGenuine = given.length === expected.length && timingSafeEqual(given, expected);
+  const isGenuine = isSame(token.slice(0, SIGNATURE_CHARS), sign(position, query, binding));
   if (isWellFormed && isGenuine) return position;
   throw new DomainError(
     'PAGE_TOKEN_INVALID',

@@ -10,7 +10,13 @@ import { join } from 'node:path';
 import { DomainError } from '../../errors/domain-error.ts';
 import { syncDirectory, writeFileDurably } from '../../platform/files.ts';
 import { every } from '../../platform/timers.ts';
-import { openSegment, readSegmentHeader, sealSegment, type Segment } from '../../storage/codec.ts';
+import {
+  hashOf,
+  openSegment,
+  readSegmentHeader,
+  sealSegment,
+  type Segment,
+} from '../../storage/codec.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import { toSequence, type LogEntry, type Sequence } from '../../storage/types.ts';
 
@@ -129,7 +135,7 @@ class DirectoryArchive implements Archive {
     await writeFileDurably(partial, bytes);
     await rename(partial, join(directory, name));
     await syncDirectory(directory);
-    this.#previous = openSegment(bytes, name, key).sha256;
+    this.#previous = hashOf(bytes);
   }
 }
 

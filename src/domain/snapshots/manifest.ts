@@ -44,8 +44,7 @@ const FILE_NAME = 'manifest.json';
 /** Writes the manifest of a directory, sealed by a hash over itself. */
 export async function writeManifest(directory: string, manifest: Manifest): Promise<void> {
   const content = { ...manifest, sequence: manifest.sequence.toString() };
-  const text = JSON.stringify({ ...content, seal: sealOf(content) }, undefined, 2);
-  await writeFileDurably(join(directory, FILE_NAME), `${text}\n`);
+  await writeFileDurably(join(directory, FILE_NAME), textOf(content));
 }
 
 /** CORRUPTION_DETECTED when it is missing, damaged, or of another format. */
@@ -53,11 +52,9 @@ export async function readManifest(directory: string): Promise<Manifest> {
   const path = join(directory, FILE_NAME);
   try {
     const text = await readFile(path, 'utf8');
-    // Its own seal proves that this release wrote it.
-    const { seal, ...content } = JSON.parse(text) as SealedManifest;
-    const isSealed = seal === sealOf(content) && text === textOf(content);
-    if (!isSealed) throw new Error('its seal does not fit');
-    // A seal proves that nothing changed by accident, not who made it.
+    // Of this form when its seal fits, unless somebody sealed something else: `checkContent` looks.
+    const { seal: _seal, ...content } = JSON.parse(text) as SealedManifest;
+    if (text !== textOf(content)) throw new Error('its seal does not fit');
     checkContent(content);
     return { ...content, sequence: toSequence(BigInt(content.sequence)), hook: content.hook };
   } catch (cause) {
@@ -70,7 +67,9 @@ export async function readManifest(directory: string): Promise<Manifest> {
   }
 }
 
-const FILE = /^[a-z][a-z0-9]*(?:[.-][a-z0-9]+){0,5}$/;
+/** Files of a snapshot, its manifest aside. */
+export const FILES_MAX = 16;
+const FILE = /^(?=.{1,64}$)[a-z][a-z0-9]*(?:[.-][a-z0-9]+){0,5}$/;
 const STORE_FILE = 'moltendb.sqlite';
 const SHA256 = /^[0-9a-f]{64}$/;
 /** The end of the year 9999, the last moment that RFC 3339 can write. */
@@ -87,7 +86,7 @@ function checkContent(content: Content): void {
     [timestampMs, createdAtMs].every((one) => isCount(one) && one <= TIME_MAX_MS) &&
     [collections, documents].every(isCount) &&
     Array.isArray(files) &&
-    files.length <= 16 &&
+    files.length <= FILES_MAX &&
     files.every(isFile) &&
     files.some(({ name }) => name === STORE_FILE) &&
     isHook(content.hook);
@@ -95,7 +94,12 @@ function checkContent(content: Content): void {
 }
 
 function isFile({ name, bytes, sha256 }: StoreFile): boolean {
-  return FILE.test(name) && isCount(bytes) && SHA256.test(sha256);
+  return isFileName(name) && isCount(bytes) && SHA256.test(sha256);
+}
+
+/** Reports whether a file of a snapshot may have this name. */
+export function isFileName(name: string): boolean {
+  return FILE.test(name);
 }
 
 function isHook(hook: Partial<HookOutcome> | undefined): boolean {
@@ -127,11 +131,18 @@ function sealOf(content: object): string {
   return createHash('sha256').update(JSON.stringify(content)).digest('hex');
 }
 
-/** CORRUPTION_DETECTED, naming the first file that is not as the manifest says. */
+/** How files are verified. */
+export interface VerifyOptions {
+  /** Told of each that is sound. */
+  readonly onFile?: (file: StoreFile) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** CORRUPTION_DETECTED, naming the first file that is not as the manifest says; CANCELED on abort. */
 export async function verifyFiles(
   directory: string,
   { files }: Pick<Manifest, 'files'>,
-  onFile: (file: StoreFile) => void = () => undefined,
+  { onFile, signal }: VerifyOptions = {},
 ): Promise<void> {
   for (const file of files) {
     const path = join(directory, file.name);
@@ -143,8 +154,8 @@ export async function verifyFiles(
     if (size !== file.bytes) {
       throw damaged(path, `has ${String(size)} bytes instead of ${String(file.bytes)}`);
     }
-    if ((await hashFile(path)) !== file.sha256) throw damaged(path, 'has another content');
-    onFile(file);
+    if ((await hashFile(path, signal)) !== file.sha256) throw damaged(path, 'has another content');
+    onFile?.(file);
   }
 }
 

@@ -23,7 +23,7 @@ export interface OperationProgress {
 export interface Operation {
   readonly id: string;
   readonly kind: OperationKind;
-  /** What it works on: the name of a snapshot, or of a collection. */
+  /** What it works on: the name of a snapshot, or of a collection. Empty while that is not known. */
   readonly subject: string;
   readonly state: 'running' | 'succeeded' | 'failed' | 'canceled';
   readonly progress: OperationProgress;
@@ -37,6 +37,8 @@ export interface Operation {
 export interface OperationContext {
   readonly signal: AbortSignal;
   readonly report: (progress: Partial<OperationProgress>) => void;
+  /** Says what it works on, when that was not known at its start. */
+  readonly setSubject: (subject: string) => void;
 }
 
 /** Work that runs, and what it ends with. */
@@ -59,7 +61,7 @@ export interface Operations extends AsyncDisposable {
   list(): readonly Operation[];
   /** Asks it to end; one that has ended stays as it is. */
   cancel(id: string): Operation;
-  /** The operation once it has ended, or as it is after `ms`. */
+  /** The operation once it has ended, or as it is after `ms` or when `signal` aborts. */
   wait(id: string, ms: number, signal: AbortSignal): Promise<Operation>;
 }
 
@@ -111,8 +113,11 @@ class KeptOperations implements Operations {
     const report = (progress: Partial<OperationProgress>): void => {
       this.#change(id, { progress: { ...this.get(id).progress, ...progress } });
     };
+    const setSubject = (name: string): void => {
+      this.#change(id, { subject: name });
+    };
     // Not at once: it is known before it begins.
-    const result = breathe().then(() => work({ signal: abort.signal, report }));
+    const result = breathe().then(() => work({ signal: abort.signal, report, setSubject }));
     const ended = result.then(
       () => {
         this.#end(id, { state: 'succeeded' });
@@ -143,7 +148,10 @@ class KeptOperations implements Operations {
 
   async wait(id: string, ms: number, signal: AbortSignal): Promise<Operation> {
     this.get(id);
-    await Promise.race([this.#entries.get(id)?.ended, delay(ms, signal)]);
+    const waiting = new AbortController();
+    const until = AbortSignal.any([signal, waiting.signal]);
+    await Promise.race([this.#entries.get(id)?.ended, delay(ms, until)]);
+    waiting.abort();
     return this.get(id);
   }
 

@@ -2,7 +2,7 @@
  * Bringing back what was, while the server runs: reads of the past compared with now, and written again
  * under another name. Nothing that is there now is changed.
  */
-import { DomainError } from '../../errors/domain-error.ts';
+import { DomainError, hasReason } from '../../errors/domain-error.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import { MATCH_ALL } from '../../storage/query/filter.ts';
 import {
@@ -122,9 +122,8 @@ class StoreRestores implements Restores {
     if (source === undefined) throw notFoundThen(collection, sequence);
     if (((await this.#engine.findCollection(target))?.documents ?? 0) > 0) throw taken(target);
     if (this.#targets.has(target)) throw taken(target);
-    this.#targets.add(target);
     const { settings } = source;
-    return this.#operations.start('restore', collection, async (context) => {
+    const started = this.#operations.start('restore', collection, async (context) => {
       using _pin = this.#pin(sequence);
       try {
         return await this.#write({ ...request, sequence, settings }, context);
@@ -132,6 +131,9 @@ class StoreRestores implements Restores {
         this.#targets.delete(target);
       }
     });
+    // Not earlier: what was refused is not under way. It has not begun to run yet.
+    this.#targets.add(target);
+    return started;
   }
 
   /** All of it, or nothing: what was written is taken away when the rest cannot follow. */
@@ -159,20 +161,14 @@ class StoreRestores implements Restores {
   }
 
   async #copy(
-    { collection, target, keys, sequence }: RestoreRequest & { readonly sequence: Sequence },
+    { sequence, ...part }: RestoreRequest & { readonly sequence: Sequence },
     { signal, report }: OperationContext,
   ): Promise<number> {
-    let done = 0;
     report({ phase: 'writing' });
-    for await (const page of readPages(this.#engine, collection, {
-      keys,
-      atSequence: sequence,
-      signal,
-    })) {
-      done += await writePage(this.#engine, target, { page, signal });
+    const between = { from: this.#engine, to: this.#engine };
+    return await copyPages(between, { ...part, atSequence: sequence, signal }, (done) => {
       report({ done });
-    }
-    return done;
+    });
   }
 
   async #compare(
@@ -218,7 +214,10 @@ class StoreRestores implements Restores {
     const before = toSequence(sequence === 0n ? 0n : sequence - 1n);
     const entries = await this.#engine
       .readLog({ epoch, sequence: before }, { limit: 1 })
-      .catch(() => []);
+      .catch((error: unknown) => {
+        if (hasReason(error, 'SEQUENCE_COMPACTED')) return [];
+        throw error;
+      });
     const [entry] = entries;
     return { sequence, timestampMs: entry?.sequence === sequence ? entry.timestampMs : undefined };
   }
@@ -247,27 +246,26 @@ export async function copyDocuments(
   await to.transact({ durability: 'sync' }, (transaction) => {
     transaction.createCollection(target, source.settings);
   });
-  let written = 0;
-  for await (const page of readPages(from, collection, { keys })) {
-    written += await writePage(to, target, { page, signal: undefined });
-  }
-  return written;
+  return await copyPages({ from, to }, { collection, keys, target });
 }
 
-async function writePage(
-  engine: StorageEngine,
-  collection: string,
-  {
-    page,
-    signal,
-  }: { readonly page: readonly StoredDocument[]; readonly signal: AbortSignal | undefined },
+async function copyPages(
+  { from, to }: { readonly from: StorageEngine; readonly to: StorageEngine },
+  part: PageOptions & { readonly collection: string; readonly target: string },
+  onPage: (done: number) => void = () => undefined,
 ): Promise<number> {
-  await engine.transact({ durability: 'sync', signal }, (transaction) => {
-    for (const { key, body, expiresAtMs } of page) {
-      transaction.put({ collection, key, body, expiresAtMs });
-    }
-  });
-  return page.length;
+  const { collection, target, signal } = part;
+  let done = 0;
+  for await (const page of readPages(from, collection, part)) {
+    await to.transact({ durability: 'sync', signal }, (transaction) => {
+      for (const { key, body, expiresAtMs } of page) {
+        transaction.put({ collection: target, key, body, expiresAtMs });
+      }
+    });
+    done += page.length;
+    onPage(done);
+  }
+  return done;
 }
 
 interface PageOptions {

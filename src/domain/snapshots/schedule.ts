@@ -2,20 +2,13 @@ import { Cron } from 'croner';
 
 import { DomainError } from '../../errors/domain-error.ts';
 
-/** Runs work by the clock. */
-export interface Schedule extends Disposable {
-  /** The next time, in Unix milliseconds; undefined when there is none. */
-  nextAtMs(): number | undefined;
-}
-
 /**
  * Runs `work` whenever a cron expression says so: five fields, or six with seconds first, in UTC. A run
  * that is due while another one goes on is left out. ARGUMENT_INVALID for a malformed expression.
  */
-export function startSchedule(expression: string, work: () => Promise<void>): Schedule {
+export function startSchedule(expression: string, work: () => Promise<void>): Disposable {
   const job = parseCron(expression, work);
   return {
-    nextAtMs: () => job.nextRun()?.getTime(),
     [Symbol.dispose]() {
       job.stop();
     },

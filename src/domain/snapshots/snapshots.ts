@@ -9,17 +9,11 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { syncDirectory } from '../../platform/files.ts';
 import type { IdSource } from '../../platform/ids.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
+import type { StorageEngine, StoreFile } from '../../storage/engine.ts';
 import { runHook, type Hook } from './hook.ts';
 import { readManifest, verifyFiles, writeManifest, type Manifest } from './manifest.ts';
 import type { OperationContext, Operations, StartedOperation } from './operations.ts';
-
-/** A piece of one file of a snapshot. */
-export interface SnapshotChunk {
-  readonly file: string;
-  readonly offset: number;
-  readonly data: Uint8Array;
-}
+import { createUploads, type SnapshotChunk, type Uploads } from './uploads.ts';
 
 /** All snapshots of a server. */
 export interface Snapshots {
@@ -36,7 +30,10 @@ export interface Snapshots {
   verify(name: string): StartedOperation<Manifest>;
   /** The files, the manifest last, in pieces of at most 1 MiB. */
   download(name: string, signal: AbortSignal): AsyncIterable<SnapshotChunk>;
-  /** Takes a piece of a snapshot from elsewhere; pieces of a file come in order. */
+  /**
+   * Takes a piece of a snapshot from elsewhere; pieces of a file come in order. QUOTA_EXCEEDED when too many
+   * uploads are open, ARGUMENT_INVALID for more files than a snapshot has.
+   */
   uploadPart(name: string, chunk: SnapshotChunk): Promise<void>;
   /** Verifies what was uploaded and makes it a snapshot of this server. */
   finishUpload(name: string): Promise<Manifest>;
@@ -64,7 +61,6 @@ export interface SnapshotsParts {
 }
 
 const NAME = /^\d{8}T\d{9}Z-\d{16}$/;
-const FILE = /^[a-z][a-z0-9.-]{0,63}$/;
 const CHUNK_BYTES = 1024 * 1024;
 const SEQUENCE_DIGITS = 16;
 
@@ -74,15 +70,19 @@ export async function openSnapshots(parts: SnapshotsParts): Promise<Snapshots> {
   for (const name of await readdir(parts.directory)) {
     if (name.startsWith('.taking-')) await rm(join(parts.directory, name), { recursive: true });
   }
-  return new DirectorySnapshots(parts);
+  const uploads = createUploads(parts.directory, parts.clock);
+  await uploads.removeOld();
+  return new DirectorySnapshots(parts, uploads);
 }
 
 class DirectorySnapshots implements Snapshots {
   readonly #parts: SnapshotsParts;
+  readonly #uploads: Uploads;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(parts: SnapshotsParts) {
+  constructor(parts: SnapshotsParts, uploads: Uploads) {
     this.#parts = parts;
+    this.#uploads = uploads;
   }
 
   create(cause: Manifest['cause']): StartedOperation<Manifest> {
@@ -131,15 +131,16 @@ class DirectorySnapshots implements Snapshots {
 
   verify(name: string): StartedOperation<Manifest> {
     checkName(name);
-    return this.#parts.operations.start('verify', name, async ({ report }) => {
+    return this.#parts.operations.start('verify', name, async ({ report, signal }) => {
       const manifest = await this.get(name);
       const total = manifest.files.reduce((sum, { bytes }) => sum + bytes, 0);
       let done = 0;
       report({ phase: 'reading', total });
-      await verifyFiles(this.#pathOf(name), manifest, ({ bytes }) => {
+      const onFile = ({ bytes }: StoreFile): void => {
         done += bytes;
         report({ done });
-      });
+      };
+      await verifyFiles(this.#pathOf(name), manifest, { onFile, signal });
       return manifest;
     });
   }
@@ -151,33 +152,16 @@ class DirectorySnapshots implements Snapshots {
     }
   }
 
-  async uploadPart(name: string, { file, offset, data }: SnapshotChunk): Promise<void> {
+  async uploadPart(name: string, chunk: SnapshotChunk): Promise<void> {
     checkName(name);
-    if (!FILE.test(file)) throw invalid('file', `is '${file}', which is no file of a snapshot`);
     await this.#refuseExisting(name);
-    const directory = this.#uploadOf(name);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const handle = await open(join(directory, file), offset === 0 ? 'w' : 'r+', 0o600);
-    try {
-      const { size } = await handle.stat();
-      // A piece that came already may come again.
-      if (offset > size) {
-        throw invalid(
-          'offset',
-          `is ${String(offset)}; ${String(size)} bytes of '${file}' are there`,
-        );
-      }
-      await handle.write(data, 0, data.length, offset);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await this.#uploads.take(name, chunk);
   }
 
   async finishUpload(name: string): Promise<Manifest> {
     checkName(name);
     await this.#refuseExisting(name);
-    const directory = this.#uploadOf(name);
+    const directory = this.#uploads.directoryOf(name);
     const manifest = await readManifest(directory);
     if (manifest.name !== name)
       throw invalid('snapshot', `is '${name}', and holds '${manifest.name}'`);
@@ -189,7 +173,8 @@ class DirectorySnapshots implements Snapshots {
     return manifest;
   }
 
-  async #take(cause: Manifest['cause'], { signal, report }: OperationContext): Promise<Manifest> {
+  async #take(cause: Manifest['cause'], context: OperationContext): Promise<Manifest> {
+    const { signal, report, setSubject } = context;
     const { engine, clock, directory, release, isEncrypted, hook } = this.#parts;
     const partial = join(directory, `.taking-${this.#parts.ids.uuid()}`);
     try {
@@ -204,10 +189,9 @@ class DirectorySnapshots implements Snapshots {
       };
       await writeManifest(partial, manifest);
       await this.#publish(partial, name);
+      setSubject(name);
       if (cause === 'schedule') await this.#prune();
-      return hook === undefined
-        ? manifest
-        : await this.#runHook(hook, manifest, { signal, report });
+      return hook === undefined ? manifest : await this.#runHook(hook, manifest, context);
     } catch (error) {
       await rm(partial, { recursive: true, force: true });
       throw error;
@@ -261,10 +245,6 @@ class DirectorySnapshots implements Snapshots {
     if (names.includes(name)) throw invalid('snapshot', `'${name}' is there already`);
   }
 
-  #uploadOf(name: string): string {
-    return join(this.#parts.directory, `.upload-${name}`);
-  }
-
   #pathOf(name: string): string {
     return join(this.#parts.directory, name);
   }
@@ -288,7 +268,6 @@ async function* readChunks(
   }
 }
 
-/** Sorts by time; tells the sequence to who reads it. */
 /** The time that a name starts with. */
 function timeOf(name: string): number {
   const [, day = '', time = '', ms = ''] = /^(\d{8})T(\d{6})(\d{3})Z/.exec(name) ?? [];
@@ -296,6 +275,7 @@ function timeOf(name: string): number {
   return Date.parse(`${date}T${time.replace(/(\d{2})(\d{2})(\d{2})/, '$1:$2:$3')}.${ms}Z`);
 }
 
+/** Sorts by time; tells the sequence to who reads it. */
 function nameOf(createdAtMs: number, sequence: bigint): string {
   const time = new Date(createdAtMs).toISOString().replaceAll(/[-:.]/g, '');
   return `${time}-${sequence.toString().padStart(SEQUENCE_DIGITS, '0')}`;

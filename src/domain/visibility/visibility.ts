@@ -10,6 +10,8 @@
  * When documents expire is hidden with any field of theirs: it may be counted from that field, or have
  * been under earlier settings. The other system fields are always there.
  */
+import { LRUCache } from 'lru-cache';
+
 import { DomainError } from '../../errors/domain-error.ts';
 import {
   hiddenRoot,
@@ -66,13 +68,13 @@ export interface Visibility {
 /** What of a collection exists for a principal. Costs nothing for those from whom nothing is hidden. */
 export function visibilityOf({ scopes }: Principal, collection: string): Visibility {
   const fields = scopes.hiddenFields(collection);
-  return fields.length === 0 ? EVERYTHING : compiled(scopes, collection, fields);
+  return fields.length === 0 ? EVERYTHING : compiled(collection, fields);
 }
 
 /** What exists for a principal in documents of whichever collection: hidden is what is hidden in any. */
 export function visibilityAnywhere({ scopes }: Principal): Visibility {
   const fields = hidingsOf(scopes);
-  return fields.length === 0 ? EVERYTHING : compiled(scopes, '*', fields);
+  return fields.length === 0 ? EVERYTHING : compiled('*', fields);
 }
 
 /** SCOPE_MISSING for a principal from whom anything is hidden: `what` takes documents as they are. */
@@ -108,20 +110,15 @@ function hidingsOf({ texts }: ScopeSet): readonly string[] {
     .flatMap((scope) => (scope.kind === 'hiding' ? [scope.field] : []));
 }
 
-/** Compiled once per principal and collection, however many documents a request touches. */
-const known = new WeakMap<ScopeSet, Map<string, Visibility>>();
+/** Collections and what is hidden in them; callers name what collections they like. */
+const COMPILED_MAX = 1000;
+/** Compiled once, however many documents a request touches and whoever makes it. */
+const known = new LRUCache<string, Visibility>({ max: COMPILED_MAX });
 
-function compiled(scopes: ScopeSet, collection: string, fields: readonly string[]): Visibility {
-  let byCollection = known.get(scopes);
-  if (byCollection === undefined) {
-    byCollection = new Map();
-    known.set(scopes, byCollection);
-  }
-  let visibility = byCollection.get(collection);
-  if (visibility === undefined) {
-    visibility = new PartialVisibility(collection, fields);
-    byCollection.set(collection, visibility);
-  }
+function compiled(collection: string, fields: readonly string[]): Visibility {
+  const name = JSON.stringify([collection, ...fields]);
+  const visibility = known.get(name) ?? new PartialVisibility(collection, fields);
+  known.set(name, visibility);
   return visibility;
 }
 

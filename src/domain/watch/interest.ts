@@ -2,7 +2,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import { createCandidate, type Candidate } from '../../storage/query/candidate.ts';
 import { compileFilter, type Matcher } from '../../storage/query/evaluate.ts';
 import type { Filter } from '../../storage/query/filter.ts';
-import { compileProjection, type Projector } from '../../storage/query/project.ts';
+import { compileShown } from '../../storage/query/project.ts';
 import type { Projection } from '../../storage/query/query.ts';
 import type { LogEntry, StoredDocument } from '../../storage/types.ts';
 import type { Principal } from '../access/principal.ts';
@@ -106,9 +106,11 @@ interface InterestParts {
   readonly withPrevious: boolean;
 }
 
+type Shower = ReturnType<typeof compileShown>;
+
 class TargetInterest implements Interest {
   readonly #parts: InterestParts;
-  readonly #projectors = new WeakMap<Visibility, Projector>();
+  readonly #showers = new WeakMap<Visibility, Shower>();
   #checked: ScopeSet;
   #isBlinded = false;
   readonly collections: ReadonlySet<string> | undefined;
@@ -177,18 +179,16 @@ class TargetInterest implements Interest {
   show(document: StoredDocument): StoredDocument {
     const visibility = this.visibility(document.collection);
     if (this.#parts.projection === undefined) return visibility.show(document);
-    const body = this.#projector(visibility)(createCandidate(document));
-    const shown = { ...document, body };
-    return visibility.isWhole ? shown : { ...shown, expiresAtMs: undefined };
+    return this.#shower(visibility)(candidateOf(document));
   }
 
-  #projector(visibility: Visibility): Projector {
-    let projector = this.#projectors.get(visibility);
-    if (projector === undefined) {
-      projector = compileProjection(this.#parts.projection, [], visibility.hidden);
-      this.#projectors.set(visibility, projector);
+  #shower(visibility: Visibility): Shower {
+    let shower = this.#showers.get(visibility);
+    if (shower === undefined) {
+      shower = compileShown(this.#parts.projection, [], visibility.hidden);
+      this.#showers.set(visibility, shower);
     }
-    return projector;
+    return shower;
   }
 
   #judgeDocument(entry: LogEntry): WatchedChange | undefined {

@@ -1,8 +1,8 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { every } from '../../platform/timers.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
-import { toSequence, type Sequence } from '../../storage/types.ts';
+import type { LogHead, StorageEngine } from '../../storage/engine.ts';
+import type { Sequence } from '../../storage/types.ts';
 import type { CredentialLapse } from '../access/credentials.ts';
 import type { Principal } from '../access/principal.ts';
 import { createFeed, type Feed } from './feed.ts';
@@ -165,7 +165,7 @@ class FeedWatches implements Watches {
       start.kind === 'resume'
         ? openResumeToken(start.token)
         : { epoch: this.#epoch, sequence: start.sequence };
-    if (epoch !== this.#epoch) throw otherTimeline();
+    if (epoch !== this.#epoch) throw otherTimeline(epoch, head);
     if (sequence > head.sequence) throw inFuture(sequence, head.sequence);
     if (sequence < head.oldest) throw compacted(sequence, head.oldest);
     return { position: sequence, withInitialState: false };
@@ -192,11 +192,11 @@ function tooMany(holder: string, limit: number): DomainError {
   );
 }
 
-function otherTimeline(): DomainError {
+function otherTimeline(epoch: string, { epoch: currentEpoch, oldest }: LogHead): DomainError {
   return new DomainError(
     'SEQUENCE_COMPACTED',
-    'the resume token belongs to another timeline of the log, as after a restore; watch again with the initial state',
-    { metadata: { oldest: toSequence(0).toString() } },
+    `the resume token belongs to another timeline of the log (${epoch}) than this one (${currentEpoch}), as after a restore; watch again with the initial state`,
+    { metadata: { epoch, currentEpoch, oldest: oldest.toString() } },
   );
 }
 

@@ -10,12 +10,16 @@ import { createCaller, type Caller } from '../caller.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
   createOrigin,
+  HTTP_METHODS,
   type Door,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
+import { frameworkCodeOf } from '../http/framework-error.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
 import { toWireError } from '../mapping/error.ts';
+import { parseJsonBody } from '../rest/body.ts';
 
 /** What is sent back. */
 export interface Answer {
@@ -59,8 +63,6 @@ export interface CompatDoorOptions {
 
 /** No payload of these routes needs more. */
 const BODY_BYTES_MAX = 1024 * 1024;
-const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
-const MS_PER_SECOND = 1000;
 
 /** Creates the door of a dialect. */
 export function createCompatDoor({ dispatcher, dialect }: CompatDoorOptions): Door {
@@ -123,7 +125,7 @@ function isNotAllowed(error: unknown): error is MethodRefusal {
   return error instanceof MethodRefusal;
 }
 
-type RefusingRoute = CompatRoute & { readonly refused: readonly (typeof ALL_METHODS)[number][] };
+type RefusingRoute = CompatRoute & { readonly refused: readonly (typeof HTTP_METHODS)[number][] };
 
 /** Known paths refuse the methods they do not take. */
 function otherMethods(routes: readonly CompatRoute[]): readonly RefusingRoute[] {
@@ -132,7 +134,7 @@ function otherMethods(routes: readonly CompatRoute[]): readonly RefusingRoute[] 
     const taken = same.flatMap(({ methods }) => methods);
     return {
       ...{ methods: [], url: first?.url ?? '', isFor: first?.isFor ?? 'callers' },
-      refused: ALL_METHODS.filter((method) => !taken.some((one) => one === method)),
+      refused: HTTP_METHODS.filter((method) => !taken.some((one) => one === method)),
       run: () => Promise.reject(new MethodRefusal(taken.join(', '))),
     };
   });
@@ -143,10 +145,7 @@ async function sendRefusal(
   error: unknown,
   answer: Answer,
 ): Promise<FastifyReply> {
-  const { retryAfterMs } = toWireError(error);
-  if (retryAfterMs !== undefined) {
-    reply.header('retry-after', String(Math.ceil(retryAfterMs / MS_PER_SECOND)));
-  }
+  setRetryAfter(reply, toWireError(error));
   if (answer.status === 401) reply.header('www-authenticate', 'Bearer');
   return await sendJson(reply, answer);
 }
@@ -161,9 +160,8 @@ function readBodies(app: FastifyInstance, dialect: Dialect): void {
   const parser = { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX } as const;
   app.addContentTypeParser('*', parser, async (_request: unknown, body: Buffer) => body);
   app.setErrorHandler(async (error: unknown, request, reply) => {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const refusal =
-      code === 'FST_ERR_CTP_BODY_TOO_LARGE'
+      frameworkCodeOf(error) === 'FST_ERR_CTP_BODY_TOO_LARGE'
         ? new RouteRefusal('request body too large', 413)
         : new RouteRefusal('invalid request');
     return await sendJson(reply, dialect.refuse(refusal, request, undefined));
@@ -173,14 +171,11 @@ function readBodies(app: FastifyInstance, dialect: Dialect): void {
 /** The members of a JSON object. */
 export type Payload = Readonly<Record<string, unknown>>;
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
 /** The JSON object of a body; refused as `invalid request` when it is none. */
 export function payloadOf({ body }: FastifyRequest): Payload {
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
   let value: unknown;
   try {
-    value = JSON.parse(utf8.decode(bytes));
+    value = Buffer.isBuffer(body) ? parseJsonBody(body) : undefined;
   } catch {
     throw new RouteRefusal('invalid request');
   }

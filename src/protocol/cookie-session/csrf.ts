@@ -1,4 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
+
+import { isSame } from '../../platform/secrets.ts';
 
 /** The header that shows that a page of ours makes a call. */
 export const CSRF_HEADER = 'x-csrf-token';
@@ -15,13 +17,10 @@ export interface CsrfTokens {
 
 /** Creates the tokens of one key. */
 export function createCsrfTokens(key: Uint8Array): CsrfTokens {
-  const macOf = (sessionId: string): Buffer => createHmac('sha256', key).update(sessionId).digest();
+  const tokenOf = (sessionId: string): string =>
+    createHmac('sha256', key).update(sessionId).digest('base64url');
   return {
-    tokenOf: (sessionId) => macOf(sessionId).toString('base64url'),
-    matches(sessionId, shown = '') {
-      const mac = macOf(sessionId);
-      const bytes = Buffer.from(shown, 'base64url');
-      return bytes.length === mac.length && timingSafeEqual(bytes, mac);
-    },
+    tokenOf,
+    matches: (sessionId, shown = '') => isSame(shown, tokenOf(sessionId)),
   };
 }

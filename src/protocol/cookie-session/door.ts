@@ -12,9 +12,10 @@ import {
 } from '../../../gen/molten/v1/auth_pb.ts';
 import { TokenService } from '../../../gen/molten/v1/tokens_pb.ts';
 import { SESSION_IDLE_MS } from '../../domain/access/sessions.ts';
-import { DomainError } from '../../errors/domain-error.ts';
+import { DomainError, hasReason } from '../../errors/domain-error.ts';
+import { isAboutCredential } from '../../errors/reason.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { CallOrigin } from '../call.ts';
+import { hostOf, type CallOrigin } from '../call.ts';
 import { createCaller, withHeaders, type Caller } from '../caller.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
@@ -31,7 +32,7 @@ import { parseJsonBody } from '../rest/body.ts';
 import { sendProblem } from '../rest/problem.ts';
 import { clearCookies, findCookie, setCookie, type CookieKind } from './cookies.ts';
 import type { CsrfTokens } from './csrf.ts';
-import { demandOwnPage, hostOf } from './own-page.ts';
+import { demandOwnPage } from './own-page.ts';
 import { createRefreshes } from './refreshes.ts';
 import { readSignIn } from './sign-in.ts';
 
@@ -74,14 +75,17 @@ export function createCookieSessionDoor(options: CookieSessionDoorOptions): Door
     );
     app.post(
       '/session',
+      { bodyLimit: BODY_BYTES_MAX },
       answer((visit) => visits.signIn(visit)),
     );
     app.post(
       '/session/refresh',
+      { bodyLimit: BODY_BYTES_MAX },
       answer((visit) => visits.refresh(visit)),
     );
     app.delete(
       '/session',
+      { bodyLimit: BODY_BYTES_MAX },
       answer((visit) => visits.leave(visit)),
     );
   };
@@ -90,7 +94,7 @@ export function createCookieSessionDoor(options: CookieSessionDoorOptions): Door
 /** Only JSON: another site can have a browser send forms and text without asking. */
 function readJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  const parser = { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX } as const;
+  const parser = { parseAs: 'buffer' } as const;
   app.addContentTypeParser('application/json', parser, async (_request: unknown, body: Buffer) =>
     parseJsonBody(body),
   );
@@ -123,7 +127,7 @@ class CookieSessions {
 
   async show({ origin, reply }: Visit): Promise<FastifyReply> {
     const caller = createCaller(this.#options.dispatcher, origin);
-    const { principal } = await caller.call(AuthService.method.whoAmI, {});
+    const { principal } = await caller.call(AuthService.method.whoAmI, {}).catch(inOurWords);
     return await reply.send(this.#describe(principal));
   }
 
@@ -143,7 +147,7 @@ class CookieSessions {
 
   async refresh(visit: Visit): Promise<FastifyReply> {
     const refreshToken = this.#findCookie(visit, 'refresh');
-    if (refreshToken === undefined) throw nothingToRefresh();
+    if (refreshToken === undefined) throw noSession();
     try {
       const answer = await this.#refreshes.share(refreshToken, visit.origin, () =>
         visit.anonymous.call(AuthService.method.refreshSession, { refreshToken }),
@@ -185,7 +189,7 @@ class CookieSessions {
   }
 
   #describe(principal: Principal | undefined): Readonly<Record<string, unknown>> {
-    if (principal === undefined) throw nothingToRefresh();
+    if (principal === undefined) throw noSession();
     const shown = toJson(PrincipalSchema, principal, REST_JSON) as Readonly<
       Record<string, unknown>
     >;
@@ -203,8 +207,13 @@ async function revokeShown({ anonymous }: Visit, token: string): Promise<void> {
   await anonymous.call(TokenService.method.revokeShownToken, { token });
 }
 
+/** A token, which others are told to send, is of no use here. */
+function inOurWords(error: unknown): never {
+  throw hasReason(error, 'CREDENTIAL_MISSING') ? noSession() : error;
+}
+
 function isCredential(error: unknown): boolean {
-  return toWireError(error).reason.startsWith('CREDENTIAL_');
+  return isAboutCredential(toWireError(error).reason);
 }
 
 function isOver(error: unknown): boolean {
@@ -212,6 +221,6 @@ function isOver(error: unknown): boolean {
   return isCredential(error) && reason !== 'CREDENTIAL_INVALID';
 }
 
-function nothingToRefresh(): DomainError {
+function noSession(): DomainError {
   return new DomainError('CREDENTIAL_MISSING', 'there is no session; sign in with POST /session');
 }

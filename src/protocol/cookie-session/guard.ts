@@ -39,6 +39,7 @@ export interface CookieGuardOptions {
 /** Creates the guard of a server. */
 export function createCookieGuard(options: CookieGuardOptions): CookieGuard {
   const { csrf, needsTls } = options;
+  const isPublic = rememberPublic();
   return {
     tokenOf({ method, origin }) {
       const header = origin.header('cookie');
@@ -59,8 +60,16 @@ export function createCookieGuard(options: CookieGuardOptions): CookieGuard {
   };
 }
 
-function isPublic(method: DescMethod): boolean {
-  return hasOption(method, scope) && getOption(method, scope).target === ScopeTarget.PUBLIC;
+/** Options are read from their bytes each time, so each method is asked once. */
+function rememberPublic(): (method: DescMethod) => boolean {
+  const known = new Map<DescMethod, boolean>();
+  return (method) => {
+    const found =
+      known.get(method) ??
+      (hasOption(method, scope) && getOption(method, scope).target === ScopeTarget.PUBLIC);
+    known.set(method, found);
+    return found;
+  };
 }
 
 /** Changes nothing. A watch does not either; `EventSource` and `WebSocket` can send no header. */

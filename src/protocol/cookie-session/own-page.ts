@@ -1,5 +1,5 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import type { CallOrigin } from '../call.ts';
+import { hostOf, type CallOrigin } from '../call.ts';
 
 /**
  * Refuses with CREDENTIAL_INVALID what another site had a browser send along with its cookie: by
@@ -20,11 +20,6 @@ export function demandOwnPage(
   }
   if (site === 'same-site') throw foreign('another host of this site');
   if (origin.protocol === 'websocket') throw foreign('no page');
-}
-
-/** The host that was asked, whatever the version of HTTP. */
-export function hostOf(origin: CallOrigin): string {
-  return origin.header('host') ?? origin.header(':authority') ?? '';
 }
 
 /** What ends TLS may be a proxy, so that the scheme is known only for a cookie that was set over TLS. */

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
-
 import { LRUCache } from 'lru-cache';
 
 import type { RefreshSessionResponse } from '../../../gen/molten/v1/auth_pb.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { hashOf } from '../../platform/secrets.ts';
+import { after } from '../../platform/timers.ts';
 import type { CallOrigin } from '../call.ts';
 
 /** Answers two tabs that refresh at once alike, for they share the cookie and a refresh token is taken once. */
@@ -33,20 +33,21 @@ export function createRefreshes(clock: Clock): Refreshes {
   const held = new LRUCache<string, Shared>({ max: SHARED_MAX });
   return {
     share(token, origin, refresh) {
-      const name = nameOf([token, origin.address, origin.header('user-agent') ?? '']);
+      const name = hashOf(
+        JSON.stringify([token, origin.address, origin.header('user-agent') ?? '']),
+      );
       const known = held.get(name);
       const nowMs = clock.monotonic();
       if (known !== undefined && nowMs - known.startMs < SHARED_MS) return known.answer;
       const answer = refresh();
       held.set(name, { answer, startMs: nowMs });
-      answer.catch(() => {
-        held.delete(name);
-      });
+      const forget = (): void => {
+        if (held.peek(name)?.answer === answer) held.delete(name);
+      };
+      answer.catch(forget);
+      // Not left for others to push out: what is held are credentials.
+      after(SHARED_MS, forget);
       return answer;
     },
   };
-}
-
-function nameOf(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
 }

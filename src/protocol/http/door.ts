@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -24,6 +24,9 @@ declare module 'fastify' {
 /** Registers the routes of one protocol. Each door gets a scope of its own for parsers and errors. */
 export type Door = (app: FastifyInstance) => void | Promise<void>;
 
+/** Methods that a path may refuse. */
+export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+
 /** The header that names a request in logs and errors, in both directions. */
 export const REQUEST_ID_HEADER = 'x-request-id';
 
@@ -32,6 +35,15 @@ const REQUEST_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
 /** The caller's own request id when it is well-formed, else a new one. */
 export function requestIdOf(offered: string | readonly string[] | undefined): string {
   return typeof offered === 'string' && REQUEST_ID.test(offered) ? offered : randomUUID();
+}
+
+/** One request header by lower-case name; several values are joined by a comma. */
+export function headerOf(
+  { headers }: { readonly headers: IncomingHttpHeaders },
+  name: string,
+): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
 }
 
 /** What a request tells about its caller. The signal aborts when the caller goes away. */
@@ -43,6 +55,7 @@ class RequestOrigin implements CallOrigin {
   readonly protocol: ProtocolName;
   readonly requestId: string;
   readonly #request: FastifyRequest;
+  #address: string | undefined;
   #signal: AbortSignal | undefined;
 
   constructor(request: FastifyRequest, protocol: ProtocolName) {
@@ -51,8 +64,10 @@ class RequestOrigin implements CallOrigin {
     this.#request = request;
   }
 
+  /** Found once: several of those who look at a call ask. */
   get address(): string {
-    return this.#request.server.addressOf(this.#request);
+    this.#address ??= this.#request.server.addressOf(this.#request);
+    return this.#address;
   }
 
   /** ARGUMENT_INVALID when the header is malformed. */
@@ -67,8 +82,7 @@ class RequestOrigin implements CallOrigin {
   }
 
   header(name: string): string | undefined {
-    const value = this.#request.headers[name];
-    return Array.isArray(value) ? value.join(', ') : value;
+    return headerOf(this.#request, name);
   }
 
   disconnect(): void {

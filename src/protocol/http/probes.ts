@@ -15,11 +15,12 @@ export function createProbesDoor({ release, state }: ProbesOptions): Door {
   const send = (reply: FastifyReply, status: number, body: object): FastifyReply =>
     reply.code(status).type('application/json').send(JSON.stringify(body));
   return (app) => {
-    app.get('/healthz', (_request, reply) => send(reply, 200, { status: 'alive' }));
-    app.get('/readyz', (_request, reply) => {
+    const withHead = { exposeHeadRoute: true };
+    app.get('/healthz', withHead, (_request, reply) => send(reply, 200, { status: 'alive' }));
+    app.get('/readyz', withHead, (_request, reply) => {
       const now = state();
       return send(reply, now === 'ready' ? 200 : 503, { status: now });
     });
-    app.get('/version', (_request, reply) => send(reply, 200, { release }));
+    app.get('/version', withHead, (_request, reply) => send(reply, 200, { release }));
   };
 }

@@ -9,6 +9,7 @@ import type { Logger } from '../../platform/logger.ts';
 import { toProblem } from '../mapping/error.ts';
 import { createAddressOf, type AddressOf } from './client-address.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
+import { frameworkCodeOf } from './framework-error.ts';
 import {
   CONNECTION_LIMITS,
   createCleartextServer,
@@ -17,6 +18,7 @@ import {
   type ConnectionLimits,
   type UpgradeHandler,
 } from './one-port.ts';
+import { bodyTooLarge } from './read-body.ts';
 
 /** A certificate chain and its key, in PEM. */
 export interface TlsMaterial {
@@ -99,7 +101,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     return await reply.code(problem.status).type('application/problem+json').send(problem);
   });
   app.setErrorHandler(async (error, request, reply) => {
-    const known = toProblem(fromFastify(error, options), request.id);
+    const known = toProblem(fromFastify(error, request.routeOptions.bodyLimit), request.id);
     const problem = { ...known, status: statusOf(error) ?? known.status };
     return await reply.code(problem.status).type('application/problem+json').send(problem);
   });
@@ -149,7 +151,8 @@ function createApp({
     logger: false,
     // A path that cannot be decoded never reaches a route.
     frameworkErrors: (error, request, reply) => {
-      const problem = FRAMEWORK_ERRORS[codeOf(error)] ?? 'the path has a broken percent-encoding';
+      const problem =
+        FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? 'the path has a broken percent-encoding';
       const cause = new DomainError('ARGUMENT_INVALID', problem);
       const body = JSON.stringify(toProblem(cause, request.id));
       reply.hijack();
@@ -212,22 +215,13 @@ const FASTIFY_STATUSES: Readonly<Record<string, number>> = {
 };
 
 function statusOf(error: unknown): number | undefined {
-  return FASTIFY_STATUSES[codeOf(error)];
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
+  return FASTIFY_STATUSES[frameworkCodeOf(error)];
 }
 
 /** What Fastify refuses by itself, in our words. */
-function fromFastify(error: unknown, { maxBodyBytes }: HttpServerOptions): unknown {
-  const code = codeOf(error);
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    const limit = maxBodyBytes.toString();
-    return new DomainError('ARGUMENT_INVALID', `the body is larger than ${limit} bytes`, {
-      metadata: { limit },
-    });
-  }
+function fromFastify(error: unknown, bodyBytesMax: number): unknown {
+  const code = frameworkCodeOf(error);
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return bodyTooLarge(bodyBytesMax);
   const message = FASTIFY_ERRORS[code];
   return message === undefined ? error : new DomainError('ARGUMENT_INVALID', message);
 }

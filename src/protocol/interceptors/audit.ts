@@ -4,7 +4,7 @@ import { audit as auditRule, type AuditRule } from '../../../gen/molten/v1/optio
 import type { Audit } from '../../domain/audit/audit.ts';
 import type { AuditEntry } from '../../domain/audit/record.ts';
 import { invariant } from '../../errors/invariant.ts';
-import type { Reason } from '../../errors/reason.ts';
+import { isAboutCredential, type Reason } from '../../errors/reason.ts';
 import type { Call, CallInterceptor, CallResult } from '../call.ts';
 import { nameOf } from '../dispatcher.ts';
 import { toWireError } from '../mapping/error.ts';
@@ -75,9 +75,7 @@ function isRecorded(recorded: WeakSet<object>, error: unknown): boolean {
 }
 
 function isDenial(reason: Reason): boolean {
-  return (
-    reason.startsWith('CREDENTIAL_') || reason === 'SCOPE_MISSING' || reason === 'RATE_LIMITED'
-  );
+  return isAboutCredential(reason) || reason === 'SCOPE_MISSING' || reason === 'RATE_LIMITED';
 }
 
 /** The user on whose authority it is done: a client may be called as anybody. */

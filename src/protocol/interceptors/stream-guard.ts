@@ -4,10 +4,10 @@ import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
 import type { Authenticator } from '../../domain/access/credentials.ts';
 import { revoked } from '../../domain/access/revocations.ts';
 import { expired } from '../../domain/access/tokens.ts';
-import { every } from '../../platform/timers.ts';
+import { every, type StopTimer } from '../../platform/timers.ts';
 import type { Call, CallInterceptor } from '../call.ts';
 import { compileAuthorizer, type Authorizer } from './authorize.ts';
-import { isStream } from './stream.ts';
+import { createInterrupt, isStream, untilInterrupted } from './stream.ts';
 
 /** How often a stream that runs is looked at: what ends it does so within a second. */
 const CHECK_MS = 500;
@@ -37,29 +37,15 @@ function check(authenticator: Authenticator, authorize: Authorizer, call: Call):
 }
 
 /** The same messages, until a check fails; also while none comes. */
-async function* guard(results: AsyncIterable<Message>, demand: () => void): AsyncIterable<Message> {
-  const iterator = results[Symbol.asyncIterator]();
-  let fail: ((error: unknown) => void) | undefined;
-  const failed = new Promise<never>((_resolve, reject) => (fail = reject));
-  // Nobody may be waiting when it fails.
-  failed.catch(() => undefined);
-  const stop = every(CHECK_MS, () => {
-    try {
-      demand();
-    } catch (error) {
-      fail?.(error);
-    }
-  });
-  try {
-    for (;;) {
-      const step = await Promise.race([iterator.next(), failed]);
-      if (step.done === true) return;
-      demand();
-      yield step.value;
-    }
-  } finally {
-    stop();
-    // Not awaited: one that waits for its next message would keep the end of the stream waiting too.
-    iterator.return?.().catch(() => undefined);
-  }
+function guard(results: AsyncIterable<Message>, demand: () => void): AsyncIterable<Message> {
+  const interrupt = createInterrupt();
+  const begin = (): StopTimer =>
+    every(CHECK_MS, () => {
+      try {
+        demand();
+      } catch (error) {
+        interrupt.fail(error);
+      }
+    });
+  return untilInterrupted(results, interrupt, { begin, look: demand });
 }

@@ -32,3 +32,59 @@ export async function* watchEnd(
     if (!hasFailed) ended?.();
   }
 }
+
+/** Ends work from outside, also while nothing comes of it. */
+export interface Interrupt {
+  /** The outcome of the work, or the error of `fail`. One at a time. */
+  race<T>(work: Promise<T>): Promise<T>;
+  /** What is awaited now, and everything after it, rejects with this. */
+  fail(error: unknown): void;
+}
+
+/** Creates it. Unlike `Promise.race` against one promise, it keeps nothing of what it has let pass. */
+export function createInterrupt(): Interrupt {
+  let failure: { readonly error: unknown } | undefined;
+  let refuse: ((error: unknown) => void) | undefined;
+  return {
+    race: (work) =>
+      new Promise((resolve, reject) => {
+        refuse = reject;
+        work.then(resolve, reject);
+        if (failure !== undefined) refuse(failure.error);
+      }),
+    fail(error) {
+      failure ??= { error };
+      refuse?.(failure.error);
+    },
+  };
+}
+
+/** What happens around a stream that can be interrupted. */
+export interface Surroundings {
+  /** Called when the first message is asked for; what it returns is called at the end. */
+  readonly begin: () => () => void;
+  /** Called before each message goes on. */
+  readonly look?: () => void;
+}
+
+/** The same messages until the interrupt fails. */
+export async function* untilInterrupted(
+  results: AsyncIterable<Message>,
+  interrupt: Interrupt,
+  { begin, look }: Surroundings,
+): AsyncIterable<Message> {
+  const finish = begin();
+  const iterator = results[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const step = await interrupt.race(iterator.next());
+      if (step.done === true) return;
+      look?.();
+      yield step.value;
+    }
+  } finally {
+    finish();
+    // Not awaited: a stream that waits for its next message would hold up the end.
+    iterator.return?.().catch(() => undefined);
+  }
+}

@@ -94,7 +94,7 @@ export function fromUserState(state: UserStateMessage): UserState | undefined {
 
 /** A role. */
 export function toRole({ name, description, scopes, ...rest }: Role): RoleMessage {
-  const { needsSecondFactor: secondFactorRequired, isBuiltIn: builtIn } = rest;
+  const { needsSecondFactor: secondFactorRequired, isBuiltIn: builtIn = false } = rest;
   const parts = { name, description, scopes: [...scopes], secondFactorRequired, builtIn };
   return create(RoleSchema, parts);
 }

@@ -15,6 +15,7 @@ import {
 } from '../../../gen/google/rpc/error_details_pb.ts';
 import { DomainError, type FieldViolation } from '../../errors/domain-error.ts';
 import type { Reason } from '../../errors/reason.ts';
+import { toDuration } from './time.ts';
 
 const CODES = {
   ARGUMENT_INVALID: Code.InvalidArgument,
@@ -136,11 +137,7 @@ export function toConnectError(error: unknown): ConnectError {
     connectError.details.push({ desc: BadRequestSchema, value });
   }
   if (retryAfterMs !== undefined) {
-    const retryDelay = {
-      seconds: BigInt(Math.floor(retryAfterMs / 1000)),
-      nanos: (retryAfterMs % 1000) * 1_000_000,
-    };
-    const value = create(RetryInfoSchema, { retryDelay });
+    const value = create(RetryInfoSchema, { retryDelay: toDuration(retryAfterMs) });
     connectError.details.push({ desc: RetryInfoSchema, value });
   }
   return connectError;

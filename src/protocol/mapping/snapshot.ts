@@ -27,7 +27,7 @@ const STATES = {
   succeeded: OperationState.SUCCEEDED,
   failed: OperationState.FAILED,
   canceled: OperationState.CANCELED,
-} as const;
+} satisfies Record<Operation['state'], OperationState>;
 
 /** An operation as callers see it. */
 export function toOperation(operation: Operation): OperationMessage {

@@ -10,11 +10,13 @@ import { createCaller, type Caller } from '../caller.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
   createOrigin,
+  HTTP_METHODS,
   type Door,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
+import { frameworkCodeOf } from '../http/framework-error.ts';
 import { parseTokenForm } from './form.ts';
 import { describeServer, OAUTH_PATHS } from './metadata.ts';
 import { OAuthError, sendOAuthError } from './refusal.ts';
@@ -37,7 +39,6 @@ type Method = 'GET' | 'POST';
 /** A token is at most 256 KiB, and three times that when every character is escaped. */
 const FORM_BYTES_MAX = 800 * 1024;
 const NOT_ALLOWED = 405;
-const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 const KEYS_CACHED = 'public, max-age=300';
 
 /** Creates the door. */
@@ -147,14 +148,23 @@ function readForms(app: FastifyInstance): void {
     async (_request: unknown, body: Buffer) => body,
   );
   app.setErrorHandler(async (error: unknown, _request, reply) => {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const { message, status } = FRAMEWORK_ERRORS[code] ?? { message: 'the request is malformed' };
+    const { message, status } = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? MALFORMED;
     return await sendOAuthError(reply, new OAuthError('invalid_request', message, status));
   });
 }
 
-const FRAMEWORK_ERRORS: Readonly<Record<string, { message: string; status?: number }>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { message: 'the form is too large', status: 413 },
+interface Refused {
+  readonly message: string;
+  readonly status?: number;
+}
+
+const MALFORMED: Refused = { message: 'the request is malformed' };
+
+const FRAMEWORK_ERRORS: Readonly<Record<string, Refused>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: {
+    message: `the form is larger than ${String(FORM_BYTES_MAX)} bytes`,
+    status: 413,
+  },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     message: 'the content type must be application/x-www-form-urlencoded',
   },
@@ -163,7 +173,7 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, { message: string; status?: numb
 function refuseOtherMethods(app: FastifyInstance, taken: Method, url: string): void {
   const allow = taken === 'GET' ? ['GET', 'HEAD'] : ['POST'];
   app.route({
-    ...{ method: ALL_METHODS.filter((method) => !allow.includes(method)), url },
+    ...{ method: HTTP_METHODS.filter((method) => !allow.includes(method)), url },
     handler: async (_request, reply) => {
       reply.header('allow', allow.join(', '));
       const message = `this path takes ${allow.join(' and ')}`;

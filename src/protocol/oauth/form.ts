@@ -16,9 +16,9 @@ export function parseTokenForm(body: unknown, query: unknown): TokenForm {
   }
   const text = Buffer.isBuffer(body) ? body.toString('utf8') : '';
   const form = new URLSearchParams(text);
-  const names = [...form.keys()];
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new OAuthError('invalid_request', 'a parameter is sent twice');
+  if (new Set(form.keys()).size !== form.size) {
+    throw new OAuthError('invalid_request', 'a parameter is sent twice');
+  }
   const token = form.get('token') ?? '';
   if (token === '') throw new OAuthError('invalid_request', 'the parameter token is missing');
   return { token };

@@ -1,5 +1,6 @@
 /** Errors as RFC 6749 section 5.2 and RFC 6750 section 3 have them. */
 import type { FastifyReply } from '../http/door.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
 import { toWireError, type WireError } from '../mapping/error.ts';
 
 /** The codes that are used here. */
@@ -23,7 +24,6 @@ export class OAuthError extends Error {
   }
 }
 
-const MS_PER_SECOND = 1000;
 const BAD_REQUEST = 400;
 const UNAUTHORIZED = 401;
 const FORBIDDEN = 403;
@@ -32,19 +32,21 @@ const UNAVAILABLE = 503;
 
 /** Answers with an error; what failed by our fault says nothing of its cause. */
 export async function sendOAuthError(reply: FastifyReply, error: unknown): Promise<FastifyReply> {
-  const wire = error instanceof OAuthError ? undefined : toWireError(error);
-  const known = error instanceof OAuthError ? error : fromWire(toWireError(error));
-  const challenge = wire === undefined ? undefined : challengeOf(wire);
+  const [known, wire] = error instanceof OAuthError ? [error] : translate(error);
+  const challenge = wire && challengeOf(wire);
   if (challenge !== undefined) reply.header('www-authenticate', challenge);
-  if (wire?.retryAfterMs !== undefined) {
-    reply.header('retry-after', String(Math.ceil(wire.retryAfterMs / MS_PER_SECOND)));
-  }
+  if (wire !== undefined) setRetryAfter(reply, wire);
   const body = { error: known.code, error_description: describe(known.message) };
   return await reply
     .code(known.status)
     .header('cache-control', 'no-store')
     .type('application/json')
     .send(JSON.stringify(body));
+}
+
+function translate(error: unknown): readonly [OAuthError, WireError] {
+  const wire = toWireError(error);
+  return [fromWire(wire), wire];
 }
 
 function fromWire({ httpStatus, message }: WireError): OAuthError {

@@ -87,7 +87,8 @@ function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): voi
   for (const url of new Set(routes.map((route) => route.url))) {
     // Other doors may serve more methods of a path.
     const taken = ALL_METHODS.filter((method) => app.hasRoute({ method, url }));
-    const allow = [...taken, ...(taken.includes('GET') ? ['HEAD'] : [])].join(', ');
+    const hasHead = app.hasRoute({ method: 'HEAD', url });
+    const allow = [...taken, ...(hasHead ? ['HEAD'] : [])].join(', ');
     app.route({
       method: ALL_METHODS.filter((method) => !taken.includes(method)),
       url,

@@ -1,6 +1,9 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+
 import {
   AlertSeverity as SeverityMessage,
   type AdminService,
+  type StoreStatsSchema,
 } from '../../../gen/molten/v1/admin_pb.ts';
 import type { AlertSeverity } from '../../domain/node/alert-rules.ts';
 import type { Monitor, Stats } from '../../domain/node/monitor.ts';
@@ -61,7 +64,13 @@ export function createAdminService(monitor: Monitor): ServiceImplementation<type
   };
 }
 
-function toStore({ health, head, engine, syncs, disk }: Stats): object {
+function toStore({
+  health,
+  head,
+  engine,
+  syncs,
+  disk,
+}: Stats): MessageInitShape<typeof StoreStatsSchema> {
   return {
     ...{ sequence: head.sequence, durableSequence: head.durableSequence },
     floorSequence: head.oldest,
@@ -72,6 +81,9 @@ function toStore({ health, head, engine, syncs, disk }: Stats): object {
     syncLatency: toLatency(syncs),
     cacheHitCount: BigInt(engine.cacheHits),
     cacheMissCount: BigInt(engine.cacheMisses),
+    cachedDocumentCount: BigInt(engine.cachedDocuments),
+    cachedBytes: BigInt(engine.cachedBytes),
+    cachedBytesMax: BigInt(engine.cachedBytesMax),
     readerQueueCount: BigInt(engine.readers.reduce((sum, { waiting }) => sum + waiting, 0)),
     diskFreeBytes: BigInt(disk?.freeBytes ?? 0),
     diskSizeBytes: BigInt(disk?.sizeBytes ?? 0),

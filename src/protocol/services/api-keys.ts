@@ -3,21 +3,14 @@ import type { Access } from '../../domain/access/access.ts';
 import type { MadeApiKey } from '../../domain/access/api-keys.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toApiKey } from '../mapping/access.ts';
+import { firstPage } from '../mapping/page.ts';
 import { fromDuration } from '../mapping/time.ts';
-
-const PAGE_SIZE = 100;
 
 /** The ApiKeyService over the domain. */
 export function createApiKeyService({
   apiKeyControl: keys,
 }: Access): ServiceImplementation<typeof ApiKeyService> {
-  const show = ({
-    apiKey,
-    text,
-  }: MadeApiKey): { apiKey: ReturnType<typeof toApiKey>; text: string } => ({
-    apiKey: toApiKey(apiKey),
-    text,
-  });
+  const show = ({ apiKey, text }: MadeApiKey) => ({ apiKey: toApiKey(apiKey), text });
   return {
     async createApiKey({ description, scopes, ttl, environment, owner }, { principal }) {
       const request = { owner, description, scopes, ttlMs: fromDuration(ttl) };
@@ -26,9 +19,8 @@ export function createApiKeyService({
     },
     async listApiKeys({ owner, pageSize, pageToken }, { principal }) {
       const rest = keys.list(principal, owner).filter(({ id }) => id > pageToken);
-      const page = rest.slice(0, pageSize === 0 ? PAGE_SIZE : pageSize);
-      const nextPageToken = page.length < rest.length ? (page.at(-1)?.id ?? '') : '';
-      return { apiKeys: page.map(toApiKey), nextPageToken };
+      const { items, nextPageToken } = firstPage(rest, pageSize, ({ id }) => id);
+      return { apiKeys: items.map(toApiKey), nextPageToken };
     },
     async getApiKey({ apiKey }, { principal }) {
       return { apiKey: toApiKey(keys.get(principal, apiKey)) };

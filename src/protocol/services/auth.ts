@@ -11,7 +11,7 @@ import type { Challenged, SignedIn, SignInContext } from '../../domain/access/si
 import type { SignedToken } from '../../domain/access/tokens.ts';
 import { selfOf } from '../../domain/access/user-rules.ts';
 import { DomainError } from '../../errors/domain-error.ts';
-import type { CallContext, CallOrigin, ServiceImplementation } from '../call.ts';
+import { hostOf, type CallContext, type CallOrigin, type ServiceImplementation } from '../call.ts';
 import { toPrincipal, toSession } from '../mapping/access.ts';
 import { fromDuration, toDuration, toTimestamp } from '../mapping/time.ts';
 
@@ -26,29 +26,32 @@ const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d+)
 
 /** It comes straight from a program on this machine: from no proxy, and from no page in a browser. */
 function isDirect(origin: CallOrigin): boolean {
-  const host = origin.header('host') ?? origin.header(':authority') ?? '';
-  return LOOPBACK_HOST.test(host) && INDIRECT.every((name) => origin.header(name) === undefined);
+  return (
+    LOOPBACK_HOST.test(hostOf(origin)) &&
+    INDIRECT.every((name) => origin.header(name) === undefined)
+  );
 }
 
 /** The AuthService over the domain. */
 export function createAuthService(access: Access): Service {
+  const show = createShow(access);
   return {
-    ...createSignInCalls(access),
-    ...createSignOnCalls(access),
-    ...createSessionCalls(access),
-    ...createTokenCalls(access),
+    ...createSignInCalls(access, show),
+    ...createSignOnCalls(access, show),
+    ...createSessionCalls(access, show),
+    ...createTokenCalls(access, show),
     ...createProfileCalls(access),
   };
 }
 
 function createSignInCalls(
   access: Access,
+  show: Show,
 ): Pick<
   Service,
   'getSetup' | 'completeSetup' | 'login' | 'answerChallenge' | 'refreshSession' | 'impersonate'
 > {
   const { setup, signIns, impersonation, rootUser } = access;
-  const show = createShow(access);
   return {
     async getSetup() {
       return { open: setup.isOpen() };
@@ -81,12 +84,12 @@ function createSignInCalls(
 
 function createSignOnCalls(
   access: Access,
+  show: Show,
 ): Pick<
   Service,
   'listSignOnProviders' | 'beginSignOn' | 'finishSignOn' | 'beginDeviceSignOn' | 'pollDeviceSignOn'
 > {
   const { singleSignOn, setup } = access;
-  const show = createShow(access);
   return {
     async listSignOnProviders() {
       return { providers: [...singleSignOn.providers] };
@@ -116,9 +119,9 @@ function createSignOnCalls(
 
 function createSessionCalls(
   access: Access,
+  show: Show,
 ): Pick<Service, 'whoAmI' | 'logout' | 'listSessions' | 'endSession'> {
   const { sessions, accounts, control, apiKeyControl } = access;
-  const show = createShow(access);
   return {
     async whoAmI(_request, { principal }) {
       return { principal: show.principal(principal) };
@@ -149,9 +152,9 @@ function createSessionCalls(
 
 function createTokenCalls(
   access: Access,
+  show: Show,
 ): Pick<Service, 'delegateToken' | 'refreshToken' | 'revokeToken'> {
   const { delegation, control } = access;
-  const show = createShow(access);
   return {
     async delegateToken({ clientId, scopes, ttl, callsPerMinute }, { principal }) {
       const request = { clientId, scopes, ttlMs: fromDuration(ttl), callsPerMinute };
@@ -204,12 +207,15 @@ function createProfileCalls({
   };
 }
 
-function contextOf(
-  { origin }: CallContext,
-  ttl: Parameters<typeof fromDuration>[0],
-): SignInContext {
-  const client = origin.header('user-agent') ?? '';
-  return { address: origin.address, client, ttlMs: fromDuration(ttl) };
+function contextOf(context: CallContext, ttl: Parameters<typeof fromDuration>[0]): SignInContext {
+  const { address } = context.origin;
+  const client = context.origin.header('user-agent') ?? '';
+  return {
+    ...{ address, client, ttlMs: fromDuration(ttl) },
+    get signal() {
+      return context.signal;
+    },
+  };
 }
 
 interface Show {

@@ -6,6 +6,7 @@ import { demandEverything } from '../../domain/access/user-rules.ts';
 import { demandNothingHidden } from '../../domain/visibility/visibility.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { ServiceImplementation } from '../call.ts';
+import { firstPage } from '../mapping/page.ts';
 import { fromPoint, toDifference, toOperation, toSnapshot } from '../mapping/snapshot.ts';
 import { fromDuration, toTimestamp } from '../mapping/time.ts';
 
@@ -17,8 +18,6 @@ export interface SnapshotServiceOptions {
 }
 
 type Service = ServiceImplementation<typeof SnapshotService>;
-
-const PAGE_SIZE = 100;
 
 /** Creates the SnapshotService over the domain. */
 export function createSnapshotService(options: SnapshotServiceOptions): Service {
@@ -50,10 +49,9 @@ function createKeeping({
       const { snapshots: all, damaged } = await snapshots.list();
       // Names sort by time, so that the last one shown is the place to go on from.
       const rest = pageToken === '' ? all : all.filter(({ name }) => name < pageToken);
-      const page = rest.slice(0, pageSize === 0 ? PAGE_SIZE : pageSize);
+      const { items, nextPageToken } = firstPage(rest, pageSize, ({ name }) => name);
       return {
-        snapshots: page.map(toSnapshot),
-        nextPageToken: page.length < rest.length ? (page.at(-1)?.name ?? '') : '',
+        ...{ snapshots: items.map(toSnapshot), nextPageToken },
         damagedSnapshots: pageToken === '' ? [...damaged] : [],
       };
     },

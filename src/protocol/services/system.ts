@@ -1,5 +1,5 @@
 import { ServingState, type SystemService } from '../../../gen/molten/v1/system_pb.ts';
-import type { Node } from '../../domain/node/node.ts';
+import type { Node, NodeState } from '../../domain/node/node.ts';
 import type { Operations } from '../../domain/snapshots/operations.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toOperation } from '../mapping/snapshot.ts';
@@ -9,7 +9,7 @@ const STATES = {
   ready: ServingState.READY,
   readOnly: ServingState.READ_ONLY,
   stopping: ServingState.STOPPING,
-} as const;
+} satisfies Record<NodeState, ServingState>;
 
 /** Creates the SystemService over the domain. */
 export function createSystemService(

@@ -6,13 +6,13 @@ import { DomainError } from '../../errors/domain-error.ts';
 import { invariant } from '../../errors/invariant.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toImpact, toSigningKey, toToken } from '../mapping/access.ts';
+import { pageLimit } from '../mapping/page.ts';
 import { fromDuration, toTimestamp } from '../mapping/time.ts';
 
 type Service = ServiceImplementation<typeof TokenService>;
 type KeyCall = 'listSigningKeys' | 'rotateSigningKey';
 type ShownCall = 'introspectToken' | 'revokeShownToken';
 
-const PAGE_SIZE = 100;
 const GRACE_MS = 30 * 24 * 3_600_000;
 
 /** The TokenService over the domain. */
@@ -25,7 +25,7 @@ function createTreeCalls({ control }: Access): Omit<Service, KeyCall | ShownCall
     toToken(placed.grant, control.isRevoked(placed));
   return {
     async listTokens({ parentId, pageSize, pageToken }, { principal }) {
-      const limit = pageSize === 0 ? PAGE_SIZE : pageSize;
+      const limit = pageLimit(pageSize);
       const page = await control.list(principal, { parentId, after: pageToken, limit });
       return { tokens: page.grants.map(show), nextPageToken: page.next ?? '' };
     },

@@ -3,10 +3,9 @@ import type { Access } from '../../domain/access/access.ts';
 import { selfOf } from '../../domain/access/user-rules.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { fromUserState, toRole, toUser } from '../mapping/access.ts';
+import { firstPage, pageLimit } from '../mapping/page.ts';
 
 type Service = ServiceImplementation<typeof UserService>;
-
-const PAGE_SIZE = 100;
 
 /** The UserService over the domain. */
 export function createUserService(access: Access): Service {
@@ -27,11 +26,10 @@ function createUserCalls({ users, linkedUsers }: Access): Omit<Service, RoleCall
       return { user: toUser(await users.get(user)) };
     },
     async listUsers({ pageSize, pageToken }) {
-      const limit = pageSize === 0 ? PAGE_SIZE : pageSize;
-      const found = await users.list({ after: pageToken, limit: limit + 1 });
-      const page = found.slice(0, limit);
-      const nextPageToken = found.length > limit ? (page.at(-1)?.name ?? '') : '';
-      return { users: page.map(toUser), nextPageToken };
+      // One more than is shown, which tells whether there are more.
+      const found = await users.list({ after: pageToken, limit: pageLimit(pageSize) + 1 });
+      const { items, nextPageToken } = firstPage(found, pageSize, ({ name }) => name);
+      return { users: items.map(toUser), nextPageToken };
     },
     async updateUser({ user, roles, scopes, displayName, email, state }, { principal }) {
       const changed = await users.update(principal, user, {

@@ -6,7 +6,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { after, every } from '../../platform/timers.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { AddressOf } from '../http/client-address.ts';
-import { requestIdOf, REQUEST_ID_HEADER } from '../http/door.ts';
+import { headerOf, requestIdOf, REQUEST_ID_HEADER } from '../http/door.ts';
 import type { UpgradeHandler } from '../http/one-port.ts';
 import { createSession, type Session } from './session.ts';
 
@@ -38,22 +38,42 @@ const POLICY_VIOLATION = 1008;
 const OPEN = 1;
 
 /** Takes WebSocket handshakes (RFC 6455) for `/ws`, and refuses those for anything else. */
-export function createWebSocketDoor(options: WebSocketDoorOptions): UpgradeHandler {
+export interface WebSocketDoor {
+  readonly onUpgrade: UpgradeHandler;
+  /** Takes no more, and closes each connection when its watches have ended. */
+  stop(): void;
+}
+
+/** Creates the door. */
+export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoor {
+  const sessions = new Set<Session>();
+  let isStopping = false;
   const server = new WebSocketServer({
     ...{ noServer: true, maxPayload: FRAME_BYTES_MAX, perMessageDeflate: false },
     clientTracking: false,
   });
-  return (request, socket, head) => {
+  const onUpgrade: UpgradeHandler = (request, socket, head) => {
     const path = request.url?.split('?', 1)[0];
-    if (path !== WEB_SOCKET_PATH) {
+    if (isStopping) {
+      refuse(socket, '503 Service Unavailable');
+    } else if (path !== WEB_SOCKET_PATH) {
       refuse(socket, '404 Not Found');
     } else if (!isOriginAllowed(request, options.corsOrigins())) {
       refuse(socket, '403 Forbidden');
     } else {
       server.handleUpgrade(request, socket, head, (connection) => {
-        serve(connection, request, options);
+        const session = serve(connection, request, options);
+        sessions.add(session);
+        connection.once('close', () => sessions.delete(session));
       });
     }
+  };
+  return {
+    onUpgrade,
+    stop() {
+      isStopping = true;
+      for (const session of sessions) void session.stop();
+    },
   };
 }
 
@@ -72,16 +92,13 @@ function serve(
   connection: WebSocket,
   request: IncomingMessage,
   { dispatcher, addressOf, times }: WebSocketDoorOptions,
-): void {
+): Session {
   const { authMs, pingMs } = { ...TIMES, ...times };
   const { send } = createSender(connection);
   const session = createSession(dispatcher, {
     requestId: requestIdOf(request.headers[REQUEST_ID_HEADER]),
     address: addressOf(request),
-    header: (name) => {
-      const value = request.headers[name];
-      return Array.isArray(value) ? value.join(', ') : value;
-    },
+    header: (name) => headerOf(request, name),
     send,
     close: (code) => {
       connection.close(code);
@@ -107,6 +124,7 @@ function serve(
   connection.on('error', () => {
     connection.terminate();
   });
+  return session;
 }
 
 /** Hands frames over one after the other. */

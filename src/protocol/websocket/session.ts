@@ -4,15 +4,15 @@
  * own, each with the powers of WatchService. Every one of them is a call like all others: authenticated,
  * authorised and bounded by the same interceptors.
  */
-import type { Message } from '@bufbuild/protobuf';
+import { create, type Message } from '@bufbuild/protobuf';
 
 import { AuthService, WhoAmIRequestSchema } from '../../../gen/molten/v1/auth_pb.ts';
 import { WatchService, type WatchResponse } from '../../../gen/molten/v1/watch_pb.ts';
-import { create } from '@bufbuild/protobuf';
 import { DomainError } from '../../errors/domain-error.ts';
+import { isAboutCredential } from '../../errors/reason.ts';
 import type { CallOrigin } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
-import { toProblem } from '../mapping/error.ts';
+import { toProblem, toWireError } from '../mapping/error.ts';
 import { eventName, parseWatchRequest, toWatchJson } from '../mapping/watch-json.ts';
 import { feedFrames, type FeedFrame } from './feed-frames.ts';
 import { parseFrame, type ClientFrame } from './client-frame.ts';
@@ -36,8 +36,10 @@ export interface Session {
   /** One text frame; undefined for a frame that is no text. */
   receive(text: string | undefined): Promise<void>;
   readonly isAuthenticated: boolean;
-  /** Looks whether the token still holds. */
+  /** Looks whether what proves the caller still holds, and closes the connection when it does not. */
   recheck(): Promise<void>;
+  /** Tells that the server stops, when the watches of the connection have ended, and closes it. */
+  stop(): Promise<void>;
   /** The connection is closed. */
   closed(): void;
 }
@@ -72,7 +74,10 @@ class DispatchingSession implements Session {
   readonly #dispatcher: Dispatcher;
   readonly #channel: Channel;
   readonly #subscriptions = new Map<string, Subscription>();
+  /** The watches that run, of subscriptions and of the feed. */
+  readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #stopping = new AbortController();
   /** What proves the caller, once it is authenticated: headers of every call. */
   #proof: Proof | undefined;
 
@@ -101,8 +106,15 @@ class DispatchingSession implements Session {
     try {
       await this.#whoAmI(this.#proof);
     } catch (error) {
-      await this.#refuse(error);
+      // Anything else, such as too many calls from an address, says nothing of the caller.
+      if (isAboutCredential(toWireError(error).reason)) await this.#refuse(error);
     }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#running);
+    await this.#refuse(new DomainError('SHUTTING_DOWN', 'the server is going away; connect again'));
   }
 
   closed(): void {
@@ -127,7 +139,7 @@ class DispatchingSession implements Session {
       const feed = frame.feed ? await this.#openFeed() : undefined;
       const message = 'Authenticated. Changes follow; SUBSCRIBE for more.';
       await this.#channel.send({ status: 'authenticated', message });
-      if (feed !== undefined) void this.#runFeed(feed);
+      if (feed !== undefined) this.#follow(this.#runFeed(feed));
     } catch (error) {
       await this.#refuse(error);
     }
@@ -175,7 +187,12 @@ class DispatchingSession implements Session {
     const window = createWindow(frame.unacknowledgedMax);
     const abort = new AbortController();
     this.#subscriptions.set(id, { abort, acknowledged: window.acknowledged });
-    void this.#runSubscription(frame, { abort, window });
+    this.#follow(this.#runSubscription(frame, { abort, window }));
+  }
+
+  #follow(watch: Promise<void>): void {
+    this.#running.add(watch);
+    void watch.finally(() => this.#running.delete(watch));
   }
 
   async #runSubscription(
@@ -184,6 +201,7 @@ class DispatchingSession implements Session {
   ): Promise<void> {
     try {
       const signal = AbortSignal.any([abort.signal, this.#closing.signal]);
+      const unheld = AbortSignal.any([signal, this.#stopping.signal]);
       const tooSlow = (): void => {
         abort.abort();
         void this.#tellProblem(id, notAcknowledged());
@@ -191,7 +209,7 @@ class DispatchingSession implements Session {
       const messages = await this.#watch(request, { signal, disconnect: tooSlow });
       for await (const message of messages) {
         await this.#channel.send({ event: eventName(message), id, ...withoutKind(message) });
-        await window.passed(message.resumeToken, signal);
+        await window.passed(message.resumeToken, unheld);
       }
     } catch (error) {
       if (!abort.signal.aborted) await this.#tellProblem(id, error);
@@ -328,7 +346,7 @@ function withoutKind(message: WatchResponse): object {
 
 /** Lets at most so many messages go that were not acknowledged. */
 interface Window {
-  /** Waits until another message may go. */
+  /** Waits until another message may go, or the signal aborts. */
   passed(resumeToken: string, signal: AbortSignal): Promise<void>;
   /** Everything up to the message with this token has arrived. */
   readonly acknowledged: (resumeToken: string) => void;
@@ -339,7 +357,7 @@ function createWindow(max: number | undefined): Window {
   let proceed: (() => void) | undefined;
   return {
     passed(resumeToken, signal) {
-      if (max === undefined || resumeToken === '') return Promise.resolve();
+      if (max === undefined || resumeToken === '' || signal.aborted) return Promise.resolve();
       open.push(resumeToken);
       if (open.length < max) return Promise.resolve();
       return new Promise((resolve) => {

@@ -29,7 +29,7 @@ export async function copyStore(
       { ...access, target: join(directory, STORE_FILE) },
       signal,
     );
-    const files = await listFiles(directory);
+    const files = await listFiles(directory, signal);
     await syncDirectory(directory);
     return { ...content, sequence: toSequence(content.sequence), files };
   } catch (error) {
@@ -46,12 +46,15 @@ async function copyKeyring(from: string, to: string): Promise<void> {
 }
 
 /** Every file of a directory, flushed and hashed. */
-export async function listFiles(directory: string): Promise<readonly StoreFile[]> {
+async function listFiles(
+  directory: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly StoreFile[]> {
   const files: StoreFile[] = [];
   for (const name of (await readdir(directory)).sort()) {
     const path = join(directory, name);
     await syncFile(path);
-    files.push({ name, bytes: (await stat(path)).size, sha256: await hashFile(path) });
+    files.push({ name, bytes: (await stat(path)).size, sha256: await hashFile(path, signal) });
   }
   return files;
 }

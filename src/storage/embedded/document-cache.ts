@@ -12,6 +12,10 @@ export interface DocumentCache {
   /** How often `get` found something, and how often nothing. */
   readonly hits: number;
   readonly misses: number;
+  /** What it holds, by its own reckoning, which never exceeds the bound. */
+  readonly bytes: number;
+  readonly bytesMax: number;
+  readonly documents: number;
 }
 
 /** What a cached document costs besides its body. */
@@ -28,12 +32,17 @@ export interface CacheBounds {
 export function createDocumentCache({ bytesMax, documentsMax }: CacheBounds): DocumentCache {
   if (bytesMax === 0 || documentsMax === 0) {
     const nothing = (): undefined => undefined;
-    return { get: nothing, set: nothing, delete: nothing, clear: nothing, hits: 0, misses: 0 };
+    return {
+      ...{ get: nothing, set: nothing, delete: nothing, clear: nothing, hits: 0, misses: 0 },
+      ...{ bytes: 0, bytesMax: 0, documents: 0 },
+    };
   }
+  // A count is memory reserved at once: one that the bytes never let come true is none.
+  const isCounted = documentsMax !== undefined && documentsMax < bytesMax / DOCUMENT_BYTES;
   let hits = 0;
   let misses = 0;
   const cache = new LRUCache<string, StoredDocument>({
-    ...{ maxSize: bytesMax, ...(documentsMax === undefined ? {} : { max: documentsMax }) },
+    ...{ maxSize: bytesMax, ...(isCounted ? { max: documentsMax } : {}) },
     maxEntrySize: Math.ceil(bytesMax / 8),
     // A character takes up to two bytes.
     sizeCalculation: ({ body, key }) => DOCUMENT_BYTES + 2 * (body.length + key.length),
@@ -50,6 +59,13 @@ export function createDocumentCache({ bytesMax, documentsMax }: CacheBounds): Do
     },
     get misses() {
       return misses;
+    },
+    get bytes() {
+      return cache.calculatedSize;
+    },
+    bytesMax,
+    get documents() {
+      return cache.size;
     },
     set(document) {
       cache.set(nameOf(document.collection, document.key), document);

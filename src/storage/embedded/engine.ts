@@ -11,8 +11,6 @@ import { statSync } from 'node:fs';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import { invariant } from '../../errors/invariant.ts';
-import type { Clock } from '../../platform/clock.ts';
-import { delay } from '../../platform/timers.ts';
 import type {
   Committed,
   DocumentReader,
@@ -27,7 +25,6 @@ import type {
   Transaction,
   Unsubscribe,
 } from '../engine.ts';
-import { isExpired } from '../query/join.ts';
 import type {
   Aggregation,
   AggregationResult,
@@ -46,32 +43,31 @@ import {
   type StoredDocument,
 } from '../types.ts';
 import { copyStore } from './copy.ts';
-import type { DocumentCache } from './document-cache.ts';
-import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } from './protocol.ts';
-import { deriveKey, openKeyring, randomKey, writeKeyring } from './keyring.ts';
+import { failureOf } from './damage.ts';
+import { createGate } from './gate.ts';
+import { deriveKey } from './keyring.ts';
 import type { LogRequest } from './log-reader.ts';
 import { wrongEpoch } from '../commit/refusals.ts';
-import { closeReading, figuresOf, openReading, type Reading } from './reading.ts';
 import { toError } from '../commit/operations.ts';
 import { indexOf } from '../commit/rows.ts';
-import { settleKeys } from './store-keys.ts';
-import type { StoreState } from './store-state.ts';
-import type { WriterThread } from './writer-thread.ts';
+import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } from './protocol.ts';
+import { isPointRead } from './point-reads.ts';
+import {
+  closeReading,
+  figuresOf,
+  openReading,
+  type Reading,
+  type ReadingParts,
+} from './reading.ts';
+import { toRefusal } from './refusal.ts';
+import { beginRotation, dataKeyOf, settleKeys, type PendingKeys } from './store-keys.ts';
 
 /** The opened parts of a store. */
-export interface EngineParts {
+export interface EngineParts extends Omit<ReadingParts, 'own'> {
   readonly access: StoreAccess;
   readonly epoch: string;
-  readonly clock: Clock;
-  readonly writer: WriterThread;
-  /** Threads for queries. */
-  readonly readers: number;
   /** Absent: a cleartext store. */
   readonly encryption: Encryption | undefined;
-  readonly cache: DocumentCache;
-  readonly state: StoreState;
-  /** Counts commits begun; shared with the writer. */
-  readonly commits: Int32Array;
   /** Releases what belongs to the directory, after everything else is closed. */
   readonly release: () => void;
 }
@@ -83,8 +79,6 @@ export interface Encryption {
   readonly rootKey: string;
 }
 
-/** Keys read on the main thread at once; more go to a reader thread. */
-const MAIN_KEYS_MAX = 64;
 /** Log entries, and characters of their bodies, read on the main thread at once. */
 const MAIN_ENTRIES_MAX = 128;
 const MAIN_CHARS_MAX = 256 * 1024;
@@ -94,30 +88,36 @@ export function createEngine(parts: EngineParts): StorageEngine {
   return new EmbeddedEngine(parts);
 }
 
-/** How often a pause looks whether all is quiet. */
-const DRAIN_STEP_MS = 5;
-
 class EmbeddedEngine implements StorageEngine {
   readonly capabilities = { shared: false, copy: true, encryption: true };
   readonly #parts: EngineParts;
   #reading: Reading;
-  /** Calls under way that use the connections, and what new ones wait for while those are changed. */
-  #active = 0;
-  #gate: Promise<void> | undefined;
+  /** What uses the connections passes it; what changes them runs alone. */
+  readonly #gate = createGate();
+  /** Copies and changes of the data key, one after the other: each works on the whole file. */
+  #maintenance: Promise<unknown> = Promise.resolve();
   readonly #pins = new Set<() => Sequence | undefined>();
+  readonly #stop = new AbortController();
   #closing: Promise<void> | undefined;
+  /** Why nothing can be read any more. */
+  #unusable: DomainError | undefined;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#reading = this.#openReading(parts.access);
   }
 
-  get(
+  async get(
     collection: string,
     keys: readonly string[],
     options: ReadOptions = {},
   ): Promise<readonly (StoredDocument | undefined)[]> {
-    return this.#use(() => this.#get(collection, keys, options));
+    this.#assertOpen();
+    // The commonest call: nothing is waited for, so it need not be counted as under way.
+    if (this.#gate.isOpen && isPointRead(keys, options)) {
+      return this.#reading.points(collection, keys);
+    }
+    return await this.#use(() => this.#get(collection, keys, options));
   }
 
   query(query: Query, options?: ReadOptions): Promise<QueryPage> {
@@ -232,33 +232,26 @@ class EmbeddedEngine implements StorageEngine {
     return this.#read<'expired'>({ kind: 'expired', limit });
   }
 
-  async copy(directory: string, signal?: AbortSignal): Promise<StoreCopy> {
-    return await this.#use(() => copyStore(this.#reading.access, directory, signal));
+  copy(directory: string, signal?: AbortSignal): Promise<StoreCopy> {
+    return this.#maintain(() => {
+      const ends = AbortSignal.any([this.#stop.signal, ...(signal === undefined ? [] : [signal])]);
+      return copyStore(this.#reading.access, directory, ends);
+    });
   }
 
   derivedKey(purpose: string): Uint8Array | undefined {
     return deriveKey(this.#parts.encryption?.rootKey, purpose);
   }
 
-  async rotateDataKey(): Promise<void> {
-    this.#assertOpen();
-    const { encryption, writer } = this.#parts;
-    if (encryption === undefined) throw notEncrypted();
-    const { directory, password } = encryption;
-    const keys = await openKeyring(directory, password);
-    const nextKey = randomKey();
-    // Both are known before a page is written: after a crash the file tells which of them it has.
-    await writeKeyring(directory, password, { ...keys, nextKey });
-    const open = await this.#pause();
-    try {
-      await closeReading(this.#reading);
-      const result = await writer.run({ kind: 'rekey', dataKey: nextKey });
-      if (result.kind === 'refused') throw toError(result.refusal);
-    } finally {
-      const { dataKey } = await settleKeys(directory, password);
-      this.#reading = this.#openReading({ ...this.#reading.access, dataKey });
-      open();
-    }
+  rotateDataKey(): Promise<void> {
+    return this.#maintain(async () => {
+      const { encryption } = this.#parts;
+      if (encryption === undefined) throw notEncrypted();
+      const { directory, password } = encryption;
+      const keys = await beginRotation(directory, password);
+      await this.#gate.alone(() => this.#rekey(directory, keys));
+      await settleKeys(directory, password);
+    });
   }
 
   health(): EngineHealth {
@@ -270,15 +263,17 @@ class EmbeddedEngine implements StorageEngine {
       lastSequence: toSequence(state.lastSequence),
       durableSequence: toSequence(state.durableSequence),
       ...{ historyBytes: state.historyBytes, queuedBytes: writer.queuedBytes() },
-      storedBytes: sizeOf(access.file) + sizeOf(`${access.file}-wal`),
+      // Asks the disk, and hardly anybody asks for it.
+      get storedBytes() {
+        return sizeOf(access.file) + sizeOf(`${access.file}-wal`);
+      },
     };
   }
 
   figures = (): EngineFigures => figuresOf(this.#reading, this.#parts);
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return (this.#closing ??= this.#close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -286,45 +281,64 @@ class EmbeddedEngine implements StorageEngine {
   }
 
   async #close(): Promise<void> {
-    await this.#gate;
-    await this.#parts.writer.close();
+    this.#stop.abort();
+    await this.#maintenance;
+    // The writer goes last: whoever closes a file last puts what is in its write-ahead log into it.
     await closeReading(this.#reading);
+    await this.#parts.writer.close();
     this.#parts.release();
   }
 
   #openReading(access: StoreAccess): Reading {
-    const { writer, state, readers } = this.#parts;
     // Reads of a transaction are part of it: they never wait for the gate that waits for them.
     const own: DocumentReader = {
       get: (collection, keys, options = {}) => this.#get(collection, keys, options),
       query: (query, options) => this.#run<'query'>({ kind: 'query', query }, options),
     };
-    return openReading(access, { writer, state, readers, own });
+    return openReading(access, { ...this.#parts, own });
   }
 
-  /** Lets what is under way end and holds back what comes; returns what lets it go on. */
-  async #pause(): Promise<() => void> {
-    while (this.#gate !== undefined) await this.#gate;
-    let open = (): void => undefined;
-    this.#gate = new Promise((resolve) => {
-      open = () => {
-        this.#gate = undefined;
-        resolve();
-      };
+  #maintain<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#maintenance.then(() => {
+      this.#assertOpen();
+      return work();
     });
-    while (this.#active > 0) await delay(DRAIN_STEP_MS);
-    return open;
+    this.#maintenance = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Writes the pages again under the next key; whether that was done or not, the file is read on. */
+  async #rekey(directory: string, keys: PendingKeys): Promise<void> {
+    await closeReading(this.#reading);
+    try {
+      const result = await this.#parts.writer.run({ kind: 'rekey', dataKey: keys.nextKey });
+      if (result.kind === 'refused') throw toError(result.refusal);
+    } finally {
+      this.#reopen(directory, keys);
+    }
+  }
+
+  #reopen(directory: string, keys: PendingKeys): void {
+    try {
+      const dataKey = dataKeyOf(directory, keys);
+      this.#reading = this.#openReading({ ...this.#reading.access, dataKey });
+    } catch (error) {
+      this.#unusable = toError(toRefusal(error));
+      this.#parts.state.fail(this.#unusable.message);
+      throw this.#unusable;
+    }
   }
 
   async #use<T>(work: () => Promise<T>): Promise<T> {
     this.#assertOpen();
-    while (this.#gate !== undefined) await this.#gate;
-    this.#active += 1;
-    try {
-      return await work();
-    } finally {
-      this.#active -= 1;
-    }
+    return await this.#gate.pass(async () => {
+      this.#assertOpen();
+      try {
+        return await work();
+      } catch (error) {
+        throw failureOf(error, this.#parts);
+      }
+    });
   }
 
   async #get(
@@ -332,8 +346,7 @@ class EmbeddedEngine implements StorageEngine {
     keys: readonly string[],
     options: ReadOptions,
   ): Promise<readonly (StoredDocument | undefined)[]> {
-    const isHere = options.atSequence === undefined && keys.length <= MAIN_KEYS_MAX;
-    if (isHere) return this.#getHere(collection, keys);
+    if (isPointRead(keys, options)) return this.#reading.points(collection, keys);
     return await this.#run<'get'>({ kind: 'get', collection, keys }, options);
   }
 
@@ -362,29 +375,11 @@ class EmbeddedEngine implements StorageEngine {
     return result;
   }
 
-  #getHere(collection: string, keys: readonly string[]): readonly (StoredDocument | undefined)[] {
-    const { cache, clock } = this.#parts;
-    const nowMs = clock.now();
-    const isFresh = this.#isCacheFresh();
-    if (isFresh && keys.length === 1) {
-      const cached = cache.get(collection, keys[0] ?? '');
-      if (cached !== undefined && !isExpired(cached, nowMs)) return [cached];
-    }
-    const found = this.#reading.reader.get(collection, keys, { atSequence: undefined, nowMs });
-    // What was read belongs to the cache only when no commit came in between.
-    if (isFresh && this.#isCacheFresh())
-      for (const document of found) if (document) cache.set(document);
-    return found;
-  }
-
-  /** No commit is under way that this thread has not been told of. */
-  #isCacheFresh(): boolean {
-    return Atomics.load(this.#parts.commits, 0) === this.#parts.state.commits;
-  }
-
   #assertOpen(): void {
-    if (this.#closing === undefined) return;
-    throw new DomainError('ENGINE_UNAVAILABLE', 'the store is closed');
+    if (this.#closing !== undefined) {
+      throw new DomainError('ENGINE_UNAVAILABLE', 'the store is closed');
+    }
+    if (this.#unusable !== undefined) throw this.#unusable;
   }
 }
 

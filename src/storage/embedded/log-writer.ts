@@ -14,3 +14,11 @@ export function readEnd(sql: Sql): LogPosition {
     { readonly seq: number; readonly ts: number } | undefined;
   return { sequence: row?.seq ?? 0, timestampMs: row?.ts ?? 0 };
 }
+
+/** The end of the last commit that is whole at a sequence. */
+export function wholeCommit(sql: Sql, sequence: number): number {
+  const first = sql('SELECT first FROM ver WHERE seq = ?')
+    .pluck()
+    .get(sequence + 1) as number | undefined;
+  return first !== undefined && first <= sequence ? first - 1 : sequence;
+}

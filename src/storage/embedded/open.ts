@@ -6,6 +6,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { EngineObserver, StorageEngine } from '../engine.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
+import { translated } from './damage.ts';
 import { createDocumentCache } from './document-cache.ts';
 import { createEngine } from './engine.ts';
 import { readFloor, readHistoryBytes } from './floor.ts';
@@ -89,7 +90,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     });
   } catch (error) {
     release();
-    throw error;
+    throw translated(error);
   }
 }
 

@@ -32,6 +32,8 @@ export type WriterTask =
   | { readonly kind: 'compact'; readonly floor: number }
   /** Writes every page again under another data key; nobody else may have the file open. */
   | { readonly kind: 'rekey'; readonly dataKey: string }
+  /** Refuses every write from now on. */
+  | { readonly kind: 'stop'; readonly fault: string }
   | { readonly kind: 'flush' }
   | { readonly kind: 'close' };
 

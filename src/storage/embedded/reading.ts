@@ -1,12 +1,12 @@
 import { findAnswer } from '../commit/committer.ts';
 import { createTransactor, type Transactor } from '../commit/transactor.ts';
 import type { DocumentReader, EngineFigures } from '../engine.ts';
+import { failureOf } from './damage.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
-import type { DocumentCache } from './document-cache.ts';
+import { createPointReads, type PointReads, type PointReadsParts } from './point-reads.ts';
 import type { StoreAccess } from './protocol.ts';
 import { createReader, type Reader } from './reader.ts';
 import { createReaderPool, type ReaderPool } from './reader-pool.ts';
-import type { StoreState } from './store-state.ts';
 import { createAnswers } from './sql-store.ts';
 import type { WriterThread } from './writer-thread.ts';
 
@@ -15,6 +15,7 @@ export interface Reading {
   readonly access: StoreAccess;
   readonly connection: Connection;
   readonly reader: Reader;
+  readonly points: PointReads;
   readonly transactor: Transactor;
   readonly pool: ReaderPool;
   /** Reads the log, so that nobody who follows it waits for queries. */
@@ -22,9 +23,8 @@ export interface Reading {
 }
 
 /** What it is opened with. */
-export interface ReadingParts {
+export interface ReadingParts extends PointReadsParts {
   readonly writer: WriterThread;
-  readonly state: StoreState;
   /** Threads for queries. */
   readonly readers: number;
   /** The reads of transactions. */
@@ -32,14 +32,13 @@ export interface ReadingParts {
 }
 
 /** Opens everything that reads. Threads start when they are needed. */
-export function openReading(
-  access: StoreAccess,
-  { writer, state, readers, own }: ReadingParts,
-): Reading {
+export function openReading(access: StoreAccess, parts: ReadingParts): Reading {
   const connection = openConnection({ ...access, access: 'read' });
   const answers = createAnswers(createStatements(connection));
+  const reader = createReader(connection);
+  const { writer, state, readers, own } = parts;
   return {
-    ...{ access, connection, reader: createReader(connection) },
+    ...{ access, connection, reader, points: guarded(createPointReads(reader, parts), parts) },
     transactor: createTransactor({
       reader: own,
       commit: (request) => writer.commit(request),
@@ -53,14 +52,27 @@ export function openReading(
 /** What was read and written, and what is under way. */
 export function figuresOf(
   { pool, logPool }: Reading,
-  { writer, cache }: { readonly writer: WriterThread; readonly cache: DocumentCache },
+  { writer, cache }: Pick<ReadingParts, 'writer' | 'cache'>,
 ): EngineFigures {
   return {
     ...{ commits: writer.commits, cacheHits: cache.hits, cacheMisses: cache.misses },
+    ...{ cachedDocuments: cache.documents, cachedBytes: cache.bytes },
+    cachedBytesMax: cache.bytesMax,
     readers: [
       { pool: 'queries', ...pool.load() },
       { pool: 'log', ...logPool.load() },
     ],
+  };
+}
+
+/** Reads on the main thread fail as those of the threads do. */
+function guarded(points: PointReads, parts: ReadingParts): PointReads {
+  return (collection, keys) => {
+    try {
+      return points(collection, keys);
+    } catch (error) {
+      throw failureOf(error, parts);
+    }
   };
 }
 

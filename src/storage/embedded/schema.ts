@@ -17,8 +17,9 @@ export const ENTRY_TABLE = `CREATE TABLE entry (
 /**
  * The log is the store: `ver` holds every body once, `head` finds the current one.
  *
- * - `collection`: one row per incarnation; `settings_seq` is the entry that gave it its settings. Dropping or clearing retires the row (`retired` is the
- *   sequence that did it) instead of touching its documents; a clear makes a new row with the old uid.
+ * - `collection`: one row per incarnation; `settings_seq` is the entry that gave it its settings. Dropping
+ *   or clearing retires the row (`retired` is the sequence that did it) instead of touching its documents;
+ *   a clear makes a new row with the old uid.
  * - `head`: one row per key ever written, deletes included (`live` 0), so that reads of the past find
  *   the chain of `previous` sequences. `created_seq` and `expires_at` repeat what `ver` says, for the two
  *   partial indexes: insertion order and expiry.

@@ -13,7 +13,7 @@ import { collectionNotFound, indexExists, indexNotFound } from '../commit/refusa
 import type { CommitStore } from '../commit/store.ts';
 import { createStatements, sqliteCode, type Connection, type Sql } from './database.ts';
 import { readFloor, saveFloor } from './floor.ts';
-import { createLogWriter } from './log-writer.ts';
+import { createLogWriter, wholeCommit } from './log-writer.ts';
 import type { WriterResult, WriterState, WriterTask } from './protocol.ts';
 import { toRefusal } from './refusal.ts';
 import type { IndexSpec } from '../types.ts';
@@ -130,6 +130,9 @@ class FileWriter implements Writer {
         this.#database.pragma(`rekey = 'raw:${task.dataKey}'`);
         this.#database.pragma('wal_checkpoint(TRUNCATE)');
         return { kind: 'done' };
+      case 'stop':
+        this.#fault ??= task.fault;
+        return { kind: 'done' };
       case 'flush':
       case 'close':
         this.flush();
@@ -170,7 +173,7 @@ class FileWriter implements Writer {
   /** The floor only rises, and never to the last entry, which the next one is numbered after. */
   #compact(asked: number, nowMs: number): WriterResult {
     const { log } = this.#tools;
-    const sequence = this.#wholeCommit(Math.min(asked, log.position().sequence - 1));
+    const sequence = wholeCommit(this.#sql, Math.min(asked, log.position().sequence - 1));
     if (sequence > this.#floor) {
       this.#inTransaction({ full: false, nowMs }, () => {
         const timestampMs = Number(this.#sql(TIME_OF).pluck().get(sequence) ?? 0);
@@ -179,14 +182,6 @@ class FileWriter implements Writer {
       this.#floor = sequence;
     }
     return { kind: 'done' };
-  }
-
-  /** The end of the last commit that is whole at a sequence. */
-  #wholeCommit(sequence: number): number {
-    const first = this.#sql(FIRST_OF)
-      .pluck()
-      .get(sequence + 1) as number | undefined;
-    return first !== undefined && first <= sequence ? first - 1 : sequence;
   }
 
   /** Runs `body` in one SQLite transaction; on failure nothing of it stays, in memory neither. */
@@ -238,7 +233,6 @@ class FileWriter implements Writer {
   }
 }
 
-const FIRST_OF = 'SELECT first FROM ver WHERE seq = ?';
 const TIME_OF = 'SELECT ts FROM ver WHERE seq <= ? ORDER BY seq DESC LIMIT 1';
 
 function faultOf(code: string): string {

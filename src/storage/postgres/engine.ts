@@ -276,7 +276,9 @@ class PostgresEngine implements StorageEngine {
   figures(): EngineFigures {
     const { pool, writer } = this.#parts;
     const readers = [{ pool: 'queries' as const, waiting: pool.waiting, busy: pool.busy }];
-    return { commits: writer.commits, cacheHits: 0, cacheMisses: 0, readers };
+    // Other nodes write as well: what is kept here could be of the past.
+    const cache = { cacheHits: 0, cacheMisses: 0, cachedDocuments: 0, cachedBytes: 0 };
+    return { commits: writer.commits, ...cache, cachedBytesMax: 0, readers };
   }
 
   close(): Promise<void> {

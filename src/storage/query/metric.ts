@@ -28,7 +28,7 @@ export function createMetric(metric: Metric, distinctMax: number, hold: Hold): M
   return {
     name,
     add: (candidate) => {
-      // A count without a path counts documents: any value will do.
+      // A count without a path counts documents: `true` stands for each, since null would not count.
       accumulator.add(path === undefined ? true : resolve(path, candidate));
     },
     figure: accumulator.figure,

@@ -2,7 +2,7 @@ import type { StoredDocument } from '../types.ts';
 import type { Candidate } from './candidate.ts';
 import type { SortKey } from './order.ts';
 import { encodePosition } from './position.ts';
-import { compileProjection } from './project.ts';
+import { compileShown } from './project.ts';
 import type { FoundDocument, Order, Query } from './query.ts';
 
 /** A page while it fills. */
@@ -23,8 +23,7 @@ export function createPage(
   order: Order,
   wrap: (document: StoredDocument) => Candidate,
 ): Page {
-  const { hidden } = query;
-  const project = compileProjection(query.projection, query.joins, hidden);
+  const show = compileShown(query.projection, query.joins, query.hidden);
   const documents: FoundDocument[] = [];
   let bytes = 0;
   let last: SortKey | undefined;
@@ -39,10 +38,9 @@ export function createPage(
         isFull = true;
         return false;
       }
-      const body = project(wrap(document));
-      bytes += Buffer.byteLength(body);
-      const shown = { ...document, body };
-      documents.push(hidden === undefined ? shown : { ...shown, expiresAtMs: undefined });
+      const shown = show(wrap(document));
+      bytes += Buffer.byteLength(shown.body);
+      documents.push(shown);
       last = place;
       return true;
     },

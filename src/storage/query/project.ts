@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../types.ts';
+import type { Json, JsonObject, StoredDocument } from '../types.ts';
 import { systemValue, type Candidate } from './candidate.ts';
 import { hiddenRoot, stripBody, stripText, type HiddenPlace } from './hidden.ts';
 import { elementIndex, isArray, isObject, isSystemField } from './path.ts';
@@ -32,6 +32,19 @@ export function compileProjection(
     const all = embedded.length === 0 ? own : withMembers(own, embedded);
     const shown = tree === undefined || isInclusion ? all : excludeMembers(all, tree);
     return JSON.stringify(shown);
+  };
+}
+
+/** Compiles how results are shown: projected, and where anything is hidden without when they expire. */
+export function compileShown(
+  projection: Projection | undefined,
+  joins: readonly Join[],
+  hidden: readonly Path[] | undefined,
+): (candidate: Candidate) => StoredDocument {
+  const project = compileProjection(projection, joins, hidden);
+  return (candidate) => {
+    const shown = { ...candidate.document, body: project(candidate) };
+    return hidden === undefined ? shown : { ...shown, expiresAtMs: undefined };
   };
 }
 

@@ -68,7 +68,7 @@ export interface QueryLimits {
 export interface Selection {
   readonly collection: string;
   readonly access: KeyAccess;
-  /** Only these keys. Absent: any. */
+  /** Only these keys; none when empty. Undefined: every key that `access` lets through. */
   readonly keys: readonly string[] | undefined;
   /** Only keys that start with this. Empty: any. */
   readonly keyPrefix: string;

@@ -3,7 +3,12 @@ import { Secret, TOTP } from 'otpauth';
 import { describe, expect, it } from 'vitest';
 
 import { createManualClock } from '../../support/manual-clock.ts';
-import { startTestServer, testConfig, type TestServer } from '../../support/server.ts';
+import {
+  startTestServer,
+  testConfig,
+  type TestResponse,
+  type TestServer,
+} from '../../support/server.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { delegate, login, makeUser, PASSWORD, tryLogin, whoAmI } from './team.ts';
 
@@ -14,7 +19,7 @@ async function statusesOf(answers: readonly Promise<{ status: number }>[]): Prom
 function as(
   server: TestServer,
   token: string,
-): (method: string, path: string, body?: object) => Promise<{ status: number; body: any }> {
+): (method: string, path: string, body?: object) => Promise<TestResponse> {
   return (method, path, body) =>
     server.request(method, path, body === undefined ? { token } : { token, body });
 }

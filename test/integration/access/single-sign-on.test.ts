@@ -30,6 +30,17 @@ function oidcAt(issuer: string, change: object = {}): IdentityConfig {
   };
 }
 
+function ldapAt(port: number): IdentityConfig {
+  return {
+    oidc: undefined,
+    ldap: {
+      ...{ url: `ldap://127.0.0.1:${String(port)}`, startTls: false, caPath: undefined },
+      ...{ service: SERVICE, userBase: `ou=people,${BASE}`, userFilter: '(uid={username})' },
+      mapping: MAPPING,
+    },
+  };
+}
+
 /** Sends a browser through the issuer and comes back with what it was sent back with. */
 async function visit(
   server: TestServer,
@@ -85,6 +96,9 @@ describe('single sign-on through OpenID Connect', () => {
     expect((await finish(server, await visit(server))).body.reason).toBe('CREDENTIAL_INVALID');
     await makeUser(server, 'ada', { roles: ['viewer'] });
     const link = { identity: { provider: 'oidc', issuer: issuer.url, subject: 'ada' } };
+    const long = { identity: { ...link.identity, issuer: `https://${'i'.repeat(2048)}` } };
+    const refused = await server.asRoot('POST', '/v1/users/ada:linkIdentity', long);
+    expect(refused.body.reason).toBe('ARGUMENT_INVALID');
     expect((await server.asRoot('POST', '/v1/users/ada:linkIdentity', link)).status).toBe(200);
     const done = await finish(server, await visit(server));
     expect(done.body.login.principal).toMatchObject({ subject: 'ada', scopes: ['read:*:*'] });
@@ -150,19 +164,7 @@ describe('a directory', () => {
         attributes: { uid: 'ada', cn: 'Ada Lovelace', mail: 'ada@example.org', memberof: groups },
       },
     ]);
-    const identity: IdentityConfig = {
-      oidc: undefined,
-      ldap: {
-        ...{
-          url: `ldap://127.0.0.1:${String(directory.port)}`,
-          startTls: false,
-          caPath: undefined,
-        },
-        ...{ service: SERVICE, userBase: `ou=people,${BASE}`, userFilter: '(uid={username})' },
-        mapping: MAPPING,
-      },
-    };
-    await using server = await startTestServer({ identity });
+    await using server = await startTestServer({ identity: ldapAt(directory.port) });
     const { token } = await login(server, 'ada', 'directory password');
     const list = await server.request('GET', '/v1/snapshots', { token });
     expect(list.status).toBe(200);
@@ -175,24 +177,43 @@ describe('a directory', () => {
     groups.length = 0;
     await login(server, 'ada', 'directory password');
     expect((await server.request('GET', '/v1/snapshots', { token })).status).toBe(403);
-    // Users with a password here are not asked about there.
+    // Users with a password here are not asked about there: a wrong one takes as long, and is not sent.
     const binds = directory.binds.length;
     await server.rootToken();
-    expect((await tryLogin(server, 'root', 'wrong')).status).toBe(401);
-    expect(directory.binds.length).toBe(binds);
+    expect(directory.binds).toHaveLength(binds);
+    expect((await tryLogin(server, 'root', 'wrong password')).status).toBe(401);
+    expect(directory.binds).toHaveLength(binds + 2);
+    const sent = JSON.stringify([directory.binds.slice(binds), directory.filters.at(-1)]);
+    expect(sent).not.toMatch(/wrong password|root/);
+  });
+
+  it('is left when nobody waits for the sign-in any more', async () => {
+    await using directory = await startDirectory([]);
+    await using server = await startTestServer({ identity: ldapAt(directory.port) });
+    directory.hold(true);
+    const asking = new AbortController();
+    const login = fetch(`${server.url}/v1/sessions`, {
+      ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+      ...{ body: JSON.stringify({ username: 'ada', password: PASSWORD }), signal: asking.signal },
+    });
+    const left = expect(login).rejects.toThrow();
+    await expect.poll(() => directory.filters.length, { timeout: 20_000 }).toBe(1);
+    expect(await directory.connections()).toBe(1);
+    asking.abort();
+    await left;
+    // The directory itself would be waited for ten seconds.
+    await expect.poll(() => directory.connections(), { timeout: 5000 }).toBe(0);
+    directory.hold(false);
   });
 
   it('that is down keeps nobody out who has a password here', async () => {
-    const identity: IdentityConfig = {
-      oidc: undefined,
-      ldap: {
-        ...{ url: 'ldap://127.0.0.1:9', startTls: false, caPath: undefined },
-        ...{ userBase: BASE, userFilter: '(uid={username})', mapping: MAPPING },
-      },
-    };
-    await using server = await startTestServer({ identity });
+    await using server = await startTestServer({ identity: ldapAt(9) });
     expect(await server.rootToken()).not.toBe('');
-    const answer = await tryLogin(server, 'ada');
-    expect([answer.status, answer.body.reason]).toEqual([503, 'PROVIDER_UNAVAILABLE']);
+    await makeUser(server, 'bob');
+    // Nor does it tell who has one.
+    for (const name of ['ada', 'root', 'bob']) {
+      const { status, body } = await tryLogin(server, name, 'wrong');
+      expect([status, body.reason]).toEqual([503, 'PROVIDER_UNAVAILABLE']);
+    }
   });
 });

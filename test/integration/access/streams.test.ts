@@ -71,7 +71,7 @@ describe('an open stream', () => {
     expect(await socket.closed()).toBe(1008);
   });
 
-  it('ends when its API key is, and shows nothing more when the role that granted it goes', async () => {
+  it('ends when its API key is, and shows nothing more when the role that granted it goes (14571)', async () => {
     await using server = await startTestServer();
     await server.asRoot('PUT', '/v1/collections/c/documents/k', { body: { fields: {} } });
     await server.asRoot('POST', '/v1/roles', { name: 'watcher', scopes });

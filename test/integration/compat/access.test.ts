@@ -148,7 +148,16 @@ describe('tokens', () => {
       const body = method === 'POST' ? { body: {} } : {};
       const answer = await server.request(method, path, { headers, ...body });
       expect([path, answer.status, answer.body]).toEqual([path, 401, { error }]);
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer');
     }
+  });
+
+  it('beyond the rate limit are told when to come again', async () => {
+    await using slow = await startTestServer({ rateLimit: { requests: 1, windowMs: 60_000 } });
+    await slow.request('POST', '/login', { body: ROOT });
+    const { status, body, headers } = await slow.request('POST', '/login', { body: ROOT });
+    expect([status, body.error]).toEqual([429, 'Rate limit exceeded']);
+    expect(headers.get('retry-after')).toBe(String(body.retry_after_seconds));
   });
 
   it('log in, are refused with one answer, and end when revoked', async () => {

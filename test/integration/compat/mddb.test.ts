@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { ROOT, startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
+import { named } from './listed.ts';
 
 const PASSWORD = 'seven wet sparrows';
 let server: TestServer;
@@ -121,7 +122,7 @@ describe('/register and /users', () => {
       ...{ username: 'alice', createdAt: made.body.createdAt, disabled: true, admin: false },
       groups: [],
     });
-    expect(body.users.find((one: any) => one.username === 'root')).toMatchObject({ admin: true });
+    expect(body.users.find(named('root'))).toMatchObject({ admin: true });
     const taken = await admin('POST', '/register', { username: 'alice', password: PASSWORD });
     expect(taken.status).toBe(409);
   });
@@ -269,7 +270,7 @@ describe('/groups and /group-permissions', () => {
     const token = await login('hugo');
     expect([await rights(token, 'blog'), await rights(token, 'x')]).toEqual(['wrd', 'r']);
     const { body } = await admin('GET', '/users');
-    expect(body.users.find((one: any) => one.username === 'iris').groups).toEqual(['devs']);
+    expect(body.users.find(named('iris')).groups).toEqual(['devs']);
     const changed = await admin('PUT', '/groups/devs', { members: ['iris'] });
     expect(changed.body).toEqual({ ...group, members: ['iris'], createdAt: 0 });
     expect(await rights(token, 'x')).toBe('');
@@ -334,7 +335,7 @@ describe('/api-key and /api-keys', () => {
     const list = await server.request('GET', '/v1/auth/api-keys', { token });
     expect(list.text).not.toContain(key);
     expect(list.body.keys).toHaveLength(2);
-    const { keyHash } = list.body.keys.find((one: any) => one.description === 'CI');
+    const { keyHash } = list.body.keys.find(named('CI'));
     await permit('jack', { collection: 'blog' });
     expect(await rights(key, 'blog')).toBe('');
     const ended = await server.request('DELETE', `/v1/auth/api-keys/${String(keyHash)}`, { token });
@@ -352,7 +353,7 @@ describe('/api-key and /api-keys', () => {
     const token = await login('kate');
     const made = await admin('POST', '/api-key', { description: 'of root' });
     const list = await admin('GET', '/api-keys');
-    const { keyHash } = list.body.keys.find((one: any) => one.description === 'of root');
+    const { keyHash } = list.body.keys.find(named('of root'));
     expect((await server.request('GET', '/v1/auth/api-keys', { token })).body).toEqual({
       keys: [],
     });

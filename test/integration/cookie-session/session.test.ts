@@ -73,6 +73,22 @@ describe('POST /session', () => {
     expect(answer.headers.get('content-type')).toContain('application/problem+json');
   });
 
+  it('names its own bound to a body that is too large', async () => {
+    await using server = await startTestServer();
+    const jar = openCookieJar(server);
+    const body = { username: 'u'.repeat(65_536), password: 'p' };
+    const answer = await jar.send('POST', '/session', { body });
+    expect([answer.status, answer.body.metadata]).toEqual([413, { limit: '65536' }]);
+    expect(answer.body.detail).toBe('the body is larger than 65536 bytes; send less at once');
+  });
+
+  it('does not ask for a token where none is taken', async () => {
+    await using server = await startTestServer();
+    const { status, body } = await server.asRoot('GET', '/session');
+    expect([status, body.reason]).toEqual([401, 'CREDENTIAL_MISSING']);
+    expect(body.detail).toBe('there is no session; sign in with POST /session');
+  });
+
   it('takes no form and no text, which other sites can send', async () => {
     await using server = await startTestServer();
     for (const type of ['text/plain', 'application/x-www-form-urlencoded']) {

@@ -92,11 +92,13 @@ describe('a token', () => {
       status: 200,
       body: { access_token: 'very secret', token_type: 'bearer' },
     });
-    const failure: any = await signIn().catch((error: unknown) => error);
+    const failure: unknown = await signIn().catch((error: unknown) => error);
     expect(failure).toMatchObject(REFUSED);
-    expect(failure.cause.message).toContain('id_token');
-    expect(failure.cause.cause).toBeUndefined();
-    expect(String(failure.cause.stack) + JSON.stringify(failure)).not.toContain('very secret');
+    const { cause } = failure as Error;
+    expect(cause).toMatchObject({ message: expect.stringContaining('id_token') as string });
+    const { cause: deeper, stack } = cause as Error;
+    expect(deeper).toBeUndefined();
+    expect(String(stack) + JSON.stringify(failure)).not.toContain('very secret');
   });
 
   it('is not even asked for when the answer is to another question', async () => {

@@ -198,6 +198,18 @@ describe('requests that are malformed', () => {
     expect([answer.status, answer.body.error]).toEqual([413, 'invalid_request']);
   });
 
+  it('of many parameters are read like any other', async () => {
+    await using server = await startTestServer();
+    const names = Array.from({ length: 100_000 }, (_, at) => at.toString(36));
+    for (const [more, status] of [
+      ['token=x', 200],
+      ['token=x&token=y', 400],
+    ] as const) {
+      const body = `${names.join('&')}&${more}`;
+      expect((await server.request('POST', REVOKE, { body, headers: FORM })).status).toBe(status);
+    }
+  });
+
   it('beyond the rate limit are told when to come again', async () => {
     await using server = await startTestServer({ rateLimit: { requests: 1, windowMs: 60_000 } });
     await revoke(server, 'x');

@@ -5,10 +5,12 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 
 import { fingerprintOf } from '../../../src/server/monitoring.ts';
+import { startServer } from '../../../src/server/start.ts';
 import { delay } from '../../../src/platform/timers.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { parseMetrics, valueOf } from '../../support/prometheus.ts';
-import { startTestServer, testConfig } from '../../support/server.ts';
+import { ROOT, startTestServer, testConfig } from '../../support/server.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 
 type Scrape = ReturnType<typeof parseMetrics>;
 
@@ -20,6 +22,16 @@ interface RpcJson {
   readonly latency: { readonly p50Ms?: number; readonly p95Ms?: number; readonly p99Ms?: number };
 }
 
+interface StatsJson {
+  readonly rpcs: readonly RpcJson[];
+  readonly store: {
+    readonly sequence: string;
+    readonly storedBytes: string;
+    readonly commitCount: string;
+  };
+  readonly runningCount: string;
+}
+
 describe('probes', () => {
   it('tell that the server is alive, ready, and which it is, without a credential', async () => {
     await using server = await startTestServer();
@@ -28,6 +40,10 @@ describe('probes', () => {
     const ready = await server.request('GET', '/readyz');
     expect([ready.status, ready.body]).toEqual([200, { status: 'ready' }]);
     expect((await server.request('GET', '/version')).body).toEqual({ release: '0.1.0' });
+    for (const path of ['/healthz', '/readyz', '/version']) {
+      const head = await server.request('HEAD', path);
+      expect([path, head.status, head.text]).toEqual([path, 200, '']);
+    }
   });
 
   it('are answered to an address over its limit', async () => {
@@ -52,10 +68,10 @@ describe('statistics', () => {
     await server.asRoot('GET', `${path}/missing`);
     await server.request('GET', `${path}/a`);
     // What was refused is recorded a moment later: both are asked until nothing is written in between.
-    const ask = async (): Promise<{ scraped: Scrape; status: number; body: any }> => {
+    const ask = async (): Promise<{ scraped: Scrape; status: number; body: StatsJson }> => {
       const scraped = parseMetrics(await (await fetch(server.metricsUrl ?? '')).text());
       const { status, body } = await server.asRoot('GET', '/v1/admin/stats');
-      return { scraped, status, body };
+      return { scraped, status, body: body as StatsJson };
     };
     const isQuiet = ({ scraped, body }: Awaited<ReturnType<typeof ask>>): boolean =>
       body.store.sequence === String(valueOf(scraped, 'molten_log_head_sequence')) &&
@@ -67,7 +83,7 @@ describe('statistics', () => {
     }
     const { scraped, status, body } = asked;
     expect(status).toBe(200);
-    const rpcs = body.rpcs as readonly RpcJson[];
+    const { rpcs } = body;
     expect(rpcs.length).toBeGreaterThan(2);
     for (const { method, callCount, errorCount = '0', recentCallCount, latency } of rpcs) {
       const total = valueOf(scraped, 'molten_rpc_requests_total', { method });
@@ -106,6 +122,28 @@ describe('the fingerprint of a configuration', () => {
   it('differs with what is configured', () => {
     expect(fingerprintOf({ ...base, strict: true })).not.toBe(fingerprintOf(base));
     expect(fingerprintOf({ ...base })).toBe(fingerprintOf(base));
+  });
+
+  it('is that of now, also after the server has taken over settings', async () => {
+    using directory = createTemporaryDirectory();
+    const config = testConfig(directory.path);
+    const server = await startServer(config);
+    const ask = async (path: string, init: RequestInit): Promise<Record<string, unknown>> =>
+      (await (await fetch(`${server.url}${path}`, init)).json()) as Record<string, unknown>;
+    const told = async (): Promise<string> => {
+      const { token } = await ask('/v1/sessions', {
+        ...{ method: 'POST', body: JSON.stringify(ROOT) },
+        headers: { 'content-type': 'application/json' },
+      });
+      const headers = { authorization: `Bearer ${String(token)}` };
+      return String((await ask('/v1/admin/node', { headers }))['configFingerprint']);
+    };
+    expect(await told()).toBe(fingerprintOf(config));
+    const { rateLimit, logLevel, tls } = config;
+    const corsOrigins = ['https://app.example'];
+    server.apply({ corsOrigins, rateLimit, logLevel, tls });
+    expect(await told()).toBe(fingerprintOf({ ...config, corsOrigins }));
+    await server.close();
   });
 
   it('knows no secret', () => {

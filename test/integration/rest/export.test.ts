@@ -72,7 +72,7 @@ describe('an export', () => {
     expect(whole.text).not.toContain('"n"');
     // What was refused is recorded a moment later.
     await expect
-      .poll(() => recordsOf(server))
+      .poll(() => recordsOf(server), { timeout: 10_000 })
       .toEqual([
         ['AUDIT_RESULT_DENIED', 'c'],
         ['AUDIT_RESULT_SUCCESS', 'c'],

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import type { ServerConfig } from '../../../src/config/server-config.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
@@ -60,6 +60,14 @@ describe('a snapshot', () => {
     expect(listed.snapshots).toEqual([snapshot]);
     const { body: described } = await server.asRoot('GET', `/v1/snapshots/${snapshot.name}`);
     expect(described.snapshot).toEqual(snapshot);
+  });
+
+  it('is named by the operation that takes it', async () => {
+    await using server = await startTestServer();
+    const { body } = await server.asRoot('POST', '/v1/snapshots', {});
+    const { subject } = await settle(server, body.operation.id);
+    expect((await server.asRoot('GET', `/v1/snapshots/${String(subject)}`)).status).toBe(200);
+    expect(subject).not.toBe('');
   });
 
   it('is verified, deleted, and not found then', async () => {
@@ -249,11 +257,19 @@ describe('the program after a snapshot', () => {
   it('ends with its operation', async () => {
     using directory = createTemporaryDirectory();
     const script = join(directory.path, 'sleep.mjs');
-    writeFileSync(script, `#!${process.execPath}\nsetTimeout(() => {}, 60000);\n`);
+    const marker = join(directory.path, 'started');
+    writeFileSync(
+      script,
+      `#!${process.execPath}\nimport { writeFileSync } from 'node:fs';\n` +
+        `writeFileSync(${JSON.stringify(marker)}, '');\nsetTimeout(() => {}, 60000);\n`,
+    );
     chmodSync(script, 0o700);
     const slow = rulesOf({ hook: { command: script, timeoutMs: 60_000 } });
     await using server = await startTestServer(slow);
     const { body } = await server.asRoot('POST', '/v1/snapshots', { wait: '1s' });
+    await vi.waitFor(() => {
+      expect(existsSync(marker)).toBe(true);
+    }, 30_000);
     await server.asRoot('POST', `/v1/operations/${String(body.operation.id)}:cancel`, {});
     const operation = await settle(server, body.operation.id);
     expect(operation.state).toBe('OPERATION_STATE_SUCCEEDED');

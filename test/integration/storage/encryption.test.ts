@@ -1,6 +1,14 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { systemClock } from '../../../src/platform/clock.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
@@ -210,6 +218,86 @@ describe('another data key', () => {
       expect(settled.nextKey).toBeUndefined();
       expect(settled.dataKey === old.dataKey).toBe(!isWritten);
     }
+  });
+
+  it('is taken twice at once, and with a copy, one after the other', async () => {
+    using directory = createTemporaryDirectory();
+    const options = { directory: directory.path, clock: systemClock, password: PASSWORD };
+    await fill(directory.path, PASSWORD);
+    const before = await openKeyring(directory.path, PASSWORD);
+    const copy = join(directory.path, 'another-copy');
+    {
+      await using engine = await openEmbeddedStore(options);
+      await Promise.all([engine.rotateDataKey(), engine.copy(copy), engine.rotateDataKey()]);
+      expect(await reopen(copy, PASSWORD)).toContain(SECRET);
+    }
+    const now = await openKeyring(directory.path, PASSWORD);
+    const between = await openKeyring(copy, PASSWORD);
+    expect(new Set([before, between, now].map(({ dataKey }) => dataKey)).size).toBe(3);
+    expect(await reopen(directory.path, PASSWORD)).toContain(SECRET);
+  });
+
+  it('is refused while another one is pending, and the keyring stays as it is', async () => {
+    using directory = createTemporaryDirectory();
+    const options = { directory: directory.path, clock: systemClock, password: PASSWORD };
+    await fill(directory.path, PASSWORD);
+    {
+      await using engine = await openEmbeddedStore(options);
+      const keys = await openKeyring(directory.path, PASSWORD);
+      await writeKeyring(directory.path, PASSWORD, { ...keys, nextKey: randomKey() });
+      const before = keyringText(directory.path);
+      await expect(engine.rotateDataKey()).rejects.toThrow(/restart the server/);
+      expect(keyringText(directory.path)).toBe(before);
+    }
+    expect(await reopen(directory.path, PASSWORD)).toContain(SECRET);
+  });
+
+  it('is not guessed when neither key opens the store, and the keyring stays as it is', async () => {
+    using directory = createTemporaryDirectory();
+    await fill(directory.path, PASSWORD);
+    const keys = await openKeyring(directory.path, PASSWORD);
+    const strange = { ...keys, dataKey: randomKey(), nextKey: randomKey() };
+    await writeKeyring(directory.path, PASSWORD, strange);
+    const before = keyringText(directory.path);
+    expect(await reasonOf(reopen(directory.path, PASSWORD))).toBe('ENGINE_UNAVAILABLE');
+    expect(keyringText(directory.path)).toBe(before);
+    await writeKeyring(directory.path, PASSWORD, keys);
+    expect(await reopen(directory.path, PASSWORD)).toContain(SECRET);
+  });
+
+  it('does not stop the store when the keyring cannot be written at the end', async () => {
+    using directory = createTemporaryDirectory();
+    const options = { directory: directory.path, clock: systemClock, password: PASSWORD };
+    const obstacle = join(directory.path, 'keyring.json.tmp');
+    {
+      await using engine = await openEmbeddedStore(options);
+      await put(engine, 'a-secret-key', { text: SECRET });
+      let rotating: Promise<unknown> = Promise.resolve();
+      // While a transaction is under way no page is written again.
+      await engine.transact({ durability: 'sync' }, async (transaction) => {
+        rotating = reasonOf(engine.rotateDataKey());
+        await vi.waitFor(() => {
+          const copy = readFileSync(join(directory.path, 'keyring.copy.json'), 'utf8');
+          expect(copy).toContain('"next"');
+        }, 30_000);
+        mkdirSync(obstacle);
+        transaction.put({
+          collection: 'things',
+          key: 'within',
+          body: '{}',
+          expiresAtMs: undefined,
+        });
+      });
+      expect(await rotating).toBeDefined();
+      await put(engine, 'afterwards', {});
+      expect((await read(engine, 'a-secret-key'))?.body).toContain(SECRET);
+      expect(await keysOf(engine, { keyPrefix: 'within' })).toEqual(['within']);
+      expect(await reasonOf(engine.rotateDataKey())).toBe('ENGINE_UNAVAILABLE');
+    }
+    rmSync(obstacle, { recursive: true });
+    await using engine = await openEmbeddedStore(options);
+    expect((await keysOf(engine, {})).length).toBe(3);
+    expect(keyringText(directory.path)).not.toContain('next');
   });
 
   it('is refused for a store without one', async () => {

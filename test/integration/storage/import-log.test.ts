@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -45,6 +45,19 @@ describe('the log of MoltenDB 0.x', () => {
     expect(both.map((one) => one?.body)).toEqual(['{"n":2}', '{"n":1}']);
   });
 
+  it('leaves what a killed import left to the next one, which clears it away', async () => {
+    using directory = createTemporaryDirectory();
+    const file = join(directory.path, 'my.log');
+    writeFileSync(file, LINES.map((line) => JSON.stringify(line)).join('\n'));
+    const out = join(directory.path, 'out');
+    mkdirSync(`${out}.partial`);
+    writeFileSync(join(`${out}.partial`, 'moltendb.sqlite'), 'half of a file');
+    const { checked } = await importLog({ file, out, password: undefined });
+    expect(checked.problems).toEqual([]);
+    expect(readdirSync(directory.path).sort()).toEqual(['my.log', 'out']);
+    expect(readdirSync(out)).toEqual(['moltendb.sqlite']);
+  });
+
   it('is refused when it is damaged or encrypted, and nothing stays', async () => {
     using directory = createTemporaryDirectory();
     const file = join(directory.path, 'my.log');
@@ -52,6 +65,8 @@ describe('the log of MoltenDB 0.x', () => {
     for (const [text, reason] of [
       ['{"cmd":"INSERT"}\nnonsense', 'CORRUPTION_DETECTED'],
       ['\u0000\u0001binary', 'CORRUPTION_DETECTED'],
+      ['null', 'CORRUPTION_DETECTED'],
+      ['{"cmd":"INSERT","collection":"c","key":"a","value":{}}\n[]', 'CORRUPTION_DETECTED'],
       ['{"cmd":"ENC","collection":"x","key":"y","value":"AAAA","_t":1}', 'ARGUMENT_INVALID'],
     ] as const) {
       writeFileSync(file, text);

@@ -1,15 +1,24 @@
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import Database from 'better-sqlite3-multiple-ciphers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { systemClock } from '../../../src/platform/clock.ts';
-import { activate, recover, verify, type RecoveryTarget } from '../../../src/server/recovery.ts';
+import {
+  activate,
+  preview,
+  recover,
+  verify,
+  type RecoveryTarget,
+} from '../../../src/server/recovery.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
-import { toSequence } from '../../../src/storage/types.ts';
-import { reasonOf } from '../../contract/support.ts';
+import { checkDirectory, recoverStore } from '../../../src/storage/embedded/recovery/recover.ts';
+import { toSequence, toVersion, type LogEntry } from '../../../src/storage/types.ts';
+import { put, reasonOf } from '../../contract/support.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { documentsIn, makeScene, PASSWORD, recoverTo, STEP, type Step } from './scene.ts';
 
@@ -60,6 +69,112 @@ describe('a recovery', () => {
       transaction.put({ collection: 'things', key: 'new', body: '{}' });
     });
     expect(Number(sequence)).toBe(report.sequence + 1);
+  });
+
+  it('ends at a whole commit of its source, also when there is an archive behind it', async () => {
+    using directory = createTemporaryDirectory();
+    const three: Step = ['a', 'b', 'c'].map((key) => ({ kind: 'put', key }) as const);
+    const scene = await makeScene(directory.path, [three, three, three, three]);
+    const [first, second] = scene.kept;
+    const target = { kind: 'sequence', sequence: (second?.sequence ?? 0) - 1 } as const;
+    const report = await recover({
+      ...{ source: join(directory.path, 'snapshot'), out: join(directory.path, 'out') },
+      ...{ archive: join(directory.path, 'archive'), password: PASSWORD, target },
+    });
+    expect(report.sequence).toBe(first?.sequence);
+    expect(report.replayedEntries).toBe(0);
+    expect(report.removedEntries).toBe((second?.sequence ?? 0) - report.sequence);
+    expect(report.notes[0]).toContain('inside a commit');
+    expect(await documentsIn(join(directory.path, 'out'))).toBe(first?.documents);
+  });
+
+  it('only reads its source, which may be written meanwhile', async () => {
+    using directory = createTemporaryDirectory();
+    const source = join(directory.path, 'store');
+    const shared = { archive: undefined, password: PASSWORD };
+    const options = { directory: source, clock: systemClock, password: PASSWORD };
+    {
+      await using engine = await openEmbeddedStore(options);
+      await put(engine, 'before', {});
+      const { sequence } = await engine.head();
+      const over = new AbortController();
+      const writing = (async () => {
+        for (let at = 0; !over.signal.aborted; at++)
+          await put(engine, `k${String(at % 50)}`, { at });
+      })();
+      const target = { kind: 'sequence', sequence: Number(sequence) } as const;
+      const live = { ...shared, source, out: join(directory.path, 'live'), target };
+      const { checked } = await recover(live);
+      over.abort();
+      await writing;
+      expect(checked.collections).toMatchObject([{ name: 'things', documents: 1 }]);
+      expect(await documentsIn(join(directory.path, 'live'))).toBe('[["before","{}"]]');
+      await put(engine, 'afterwards', {});
+      // As a crash leaves it: much of it only in the write-ahead log.
+      cpSync(source, join(directory.path, 'crashed'), { recursive: true });
+    }
+    const crashed = join(directory.path, 'crashed');
+    const before = contentOf(crashed);
+    expect(before.get('moltendb.sqlite-wal')).not.toBe(hashOf(''));
+    const out = join(directory.path, 'out');
+    await recover({ ...shared, source: crashed, out, target: { kind: 'end' } });
+    expect(contentOf(crashed)).toEqual(before);
+    expect(await documentsIn(out)).toContain('afterwards');
+  });
+
+  it('tells beforehand what it would change', async () => {
+    using directory = createTemporaryDirectory();
+    const live = join(directory.path, 'store');
+    const before: Step = ['a', 'b', 'd', 'e'].map((key) => ({ kind: 'put', key }) as const);
+    const after: Step = [
+      { kind: 'delete', key: 'a' },
+      { kind: 'put', key: 'c' },
+      { kind: 'put', key: 'd' },
+      { kind: 'delete', key: 'e' },
+      { kind: 'put', key: 'f' },
+    ];
+    const scene = await makeScene(directory.path, [before, after]);
+    const { differences } = await preview(
+      {
+        ...{ source: live, out: join(directory.path, 'out'), archive: undefined },
+        ...{ password: PASSWORD, target: { kind: 'sequence', sequence: firstOf(scene) } },
+      },
+      live,
+    );
+    // What the store as it is lacks is added, what it has alone is removed.
+    expect(differences).toEqual([
+      {
+        ...{ collection: 'things', removed: 2, added: 2, changed: 2 },
+        sampleKeys: ['a', 'b', 'c', 'd', 'e', 'f'],
+      },
+    ]);
+    expect(readdirSync(directory.path)).not.toContain('out.preview');
+  });
+
+  it('refuses an archive whose entry cannot be', async () => {
+    using directory = createTemporaryDirectory();
+    await makeScene(directory.path, [[{ kind: 'put', key: 'a' }], [{ kind: 'put', key: 'b' }]]);
+    const source = join(directory.path, 'snapshot');
+    const sequence = await (async () => {
+      const { sequence: last } = await checkDirectory(source, PASSWORD);
+      return toSequence(last + 1);
+    })();
+    const entry: LogEntry = {
+      ...{
+        sequence,
+        commit: sequence,
+        timestampMs: Date.UTC(2030, 0),
+        kind: 'configureCollection',
+      },
+      ...{ collection: 'things', key: '', version: toVersion(0), body: '' },
+      ...{ previousSequence: toSequence(0), createdSequence: sequence, createdAtMs: 0 },
+      ...{ expiresAtMs: undefined, cause: undefined },
+    };
+    const out = join(directory.path, 'out');
+    const request = { source, out, password: PASSWORD, target: { kind: 'end' } as const };
+    const recovering = recoverStore({ ...request, archive: () => [entry] });
+    expect(await reasonOf(recovering)).toBe('CORRUPTION_DETECTED');
+    expect(readdirSync(directory.path)).not.toContain('out');
   });
 
   it('brings dropped collections back, with settings as they were and indexes built anew', async () => {
@@ -162,7 +277,60 @@ describe('making a recovered store live', () => {
   });
 });
 
+/** The sequence after the first commit. */
+function firstOf({ kept }: Awaited<ReturnType<typeof makeScene>>): number {
+  return kept[0]?.sequence ?? 0;
+}
+
+/** The files that hold data, by their hashes. */
+function contentOf(directory: string): ReadonlyMap<string, string> {
+  const names = readdirSync(directory).filter((name) => !/LOCK|-shm$/.test(name));
+  return new Map(names.map((name) => [name, hashOf(readFileSync(join(directory, name)))]));
+}
+
+function hashOf(content: string | Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
 describe('verification', () => {
+  it.each([
+    ['no JSON', `UPDATE ver SET body = 'nonsense' WHERE kind = 1`, /no JSON object/],
+    ['no object', `UPDATE ver SET body = '[1]' WHERE kind = 1`, /no JSON object/],
+    ['no body', `UPDATE ver SET body = NULL WHERE kind = 1`, /no JSON object/],
+    [
+      'an object with something behind it',
+      `UPDATE ver SET body = body || char(0) || 'x' WHERE kind = 1`,
+      /no JSON object/,
+    ],
+    ['an entry of another key', `UPDATE ver SET key = 'other' WHERE kind = 1`, /does not hold it/],
+    ['a missing entry', `DELETE FROM ver WHERE key = 'a'`, /is missing/],
+    ['a time that goes back', `UPDATE ver SET ts = 0 WHERE key = 'a'`, /its time is before/],
+    ['half a commit', `UPDATE ver SET first = 2 WHERE key = 'b'`, /is not whole/],
+    ['another count', `UPDATE collection SET documents = 9 WHERE name = 'things'`, /counts 9/],
+    [
+      'a lost document of a collection that was dropped',
+      `UPDATE collection SET retired = 99 WHERE name = 'things'; DELETE FROM ver WHERE key = 'a'`,
+      /document 'a' of 'things'/,
+    ],
+  ])('finds %s', async (_, change, problem) => {
+    using directory = createTemporaryDirectory();
+    {
+      await using engine = await openEmbeddedStore({
+        ...{ directory: directory.path, clock: systemClock },
+      });
+      await put(engine, 'a', {});
+      await put(engine, 'b', {});
+    }
+    const password = undefined;
+    const sound = await checkDirectory(directory.path, password);
+    expect(sound.problems).toEqual([]);
+    const database = new Database(join(directory.path, 'moltendb.sqlite'));
+    database.exec(change);
+    database.close();
+    const { problems } = await checkDirectory(directory.path, password);
+    expect(problems.join('\n')).toMatch(problem);
+  });
+
   it('names what is damaged in a store', async () => {
     using directory = createTemporaryDirectory();
     await makeScene(directory.path, [[{ kind: 'put', key: 'a' }], [{ kind: 'put', key: 'b' }]]);

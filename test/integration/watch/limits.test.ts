@@ -170,6 +170,54 @@ describe('a reader that does not read', () => {
   }, 60_000);
 });
 
+describe('what is told once', () => {
+  it('a transaction that is asked for again tells nothing again (17247)', async () => {
+    await using scene = await openScene();
+    const { engine } = scene;
+    const request = { principal: 'root', id: 'one', fingerprint: 'same' };
+    const writeTwo = (): Promise<{ readonly replayed: boolean }> =>
+      engine.transact({ durability: 'sync', request }, (transaction) => {
+        for (const key of ['a', 'b']) transaction.put({ collection: 'things', key, body: '{}' });
+      });
+    expect(await writeTwo()).toMatchObject({ replayed: false });
+    expect(await writeTwo()).toMatchObject({ replayed: true });
+    await put(engine, 'end', {});
+    const [, both, end] = await scene.watch(after(0n), 3);
+    expect(both).toMatchObject({ changes: [{ key: 'a' }, { key: 'b' }] });
+    expect(end).toMatchObject({ changes: [{ key: 'end' }] });
+  });
+
+  it('a reader that is starved for longer than memory reaches back misses nothing (17529)', async () => {
+    await using scene = await openScene();
+    const { engine, watches } = scene;
+    const stop = new AbortController();
+    const context = { principal: ROOT, signal: stop.signal, disconnect: () => undefined };
+    const target = { collection: 'things', keys: [], keyPrefix: '', where: undefined };
+    const shape = { targets: [target], fields: [], withPrevious: false, fragment: false };
+    const { sequence: start } = await put(engine, 'begin', {});
+    const stream = watches.open(context, { ...shape, start: after(start) });
+    const events = stream[Symbol.asyncIterator]();
+    await events.next();
+    const [commits, writes] = [60, 100];
+    for (let commit = 0; commit < commits; commit++) {
+      await engine.transact({ durability: 'async' }, (transaction) => {
+        for (let n = 0; n < writes; n++) {
+          transaction.put({ collection: 'things', key: `k${String(n)}`, body: '{}' });
+        }
+      });
+    }
+    await engine.flush();
+    const told: bigint[] = [];
+    while (told.length < commits * writes) {
+      const next = await events.next();
+      const changes = next.done !== true && next.value.kind === 'commit' ? next.value.changes : [];
+      told.push(...changes.map(({ sequence }) => sequence));
+    }
+    stop.abort();
+    expect(told).toEqual(told.map((_, at) => start + BigInt(at + 1)));
+  });
+});
+
 describe('too many watches', () => {
   it('are refused, by subject and in all, and go when they end', async () => {
     await using scene = await openScene({ watchesMax: 3, watchesPerSubjectMax: 2 });

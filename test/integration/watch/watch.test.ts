@@ -214,7 +214,10 @@ describe('where a watch starts', () => {
     await using watched = await watch(other, { targets });
     const start = { case: 'resumeToken', value: watched.messages[0]?.resumeToken ?? '' } as const;
     const refused = watch(server, { targets, start });
-    await expect(refused).rejects.toMatchObject({ reason: 'SEQUENCE_COMPACTED' });
+    await expect(refused).rejects.toMatchObject({
+      reason: 'SEQUENCE_COMPACTED',
+      metadata: { epoch: expect.any(String), currentEpoch: expect.any(String), oldest: '0' },
+    });
   });
 
   it('is refused for targets that make no sense, naming them', async () => {
@@ -334,7 +337,7 @@ describe('how a watch ends', () => {
     expect(watched.messages.at(-1)?.end).toBe(WatchEndReason.SHUTTING_DOWN);
   });
 
-  it('has bookmarks before it, never ahead of what was told', async () => {
+  it('has bookmarks before it, never ahead of what was told (15220)', async () => {
     const watchTimes = { bookmarkMs: 50 };
     await using server = await startTestServer({}, { watchTimes });
     await using watched = await watch(server, { targets: [{ collection: 'c' }] });

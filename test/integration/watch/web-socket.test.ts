@@ -2,6 +2,7 @@ import { request } from 'node:http';
 
 import { describe, expect, it } from 'vitest';
 
+import { delay } from '../../../src/platform/timers.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { openSocket, type RecordedSocket } from '../../support/web-socket.ts';
@@ -194,6 +195,59 @@ describe('the connection', () => {
     await using socket = await openSocket(`${server.url.replace('http', 'ws')}/ws`);
     expect(await socket.closed()).toBe(1008);
     expect(socket.frames).toEqual([{ error: 'auth_timeout', detail: expect.any(String) }]);
+  });
+
+  it.each([
+    ['nobody has signed in', undefined, []],
+    ['it has no feed', { feed: false }, []],
+    ['it subscribes', { feed: false }, [{ id: 's', collection: 'c' }]],
+    [
+      'a message waits to be acknowledged',
+      { feed: false },
+      [{ id: 's', collection: 'c', initialState: true, maxUnacknowledged: 1 }],
+    ],
+  ])(
+    'is told that the server stops, and holds it up by nothing, when %s',
+    async (_, auth, subs) => {
+      // Longer than a test may take, so that waiting for it fails.
+      await using server = await startTestServer({ shutdownGraceMs: 600_000 });
+      await put(server, 'a', 1);
+      await put(server, 'b', 1);
+      const url = `${server.url.replace('http', 'ws')}/ws`;
+      await using socket = auth ? await open(server, undefined, auth) : await openSocket(url);
+      for (const sub of subs) {
+        socket.send({ action: 'SUBSCRIBE', ...sub });
+        await socket.find(({ id }) => id === sub.id);
+      }
+      await server.close();
+      expect(await socket.closed()).toBe(1001);
+      expect(socket.frames.at(-1)).toMatchObject({ error: 'shutting_down' });
+      const ended = socket.frames.filter(({ event }) => event === 'error');
+      expect(ended.map(({ id, error }) => `${String(id)} ${String(error.reason)}`)).toEqual(
+        subs.map(({ id }) => `${id} SHUTTING_DOWN`),
+      );
+    },
+  );
+
+  it('stays when its address calls too much, for that says nothing of its token', async () => {
+    await using server = await startTestServer(
+      { rateLimit: { requests: 8, windowMs: 600_000 } },
+      { webSocketTimes: { pingMs: 500 } },
+    );
+    const token = await server.rootToken();
+    // Without a feed, which would be a call that the looks at the token compete with.
+    await using socket = await open(server, token, { feed: false });
+    let status = 200;
+    while (status === 200) {
+      ({ status } = await server.request('GET', '/v1/sessions/current', { token }));
+    }
+    expect(status).toBe(429);
+    // Long enough for some looks at the token.
+    await delay(1200);
+    socket.send({ action: 'UNSUBSCRIBE', id: 'none' });
+    expect(await socket.find(({ event }) => event === 'unsubscribed')).toMatchObject({
+      id: 'none',
+    });
   });
 
   it('is refused to pages of other origins, and on other paths', async () => {

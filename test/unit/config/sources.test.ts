@@ -59,6 +59,34 @@ describe('the sources of a configuration', () => {
     ]);
   });
 
+  it('tells where a file is no TOML, and never what stands there', () => {
+    using directory = createTemporaryDirectory();
+    const config = join(directory.path, 'molten.toml');
+    writeFileSync(config, '# ours\njwt-secret = "hunter2 and more of it\n');
+    const { faults } = explainConfig({ flags: { config }, environment: {} });
+    expect(faults).toEqual([
+      {
+        key: '--config',
+        problem: `names '${config}', which cannot be used: it is not TOML at line 2, column 37`,
+      },
+    ]);
+  });
+
+  it('refuse what was left empty, which is no path and no name', () => {
+    using directory = createTemporaryDirectory();
+    const config = join(directory.path, 'molten.toml');
+    writeFileSync(config, 'archive-dir = ""\nencryption-key = ""\ncors-origin = ""\n', {
+      mode: 0o600,
+    });
+    const flags = { config, 'db-path': '', 'dev-mode': true };
+    const problem = 'is empty; give a value, or leave it out';
+    expect(judgeConfig({ flags, environment: {} }).faults).toEqual([
+      { key: '--db-path', problem },
+      { key: `archive-dir in ${config}`, problem },
+      { key: `encryption-key in ${config}`, problem },
+    ]);
+  });
+
   it.each(SECRETS)('take --%s from a file, by flag, variable and key', (name) => {
     using directory = createTemporaryDirectory();
     const secret = join(directory.path, 'secret');

@@ -40,6 +40,19 @@ function refused(run: () => unknown): string | undefined {
   }
 }
 
+describe('what is compiled', () => {
+  it('is kept for what is asked again, and bounded for what callers make up', () => {
+    const asker = principal('hide:*:x');
+    const first = visibilityOf(asker, 'c0');
+    expect(visibilityOf(principal('hide:*:x'), 'c0')).toBe(first);
+    for (let at = 1; at <= 1000; at++) visibilityOf(asker, `c${String(at)}`);
+    expect(visibilityOf(asker, 'c0')).not.toBe(first);
+    // A name with what stands between names in it is another one.
+    const odd = visibilityOf(asker, 'c0","y');
+    expect(odd).not.toBe(visibilityOf(principal('hide:c0:y', 'hide:*:x'), 'c0'));
+  });
+});
+
 describe('what is hidden from nobody', () => {
   it('is one and the same visibility, which does nothing', () => {
     const whole = visibilityOf(principal('hide:other:a'), 'c');

@@ -2,7 +2,9 @@
  * The routes of MDDB below `/v1/auth`, over UserService, ApiKeyService and AuthService.
  * `docs/reference/mddb-compatibility.md` lists where this answers differently on purpose.
  */
+import { DomainError } from '../../../errors/domain-error.ts';
 import type { Clock } from '../../../platform/clock.ts';
+import { createTurns } from '../../../platform/turns.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import type { Door } from '../../http/door.ts';
 import { createCompatDoor } from '../routes.ts';
@@ -30,11 +32,16 @@ export function createMddbDoor({ dispatcher, clock }: MddbDoorOptions): Door {
   return createCompatDoor({ dispatcher, dialect: { routes, refuse } });
 }
 
+/** Changes that may wait for their turn. */
+const WAITING_MAX = 1000;
+
 function createSerially(): Serially {
-  let last: Promise<unknown> = Promise.resolve();
-  return async (change) => {
-    const mine = last.then(change, change);
-    last = mine.catch(() => undefined);
-    return await mine;
-  };
+  const turns = createTurns(WAITING_MAX, tooMany);
+  return (change) => turns.run('', change);
+}
+
+function tooMany(): DomainError {
+  const limit = String(WAITING_MAX);
+  const message = `${limit} changes of users and groups wait already; try again when they are made`;
+  return new DomainError('QUOTA_EXCEEDED', message, { metadata: { limit } });
 }

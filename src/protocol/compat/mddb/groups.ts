@@ -136,7 +136,9 @@ async function readMembers(caller: Caller): Promise<ReadonlyMap<string, readonly
   const members = new Map<string, string[]>();
   for await (const { name, roles } of readUsers(caller)) {
     for (const role of roles.filter(isGroup)) {
-      members.set(role, [...(members.get(role) ?? []), name]);
+      const known = members.get(role);
+      if (known === undefined) members.set(role, [name]);
+      else known.push(name);
     }
   }
   return members;
@@ -144,7 +146,11 @@ async function readMembers(caller: Caller): Promise<ReadonlyMap<string, readonly
 
 /** USER_NOT_FOUND, before anything is changed. */
 async function demandUsers(caller: Caller, names: readonly string[]): Promise<void> {
-  for (const user of names) await caller.call(UserService.method.getUser, { user });
+  const unknown = new Set(names);
+  if (unknown.size === 0) return;
+  for await (const { name } of readUsers(caller)) unknown.delete(name);
+  const [first] = unknown;
+  if (first !== undefined) throw new DomainError('USER_NOT_FOUND', `there is no user '${first}'`);
 }
 
 async function changeMembers(
@@ -152,9 +158,10 @@ async function changeMembers(
   role: string,
   members: readonly string[],
 ): Promise<void> {
+  const wanted = new Set(members);
   for await (const { name: user, roles } of readUsers(caller)) {
     const others = roles.filter((one) => one !== role);
-    const isMember = members.includes(user);
+    const isMember = wanted.has(user);
     if (isMember === roles.includes(role)) continue;
     const values = isMember ? [...others, role] : others;
     await caller.call(UserService.method.updateUser, { user, roles: { values } });

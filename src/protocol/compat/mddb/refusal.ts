@@ -1,5 +1,5 @@
 /** Errors in the words of MDDB: `{"error": …}`. */
-import type { Reason } from '../../../errors/reason.ts';
+import { isAboutCredential, type Reason } from '../../../errors/reason.ts';
 import type { FastifyRequest } from '../../http/door.ts';
 import { toWireError, type WireError } from '../../mapping/error.ts';
 import { RouteRefusal, type Answer, type CompatRoute } from '../routes.ts';
@@ -12,12 +12,12 @@ export function refuse(
 ): Answer {
   if (error instanceof RouteRefusal) return answer(error.status, error.message);
   const wire = toWireError(error);
-  if (wire.reason.startsWith('CREDENTIAL_')) return answer(401, credentialText(request, wire));
+  if (isAboutCredential(wire.reason)) return answer(401, credentialText(request, wire));
   if (wire.reason === 'SCOPE_MISSING') {
     const isForAdministrators = route?.isFor === 'administrators';
     return answer(403, isForAdministrators ? 'admin access required' : 'forbidden');
   }
-  return answer(STATUSES[wire.reason] ?? wire.httpStatus, textOf(wire));
+  return answer(STATUSES[wire.reason] ?? wire.httpStatus, wordsOf(wire));
 }
 
 function answer(status: number, error: string): Answer {
@@ -35,7 +35,7 @@ function credentialText({ headers }: FastifyRequest, { reason, message }: WireEr
   return isKey || headers['x-api-key'] !== undefined ? 'invalid api key' : 'missing authentication';
 }
 
-function textOf({ reason, message }: WireError): string {
+function wordsOf({ reason, message }: WireError): string {
   return TEXTS[reason] ?? message;
 }
 

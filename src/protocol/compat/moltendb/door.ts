@@ -8,6 +8,7 @@ import { DomainError } from '../../../errors/domain-error.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import type { Door, FastifyInstance } from '../../http/door.ts';
+import { frameworkCodeOf } from '../../http/framework-error.ts';
 import { delegateRoute, loginRoute, refreshRoute, revokeRoute } from './auth.ts';
 import { analyticsRoute, schemaRoute, statsRoute } from './collections.ts';
 import {
@@ -70,8 +71,7 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
     async (_request: unknown, body: Buffer) => body,
   );
   app.setErrorHandler(async (error: unknown, _request, reply) => {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const { status, text } = FRAMEWORK_ERRORS[code] ?? {
+    const { status, text } = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? {
       status: 500,
       text: 'Internal server error',
     };

@@ -1,5 +1,5 @@
 /** Errors as MoltenDB 1.0 words them: `{"error", "statusCode"}`, without a status where it had none. */
-import type { Reason } from '../../../errors/reason.ts';
+import { isAboutCredential, type Reason } from '../../../errors/reason.ts';
 import type { FastifyReply, FastifyRequest } from '../../http/door.ts';
 import { toWireError, type WireError } from '../../mapping/error.ts';
 import { PlainRefusal, Refusal } from './refusal.ts';
@@ -45,6 +45,7 @@ export async function sendEnvelope(
   reply: FastifyReply,
   { status, body }: Envelope,
 ): Promise<FastifyReply> {
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
   return await reply.code(status).type('application/json').send(JSON.stringify(body));
 }
 
@@ -62,7 +63,7 @@ function credentialEnvelope(
   { reason, message }: WireError,
   { headers }: FastifyRequest,
 ): Envelope | undefined {
-  if (!reason.startsWith('CREDENTIAL_')) return undefined;
+  if (!isAboutCredential(reason)) return undefined;
   const hasShown = headers.authorization !== undefined || headers['x-api-key'] !== undefined;
   // It was a cookie, of which the original knows nothing.
   if (!hasShown && reason !== 'CREDENTIAL_MISSING') {

@@ -1,5 +1,5 @@
 import { createStatements, type Sql } from '../database.ts';
-import { openFile, keyOf } from './recover.ts';
+import { keysOf, withFile } from './directory.ts';
 
 /** How one collection of two stores differs. */
 export interface StoreDifference {
@@ -24,49 +24,52 @@ export async function compareStores(
   second: string,
   password: string | undefined,
 ): Promise<readonly StoreDifference[]> {
-  const a = openFile(first, await keyOf(first, password), 'read');
-  const b = openFile(second, await keyOf(second, password), 'read');
-  try {
-    const [one, other] = [createStatements(a), createStatements(b)];
-    const names = [one, other].flatMap((sql) => sql(NAMES).pluck().all().map(String));
-    return [...new Set(names)]
-      .sort()
-      .map((collection) => compareCollection(collection, one, other))
-      .filter(({ removed, added, changed }) => removed + added + changed > 0);
-  } finally {
-    a.close();
-    b.close();
-  }
+  const [one, other] = [await keysOf(first, password), await keysOf(second, password)];
+  return await withFile({ directory: first, dataKey: one?.dataKey, access: 'read' }, (a) =>
+    withFile({ directory: second, dataKey: other?.dataKey, access: 'read' }, (b) =>
+      compareFiles(createStatements(a), createStatements(b)),
+    ),
+  );
 }
 
+function compareFiles(one: Sql, other: Sql): readonly StoreDifference[] {
+  const names = [one, other].flatMap((sql) => sql(NAMES).pluck().all().map(String));
+  return [...new Set(names)]
+    .sort()
+    .map((collection) => compareCollection(collection, one, other))
+    .filter(({ removed, added, changed }) => removed + added + changed > 0);
+}
+
+/** Walks both side by side, by key. Only sequences: in one log the same sequence is the same content. */
 function compareCollection(collection: string, one: Sql, other: Sql): StoreDifference {
-  // Only keys and sequences: in one log the same sequence is the same content.
-  const before = sequencesOf(one, collection);
   const counts = { removed: 0, added: 0, changed: 0 };
   const sampleKeys: string[] = [];
   const count = (kind: keyof typeof counts, key: string): void => {
     counts[kind] += 1;
     if (sampleKeys.length < SAMPLES_MAX) sampleKeys.push(key);
   };
-  for (const { key, seq } of headsOf(other, collection)) {
-    const known = before.get(key);
-    if (known === undefined) count('added', key);
-    else if (known !== seq) count('changed', key);
-    before.delete(key);
+  const [before, after] = [headsOf(one, collection), headsOf(other, collection)];
+  let [old, current] = [before.next().value, after.next().value];
+  while (old !== undefined || current !== undefined) {
+    if (current === undefined || (old !== undefined && old.key < current.key)) {
+      count('removed', old?.key ?? '');
+      old = before.next().value;
+    } else if (old === undefined || current.key < old.key) {
+      count('added', current.key);
+      current = after.next().value;
+    } else {
+      if (old.seq !== current.seq) count('changed', current.key);
+      [old, current] = [before.next().value, after.next().value];
+    }
   }
-  for (const key of before.keys()) count('removed', key);
   return { collection, ...counts, sampleKeys };
 }
 
-function sequencesOf(sql: Sql, collection: string): Map<string, number> {
-  const found = new Map<string, number>();
-  for (const { key, seq } of headsOf(sql, collection)) found.set(key, seq);
-  return found;
+interface Head {
+  readonly key: string;
+  readonly seq: number;
 }
 
-function headsOf(
-  sql: Sql,
-  collection: string,
-): Iterable<{ readonly key: string; readonly seq: number }> {
-  return sql(HEADS).iterate(collection) as Iterable<{ readonly key: string; readonly seq: number }>;
+function headsOf(sql: Sql, collection: string): Iterator<Head, undefined> {
+  return sql(HEADS).iterate(collection) as Iterator<Head, undefined>;
 }

@@ -3,19 +3,18 @@
  * entry keeps its time; sequences are numbered anew. A transaction between TX_BEGIN and TX_COMMIT becomes
  * one commit, and one that was never committed is left out, as the original does.
  */
-import { createReadStream, existsSync, mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 import { DomainError } from '../../../errors/domain-error.ts';
 import { toSequence, toVersion, type LogEntry } from '../../types.ts';
-import { createStatements, openConnection } from '../database.ts';
+import { createStatements, type Connection } from '../database.ts';
 import { createKeyring } from '../keyring.ts';
 import { prepareSchema } from '../schema.ts';
-import { STORE_FILE } from '../store-file.ts';
-import { checkStore, type CheckedStore } from './check.ts';
-import { beginTimeline } from './rewind.ts';
+import type { CheckedStore } from './check.ts';
+import { buildDirectory, checkBuilt, withFile } from './directory.ts';
 import { createReplayer, type Replayer } from './replay.ts';
+import { beginTimeline } from './timeline.ts';
 
 /** What an import came to. */
 export interface ImportedLog {
@@ -33,7 +32,6 @@ interface Line {
   readonly _t: number;
 }
 
-const PAGE_CACHE_BYTES = 64 * 1024 * 1024;
 const NOTES_MAX = 100;
 
 /**
@@ -47,41 +45,35 @@ export async function importLog(request: {
   readonly password: string | undefined;
 }): Promise<ImportedLog> {
   const { file, out, password } = request;
-  if (existsSync(out)) throw invalid(`'${out}' exists; an import only writes into a new directory`);
-  mkdirSync(out, { recursive: true, mode: 0o700 });
-  try {
-    const keys = password === undefined ? undefined : await createKeyring(out, password);
-    const store = { file: join(out, STORE_FILE), dataKey: keys?.dataKey };
-    return await importInto(file, store);
-  } catch (error) {
-    rmSync(out, { recursive: true, force: true });
-    throw error;
-  }
+  return await buildDirectory(out, async (directory) => {
+    const keys = password === undefined ? undefined : await createKeyring(directory, password);
+    const store = { directory, dataKey: keys?.dataKey };
+    const written = await withFile({ ...store, access: 'write' }, (database) =>
+      importInto(file, database),
+    );
+    return { ...written, checked: await checkBuilt(directory, keys?.dataKey) };
+  });
 }
 
 async function importInto(
   file: string,
-  store: { readonly file: string; readonly dataKey: string | undefined },
-): Promise<ImportedLog> {
-  const database = openConnection({ ...store, access: 'write', cacheBytes: PAGE_CACHE_BYTES });
-  try {
-    prepareSchema(database);
-    const sql = createStatements(database);
-    sql('BEGIN IMMEDIATE').run();
-    const importer = new LogImporter(createReplayer(sql));
-    let lines = 0;
-    for await (const text of createInterface({ input: createReadStream(file) })) {
-      lines += 1;
-      if (text.trim() !== '') importer.take(parseLine(text, lines));
-    }
-    importer.finish();
-    beginTimeline(sql, importer.sequence);
-    sql('COMMIT').run();
-    const checked = checkStore(database);
-    return { lines, checked, notes: importer.notes };
-  } finally {
-    database.close();
+  database: Connection,
+): Promise<Omit<ImportedLog, 'checked'>> {
+  prepareSchema(database);
+  const sql = createStatements(database);
+  sql('BEGIN IMMEDIATE').run();
+  const importer = new LogImporter(createReplayer(sql));
+  let lines = 0;
+  for await (const text of createInterface({ input: createReadStream(file) })) {
+    lines += 1;
+    if (text.trim() !== '') importer.take(parseLine(text, lines));
   }
+  importer.finish();
+  beginTimeline(sql, importer.sequence);
+  sql('COMMIT').run();
+  // One file, with nothing beside it.
+  database.pragma('journal_mode = DELETE');
+  return { lines, notes: importer.notes };
 }
 
 function parseLine(text: string, number: number): Line {
@@ -92,6 +84,7 @@ function parseLine(text: string, number: number): Line {
     const hint = number === 1 ? '; logs of 1.0 are binary and cannot be read' : '';
     throw damaged(number, `is not JSON${hint}`);
   }
+  if (typeof value !== 'object' || value === null) throw damaged(number, 'is no entry of a log');
   const { cmd, collection = '', key = '', value: content, _t = 0 } = value as Partial<Line>;
   if (typeof cmd !== 'string' || typeof collection !== 'string' || typeof key !== 'string') {
     throw damaged(number, 'is no entry of a log');

@@ -1,36 +1,22 @@
 /**
- * Recovery of a store that is not open: a copy of a store or a snapshot, continued from an archive of the
- * log, taken back to a point, and read through. What is recovered from is only read.
+ * Recovery of a store that is not open: a copy of a store or a snapshot as it was at a point, or continued
+ * from an archive of the log up to it, and read through. What is recovered from is only read.
  */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { copyFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { DomainError } from '../../../errors/domain-error.ts';
 import type { LogEntry } from '../../types.ts';
-import { syncDirectory } from '../../../platform/files.ts';
-import { listFiles } from '../copy.ts';
-import {
-  createStatements,
-  openConnection,
-  sqliteCode,
-  type Connection,
-  type Sql,
-} from '../database.ts';
-import {
-  deriveKey,
-  hasKeyring,
-  KEYRING_FILES,
-  randomKey,
-  writeKeyring,
-  type StoreKeys,
-} from '../keyring.ts';
+import { createStatements, type Connection, type Sql } from '../database.ts';
 import { readFloor } from '../floor.ts';
-import { readEnd } from '../log-writer.ts';
+import { deriveKey, KEYRING_FILES, type StoreKeys } from '../keyring.ts';
+import { readEnd, wholeCommit } from '../log-writer.ts';
 import { STORE_FILE } from '../store-file.ts';
-import { openKeys } from '../store-keys.ts';
 import { checkStore, type CheckedStore } from './check.ts';
+import { copyAt } from './copy-at.ts';
+import { buildDirectory, checkBuilt, demandStore, keysOf, withFile } from './directory.ts';
 import { createReplayer } from './replay.ts';
-import { beginTimeline, rewind } from './rewind.ts';
+import { beginTimeline } from './timeline.ts';
 
 /** The point to go to. */
 export type RecoveryTarget =
@@ -67,11 +53,6 @@ export interface RecoveryReport {
   readonly notes: readonly string[];
 }
 
-const PAGE_CACHE_BYTES = 256 * 1024 * 1024;
-
-/** The end of the name of a directory that is not complete. */
-export const PARTIAL_SUFFIX = '.partial';
-
 /**
  * Recovers into a new directory and reads all of it. Nothing stays of a recovery that fails.
  *
@@ -80,137 +61,70 @@ export const PARTIAL_SUFFIX = '.partial';
  */
 export async function recoverStore(request: RecoveryRequest): Promise<RecoveryReport> {
   const { out, source } = request;
-  if (!existsSync(join(source, STORE_FILE))) throw noStore(source);
+  demandStore(source);
   const keys = await keysOf(source, request.password);
-  return await buildDirectory(out, async (partial) =>
-    recoverInto({ ...request, out: partial }, keys),
-  );
+  return await buildDirectory(out, (partial) => recoverInto({ ...request, out: partial }, keys));
 }
 
-/**
- * Gives a directory its name only when what is built in it is complete; nothing stays of what fails. What
- * a killed process left under the other name is removed by the next one.
- */
-async function buildDirectory<T>(out: string, build: (partial: string) => Promise<T>): Promise<T> {
-  if (existsSync(out)) throw exists(out);
-  const partial = `${out}${PARTIAL_SUFFIX}`;
-  rmSync(partial, { recursive: true, force: true });
-  mkdirSync(partial, { recursive: true, mode: 0o700 });
-  try {
-    const result = await build(partial);
-    await listFiles(partial);
-    await syncDirectory(partial);
-    renameSync(partial, out);
-    await syncDirectory(dirname(out));
-    return result;
-  } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
-    throw toReadError(error, out);
-  }
-}
+type Recovered = Omit<RecoveryReport, 'checked' | 'sequence' | 'timestampMs'>;
 
-/** Damage that SQLite met is damage, and named so. */
-function toReadError(error: unknown, directory: string): unknown {
-  const code = sqliteCode(error) ?? '';
-  if (!/^SQLITE_(?:CORRUPT|NOTADB|IOERR)/.test(code)) return error;
-  return new DomainError(
-    'CORRUPTION_DETECTED',
-    `what is recovered from is damaged (${code}); use a snapshot, or an older one`,
-    { metadata: { directory }, cause: error },
-  );
-}
-
-/** The data key of a directory, or undefined when it is not encrypted. */
-export async function keyOf(
-  directory: string,
-  password: string | undefined,
-): Promise<string | undefined> {
-  return (await keysOf(directory, password))?.dataKey;
-}
-
-async function keysOf(
-  directory: string,
-  password: string | undefined,
-): Promise<StoreKeys | undefined> {
-  if (!hasKeyring(directory)) return undefined;
-  if (password !== undefined) return await openKeys(directory, password);
-  throw new DomainError(
-    'ENGINE_UNAVAILABLE',
-    `the store in '${directory}' is encrypted; give its encryption key`,
-    { metadata: { directory } },
-  );
-}
-
-/** Opens the file of a directory; nothing else may have it open for writing. */
-export function openFile(
-  directory: string,
-  dataKey: string | undefined,
-  access: 'read' | 'write',
-): Connection {
-  const file = join(directory, STORE_FILE);
-  return openConnection({ file, dataKey, access, cacheBytes: PAGE_CACHE_BYTES });
-}
-
-function recoverInto(request: RecoveryRequest, keys: StoreKeys | undefined): RecoveryReport {
+async function recoverInto(
+  request: RecoveryRequest,
+  keys: StoreKeys | undefined,
+): Promise<RecoveryReport> {
   const { source, out } = request;
   const dataKey = keys?.dataKey;
-  copySource(source, out, dataKey);
-  const database = openFile(out, dataKey, 'write');
-  try {
-    database.pragma('journal_mode = WAL');
-    const sql = createStatements(database);
-    const sourceSequence = readEnd(sql).sequence;
-    sql('BEGIN IMMEDIATE').run();
-    const { replayedEntries, isCut } = replay(sql, request, deriveKey(keys?.rootKey, 'archive'));
-    const { removedEntries, notes } = goTo(sql, request.target, isCut);
-    if (replayedEntries > 0) notes.push(INDEXES_NOTE);
-    notes.push(...indexNotes(sql), ...(request.target.kind === 'end' ? [] : [ACCESS_NOTE]));
-    sql('COMMIT').run();
-    database.pragma('wal_checkpoint(TRUNCATE)');
-    const checked = checkStore(database);
-    if (checked.problems.length > 0) throw unsound(out, checked.problems);
-    const { sequence, timestampMs } = checked;
-    return {
-      ...{ sequence, timestampMs, sourceSequence, replayedEntries, removedEntries, notes, checked },
-    };
-  } finally {
-    database.close();
-  }
-}
-
-function copySource(source: string, out: string, dataKey: string | undefined): void {
   for (const name of KEYRING_FILES) {
     if (existsSync(join(source, name))) copyFileSync(join(source, name), join(out, name));
   }
-  vacuumInto({ source, out, dataKey });
+  const recovered = await withFile({ directory: source, dataKey, access: 'read' }, (before) => {
+    const point = pointIn(createStatements(before), request.target);
+    return withFile({ directory: out, dataKey, access: 'write' }, (database) =>
+      write(database, { ...request, point, archiveKey: deriveKey(keys?.rootKey, 'archive') }),
+    );
+  });
+  const checked = await checkBuilt(out, dataKey);
+  const { sequence, timestampMs } = checked;
+  return { sequence, timestampMs, ...recovered, checked };
 }
 
-function vacuumInto(paths: {
-  readonly source: string;
-  readonly out: string;
-  readonly dataKey: string | undefined;
-}): void {
-  const { source, out, dataKey } = paths;
-  const database = openFile(source, dataKey, 'read');
-  try {
-    // Also what is still in the write-ahead log beside the file.
-    database.prepare('VACUUM INTO ?').run(join(out, STORE_FILE));
-  } finally {
-    database.close();
-  }
+interface WriteRequest extends RecoveryRequest {
+  readonly point: Point;
+  readonly archiveKey: Uint8Array | undefined;
+}
+
+function write(database: Connection, request: WriteRequest): Recovered {
+  const { source, target, point } = request;
+  const { asked, last } = point;
+  // What fails is thrown away whole, and what succeeds is flushed before it gets its name.
+  database.pragma('journal_mode = OFF');
+  database.pragma('synchronous = OFF');
+  const notes = [...copyAt(database, join(source, STORE_FILE), point.sequence)];
+  const sql = createStatements(database);
+  sql('BEGIN').run();
+  const { replayedEntries, isCut } =
+    asked < last ? { replayedEntries: 0, isCut: false } : replay(sql, request);
+  const end = readEnd(sql).sequence;
+  if (asked > last && asked > end && !isCut) throw beyond(asked, end);
+  if (asked > end) notes.unshift(insideCommit(asked, end));
+  if (replayedEntries > 0) notes.push(INDEXES_NOTE);
+  notes.push(...indexNotes(sql), ...(target.kind === 'end' ? [] : [ACCESS_NOTE]));
+  beginTimeline(sql, end);
+  sql('COMMIT').run();
+  const removedEntries = last - point.sequence;
+  return { sourceSequence: last, replayedEntries, removedEntries, notes };
 }
 
 function replay(
   sql: Sql,
-  { target, archive }: RecoveryRequest,
-  key: Uint8Array | undefined,
+  { target, archive, archiveKey }: WriteRequest,
 ): { readonly replayedEntries: number; readonly isCut: boolean } {
   const epoch = String(sql(`SELECT value FROM meta WHERE name = 'epoch'`).pluck().get());
   const { sequence: start } = readEnd(sql);
   const replayer = createReplayer(sql);
   let replayedEntries = 0;
   let isCut = false;
-  for (const commit of commitsOf(archive(key, epoch), start)) {
+  for (const commit of commitsOf(archive(archiveKey, epoch), start)) {
     // A commit belongs to the state before it or to the one after it, never in part.
     isCut = commit.some((entry) => isBehind(entry, target));
     if (isCut) break;
@@ -263,28 +177,20 @@ function isBehind(entry: LogEntry, target: RecoveryTarget): boolean {
   }
 }
 
-function goTo(
-  sql: Sql,
-  target: RecoveryTarget,
-  isCut: boolean,
-): { readonly removedEntries: number; readonly notes: string[] } {
+/** Where a recovery goes to, as far as its source knows. */
+interface Point {
+  /** May lie behind the source. */
+  readonly asked: number;
+  /** The end of the last whole commit at or before it. */
+  readonly sequence: number;
+  /** Where the source ends. */
+  readonly last: number;
+}
+
+function pointIn(sql: Sql, target: RecoveryTarget): Point {
   const { sequence: last } = readEnd(sql);
   const asked = sequenceOf(sql, target, last);
-  // The archive was left where the commit begins that the point lies in.
-  const sequence = isCut ? Math.min(asked, last) : wholeCommit(sql, asked);
-  const notes =
-    sequence === asked
-      ? []
-      : [
-          `sequence ${String(asked)} lies inside a commit; the last whole one ends at ${String(sequence)}`,
-        ];
-  if (sequence !== last) {
-    const rewound = rewind(sql, sequence);
-    return { ...rewound, notes: [...notes, ...rewound.notes] };
-  }
-  sql('DELETE FROM request').run();
-  beginTimeline(sql, last);
-  return { removedEntries: 0, notes };
+  return { asked, last, sequence: Math.min(wholeCommit(sql, asked), last) };
 }
 
 function sequenceOf(sql: Sql, target: RecoveryTarget, last: number): number {
@@ -302,70 +208,14 @@ function sequenceOf(sql: Sql, target: RecoveryTarget, last: number): number {
   }
 }
 
-/** The end of the last commit that is whole at a sequence. */
-function wholeCommit(sql: Sql, sequence: number): number {
-  const first = sql('SELECT first FROM ver WHERE seq = ?')
-    .pluck()
-    .get(sequence + 1) as number | undefined;
-  return first !== undefined && first <= sequence ? first - 1 : sequence;
-}
-
-/**
- * Writes a store again under a new data key, into a new directory, and reads all of it. Snapshots and
- * archives from before keep their old key; the new store starts a timeline of its own.
- */
-export async function rotateDataKey(request: {
-  readonly source: string;
-  readonly out: string;
-  readonly password: string;
-}): Promise<CheckedStore> {
-  const { source, out, password } = request;
-  if (!existsSync(join(source, STORE_FILE))) throw noStore(source);
-  const old = await keysOf(source, password);
-  return await buildDirectory(out, async (partial) => {
-    const dataKey = randomKey();
-    // What archives are read with stays.
-    await writeKeyring(partial, password, { dataKey, rootKey: old?.rootKey ?? dataKey });
-    vacuumInto({ source, out: partial, dataKey: old?.dataKey });
-    return rekey(partial, old?.dataKey, dataKey);
-  });
-}
-
-function rekey(out: string, oldKey: string | undefined, newKey: string): CheckedStore {
-  const before = openFile(out, oldKey, 'write');
-  try {
-    before.pragma('journal_mode = DELETE');
-    if (oldKey === undefined) before.pragma(`cipher = 'chacha20'`);
-    before.pragma(`rekey = 'raw:${newKey}'`);
-  } finally {
-    before.close();
-  }
-  const after = openFile(out, newKey, 'write');
-  try {
-    const sql = createStatements(after);
-    sql('BEGIN IMMEDIATE').run();
-    beginTimeline(sql, readEnd(sql).sequence);
-    sql('COMMIT').run();
-    const checked = checkStore(after);
-    if (checked.problems.length > 0) throw unsound(out, checked.problems);
-    return checked;
-  } finally {
-    after.close();
-  }
-}
-
 /** Checks a directory as it is: a store or a snapshot. */
 export async function checkDirectory(
   directory: string,
   password: string | undefined,
 ): Promise<CheckedStore> {
-  if (!existsSync(join(directory, STORE_FILE))) throw noStore(directory);
-  const database = openFile(directory, await keyOf(directory, password), 'read');
-  try {
-    return checkStore(database);
-  } finally {
-    database.close();
-  }
+  demandStore(directory);
+  const dataKey = (await keysOf(directory, password))?.dataKey;
+  return await withFile({ directory, dataKey, access: 'read' }, checkStore);
 }
 
 /** The key of the archive of a store, from the keyring beside it. */
@@ -376,24 +226,14 @@ export async function archiveKeyOf(
   return deriveKey((await keysOf(directory, password))?.rootKey, 'archive');
 }
 
-function exists(out: string): DomainError {
-  return new DomainError(
-    'ARGUMENT_INVALID',
-    `'${out}' exists; recovery only writes into a new directory`,
-    { metadata: { directory: out } },
-  );
+function insideCommit(asked: number, end: number): string {
+  return `sequence ${String(asked)} lies inside a commit; the last whole one ends at ${String(end)}`;
 }
 
-function noStore(directory: string): DomainError {
-  return new DomainError('ARGUMENT_INVALID', `there is no store in '${directory}'`, {
-    metadata: { directory },
-  });
-}
-
-function unsound(out: string, problems: readonly string[]): DomainError {
+function beyond(target: number, last: number): DomainError {
   return new DomainError(
-    'CORRUPTION_DETECTED',
-    `what was recovered is not sound: ${problems.slice(0, 3).join('; ')}`,
-    { metadata: { directory: out } },
+    'SEQUENCE_IN_FUTURE',
+    `sequence ${target.toString()} is beyond the last one there is, ${last.toString()}`,
+    { metadata: { sequence: target.toString(), newest: last.toString() } },
   );
 }

@@ -115,7 +115,7 @@ class LogReplayer implements Replayer {
 
   #configure(entry: LogEntry): void {
     const { settings } = entry;
-    invariant(settings !== undefined, 'an entry that configures has settings');
+    if (settings === undefined) throw damaged(entry, 'configures a collection, without settings');
     const collection = this.#catalog.edit(this.#find(entry));
     collection.revision += 1;
     collection.rules = settings.rules;

@@ -1,0 +1,71 @@
+/**
+ * A disk that takes no more, under a running server: nothing is acknowledged any more, everything can still
+ * be read, and whoever asks is told. The limit is one on the size of files, which the kernel enforces.
+ */
+import { describe, expect, it } from 'vitest';
+
+import { toBody } from '../../src/client/documents.ts';
+import { createMoltenClient, type MoltenClient } from '../../src/client/index.ts';
+import { toMoltenError } from '../../src/client/molten-error.ts';
+import { startServe, type ServeProcess } from '../support/serve.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const PASSWORD = 'a password long enough for tests';
+const SECRETS = {
+  MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
+  MOLTENDB_ROOT_PASSWORD: PASSWORD,
+  MOLTENDB_ENCRYPTION_KEY: 'an encryption key for tests',
+};
+const FILE_KIBIBYTES_MAX = 4096;
+const TEXT = 'molten'.repeat(3000);
+
+function serve(directory: string, fileKibibytesMax?: number): Promise<ServeProcess> {
+  const args = ['--db-path', `${directory}/data`, '--port', '0', '--log-level', 'silent'];
+  const limit = fileKibibytesMax === undefined ? {} : { fileKibibytesMax };
+  return startServe({ args, variables: SECRETS, ...limit });
+}
+
+async function clientOf({ url }: ServeProcess): Promise<MoltenClient> {
+  const login = { username: 'root', password: PASSWORD };
+  const { token } = await createMoltenClient({ url }).auth.login(login);
+  return createMoltenClient({ url, token: () => token });
+}
+
+/** Writes one document; the reason when it is refused. */
+async function write(client: MoltenClient, key: string): Promise<string> {
+  const request = { collection: 'things', key, body: toBody({ text: TEXT }) };
+  const refusal = await client.documents.setDocument(request).catch(toMoltenError);
+  return refusal instanceof Error ? refusal.reason : 'written';
+}
+
+describe('a server whose disk takes no more', () => {
+  it('refuses every write, reads on, says so, and has lost nothing after a restart', async () => {
+    using directory = createTemporaryDirectory();
+    const acknowledged: string[] = [];
+    {
+      await using server = await serve(directory.path, FILE_KIBIBYTES_MAX);
+      const client = await clientOf(server);
+      let answer = await write(client, 'k0');
+      for (let n = 1; answer === 'written'; n++) {
+        acknowledged.push(`k${String(n - 1)}`);
+        answer = await write(client, `k${String(n)}`);
+      }
+      expect(answer).toMatch(/^(ENGINE_UNAVAILABLE|STORAGE_FULL|READ_ONLY)$/);
+      expect(acknowledged.length).toBeGreaterThan(20);
+      for (let n = 0; n < 5; n++) expect(await write(client, 'later')).toBe('READ_ONLY');
+      const health = await fetch(`${server.url}/v1/health`);
+      expect(await health.json()).toMatchObject({ state: 'SERVING_STATE_READ_ONLY' });
+      for (const key of [acknowledged[0] ?? '', acknowledged.at(-1) ?? '']) {
+        const { document } = await client.documents.getDocument({ collection: 'things', key });
+        expect(document?.key).toBe(key);
+      }
+    }
+    await using again = await serve(directory.path);
+    const client = await clientOf(again);
+    for (const key of acknowledged) {
+      const { document } = await client.documents.getDocument({ collection: 'things', key });
+      expect(document?.key).toBe(key);
+    }
+    expect(await write(client, 'later')).toBe('written');
+  });
+});

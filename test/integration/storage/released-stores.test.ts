@@ -1,0 +1,139 @@
+/** Every format of the store that a release has written is read by this one. */
+import { chmodSync, cpSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { recover, verify } from '../../../src/server/recovery.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
+import { STORE_FORMAT } from '../../../src/storage/embedded/schema.ts';
+import { QUERY } from '../../contract/support.ts';
+import {
+  CLERK,
+  configOf,
+  STORE_PASSWORD,
+  STORES,
+  type ReleasedStore,
+} from '../../support/released-store.ts';
+import { startTestServer, type TestServer } from '../../support/server.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
+
+const password = STORE_PASSWORD;
+
+interface Kept extends Disposable {
+  readonly path: string;
+  readonly expected: ReleasedStore;
+}
+
+/** A copy of a kept store; its keyring may be read by its owner alone, which git does not keep. */
+function copyOf(format: string): Kept {
+  const directory = createTemporaryDirectory();
+  const { path } = directory;
+  cpSync(join(STORES, format), path, { recursive: true });
+  for (const name of ['keyring.json', 'keyring.copy.json'])
+    chmodSync(join(path, 'store', name), 0o600);
+  const text = readFileSync(join(path, 'expected.json'), 'utf8');
+  return {
+    ...{ path, expected: JSON.parse(text) as ReleasedStore },
+    [Symbol.dispose]() {
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+async function documentsOf(server: TestServer, sequence?: string): Promise<unknown> {
+  const at = sequence === undefined ? '' : `&readSequence=${sequence}`;
+  const { body } = await server.asRoot(
+    'GET',
+    `/v1/collections/orders/documents?pageSize=1000${at}`,
+  );
+  const documents = body.documents as readonly { readonly key: string; readonly fields: unknown }[];
+  return Object.fromEntries(documents.map(({ key, fields }) => [key, fields]));
+}
+
+describe('a store of a release', () => {
+  it('is kept for the format of this one', () => {
+    expect(readdirSync(STORES)).toContain(String(STORE_FORMAT));
+  });
+
+  it('is one file once its server has stopped', async () => {
+    using kept = copyOf(String(STORE_FORMAT));
+    const server = await startTestServer(configOf(kept.path));
+    await documentsOf(server);
+    await server.asRoot('PUT', '/v1/collections/things/documents/x', { body: { fields: {} } });
+    await server.close();
+    const files = readdirSync(join(kept.path, 'store')).sort();
+    expect(files).toEqual([
+      ...['LOCK', 'keyring.copy.json', 'keyring.json', 'moltendb.sqlite', 'snapshots'],
+    ]);
+  });
+
+  describe.each(readdirSync(STORES))('with format %s', (format) => {
+    it('is verified, and so are its snapshot and its archive', async () => {
+      using kept = copyOf(format);
+      const store = join(kept.path, 'store');
+      const { snapshot, middle, end } = kept.expected;
+      const found = await verify(store, { password, store: undefined });
+      expect(found).toMatchObject({ kind: 'store', store: { problems: [] } });
+      const ofSnapshot = await verify(join(store, 'snapshots', snapshot), { password, store });
+      expect(ofSnapshot).toMatchObject({ kind: 'snapshot', store: { problems: [] } });
+      const ofArchive = await verify(join(kept.path, 'archive'), { password, store });
+      expect(ofArchive).toMatchObject({ kind: 'archive', timelines: [{ first: 1n }] });
+      expect(Number(middle.sequence)).toBeLessThan(Number(end.sequence));
+    });
+
+    it('serves what it holds, now and as of its past, and takes writes', async () => {
+      using kept = copyOf(format);
+      const { middle, end, apiKey } = kept.expected;
+      await using server = await startTestServer(configOf(kept.path));
+      expect(await documentsOf(server)).toEqual(end.documents);
+      expect(await documentsOf(server, middle.sequence)).toEqual(middle.documents);
+      const query = { query: { where: { 'buyer.name': 'Zoë 1' } } };
+      const explained = '/v1/collections/orders/documents:explain';
+      const { body: plan } = await server.asRoot('POST', explained, query);
+      expect(plan.plan).toMatchObject({ index: expect.stringContaining('buyer') });
+      const refused = await server.asRoot('PUT', '/v1/collections/orders/documents/x', {
+        body: { fields: { sum: 1 } },
+      });
+      expect([refused.status, refused.body.reason]).toEqual([400, 'SCHEMA_VIOLATION']);
+      const written = await server.asRoot('PUT', '/v1/collections/orders/documents/x', {
+        body: { fields: { total: 1 } },
+      });
+      expect(Number(written.body.result.sequence)).toBeGreaterThan(Number(end.sequence));
+      const byKey = await server.request('GET', '/v1/collections/orders/documents/o4', {
+        headers: { 'x-api-key': apiKey },
+      });
+      expect(byKey.body.document.fields).toEqual(end.documents['o4']);
+    });
+
+    it('knows its users, their roles and its audit log', async () => {
+      using kept = copyOf(format);
+      await using server = await startTestServer(configOf(kept.path));
+      const login = await server.request('POST', '/v1/sessions', { body: CLERK });
+      const token = String(login.body.token);
+      const path = '/v1/collections/orders/documents/o4';
+      expect((await server.request('GET', path, { token })).status).toBe(200);
+      expect((await server.request('DELETE', path, { token })).status).toBe(403);
+      const { body } = await server.asRoot('POST', '/v1/auditRecords:verify', {});
+      expect(body).toMatchObject({ sound: true });
+    });
+
+    it('is recovered from its snapshot and its archive to what it was', async () => {
+      using kept = copyOf(format);
+      const { snapshot, end } = kept.expected;
+      const out = join(kept.path, 'recovered');
+      const target = { kind: 'sequence', sequence: Number(end.sequence) } as const;
+      const source = join(kept.path, 'store', 'snapshots', snapshot);
+      await recover({ source, out, archive: join(kept.path, 'archive'), password, target });
+      await using engine = await openEmbeddedStore({
+        directory: out,
+        clock: systemClock,
+        password,
+      });
+      const { documents } = await engine.query({ ...QUERY, collection: 'orders' });
+      const bodies = documents.map(({ key, body }) => [key, JSON.parse(body) as unknown]);
+      expect(Object.fromEntries(bodies)).toEqual(end.documents);
+    });
+  });
+});

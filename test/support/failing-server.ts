@@ -1,0 +1,288 @@
+/**
+ * A server in a process of its own, behind a relay, that is killed, paused, cut off and swapped for an
+ * older state of itself while writers write and watchers watch; and what the writers know to be written.
+ */
+import { setTimeout as wait } from 'node:timers/promises';
+
+import type { JsonObject } from '@bufbuild/protobuf';
+import { DocumentEncoding, type WriteResult } from '../../gen/molten/v1/documents_pb.ts';
+import {
+  WatchEventKind,
+  type WatchRequest,
+  type WatchResponse,
+} from '../../gen/molten/v1/watch_pb.ts';
+import { createMoltenClient, toBody, type MoltenClient } from '../../src/client/index.ts';
+import { toMoltenError, type MoltenError } from '../../src/client/molten-error.ts';
+import { createMolten } from './molten.ts';
+import { startProxy, type Proxy } from './proxy.ts';
+import type { Random } from './random.ts';
+import { startServe, type ServeProcess } from './serve.ts';
+import type { AcknowledgedWrite } from './watch-properties.ts';
+
+const KEYS = 40;
+const PASSWORD = 'a password long enough for tests';
+const SECRETS = {
+  MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
+  MOLTENDB_ROOT_PASSWORD: PASSWORD,
+  MOLTENDB_ENCRYPTION_KEY: 'an encryption key for tests',
+};
+/** The key of the last write. */
+const END = 'end';
+/** Messages after which nothing is missing. */
+const COMPLETE: readonly WatchEventKind[] = [
+  WatchEventKind.COMMIT,
+  WatchEventKind.CURRENT,
+  WatchEventKind.BOOKMARK,
+];
+
+/** Where a watch starts. */
+export type Start = WatchRequest['start'];
+/** After sequence 0: everything there ever was. */
+export const FROM_THE_BEGINNING: Start = { case: 'afterSequence', value: 0n };
+
+/** What one watcher is told, over all its connections. */
+export interface Watcher {
+  readonly messages: readonly WatchResponse[];
+  /** Waits until it has been told something. */
+  hasBegun(): Promise<void>;
+  /** Everything told, once the last write is. */
+  told(): Promise<readonly WatchResponse[]>;
+  /** What it was refused with for good; undefined when it ended in peace. */
+  ended(): Promise<MoltenError | undefined>;
+}
+
+/** What a watcher follows. */
+export interface WatcherOptions {
+  readonly start?: Start;
+  /** Empty: every collection. */
+  readonly collection?: string;
+  readonly where?: JsonObject;
+}
+
+/** A server behind a relay, a client of the relay, and what its writers know to be written. */
+export class FailingServer implements AsyncDisposable {
+  readonly client: MoltenClient;
+  /** Since the start, or since the last swap. */
+  acknowledged: AcknowledgedWrite[] = [];
+  readonly #directory: string;
+  readonly #random: Random;
+  readonly #proxy: Proxy;
+  readonly #token: string;
+  readonly #watching = new AbortController();
+  #server: ServeProcess;
+  #isOver = false;
+
+  private constructor(
+    parts: { readonly directory: string; readonly random: Random },
+    running: { readonly proxy: Proxy; readonly server: ServeProcess; readonly token: string },
+  ) {
+    const { proxy, server, token } = running;
+    this.#directory = parts.directory;
+    this.#random = parts.random;
+    this.#proxy = proxy;
+    this.#server = server;
+    this.#token = token;
+    this.client = createMoltenClient({ url: proxy.url, token: () => token, timeoutMs: 5000 });
+  }
+
+  /** A client that nothing cuts off, for calls that may not be made twice. */
+  get direct(): MoltenClient {
+    return createMoltenClient({ url: this.#server.url, token: () => this.#token });
+  }
+
+  static async start(directory: string, random: Random): Promise<FailingServer> {
+    const server = await serve(directory);
+    const proxy = await startProxy();
+    proxy.target = portOf(server);
+    const login = { username: 'root', password: PASSWORD };
+    const { token } = await createMoltenClient({ url: proxy.url }).auth.login(login);
+    return new FailingServer({ directory, random }, { proxy, server, token });
+  }
+
+  /** Writes until it is over. What was not acknowledged may have happened, or not. */
+  async write(): Promise<void> {
+    while (!this.#isOver) {
+      try {
+        await this.#writeOnce();
+      } catch {
+        await wait(20);
+      }
+    }
+  }
+
+  /** Writes many documents once, before anything fails. */
+  async fill(count: number): Promise<void> {
+    const numbers = Array.from({ length: count }, (_, n) => n % 1000);
+    for (let first = 0; first < count; first += 500) {
+      const some = numbers.slice(first, first + 500);
+      await this.#writeBatch(some.map((n, at) => [`filled-${String(first + at)}`, n]));
+    }
+  }
+
+  /** Lets it run for a while, then breaks something. */
+  async fault(): Promise<void> {
+    await wait(150 + this.#random.below(300));
+    switch (this.#random.below(3)) {
+      case 0:
+        await this.#stop('SIGKILL');
+        await this.#serve();
+        return;
+      case 1:
+        await this.pause();
+        return;
+      default:
+        this.#proxy.cut();
+    }
+  }
+
+  /** Holds the server still for a while. */
+  async pause(): Promise<void> {
+    const { child } = this.#server;
+    child.kill('SIGSTOP');
+    await wait(400);
+    child.kill('SIGCONT');
+  }
+
+  /** Cuts every connection again and again, so that all resume, until some work is done. */
+  async cutDuring<T>(work: Promise<T>): Promise<T> {
+    let isDone = false;
+    const done = work.finally(() => {
+      isDone = true;
+    });
+    const cutting = async (): Promise<void> => {
+      while (!isDone) {
+        await wait(20 + this.#random.below(150));
+        this.#proxy.cut();
+      }
+    };
+    const [result] = await Promise.all([done, cutting()]);
+    return result;
+  }
+
+  /** Serves the state after a sequence instead, as a recovery makes it: another timeline. */
+  async swap(sequence: bigint): Promise<void> {
+    await this.#stop(this.#random.below(2) === 0 ? 'SIGKILL' : 'SIGTERM');
+    const variables = { MOLTENDB_ENCRYPTION_KEY: SECRETS.MOLTENDB_ENCRYPTION_KEY };
+    const molten = createMolten(this.#directory, variables);
+    const { code, stderr } = await molten(
+      ...['recover', '--db-path', `${this.#directory}/data`, '--activate'],
+      ...['--out', `${this.#directory}/recovered`, '--to-sequence', String(sequence)],
+    );
+    if (code !== 0) throw new Error(`the recovery ended with ${String(code)}: ${stderr}`);
+    this.acknowledged = [];
+    await this.#serve();
+  }
+
+  /** Follows changes as an application does. */
+  follow(options: WatcherOptions = {}): Watcher {
+    const { start = FROM_THE_BEGINNING, collection = 'c', where } = options;
+    const messages: WatchResponse[] = [];
+    const { signal } = this.#watching;
+    let isEnded = false;
+    const watch = async (): Promise<MoltenError | undefined> => {
+      const target = { collection, ...(where === undefined ? {} : { where }) };
+      const shape = { includePrevious: true, encoding: DocumentEncoding.JSON };
+      try {
+        for await (const message of this.client.watch(
+          { targets: [target], ...shape, start },
+          { signal },
+        )) {
+          messages.push(message);
+          const shown = [...message.changes, ...message.documents];
+          isEnded ||= shown.some(({ key }) => key === END);
+          // An initial state that has it is complete only with CURRENT.
+          if (isEnded && COMPLETE.includes(message.kind)) break;
+        }
+        return undefined;
+      } catch (error) {
+        return toMoltenError(error);
+      }
+    };
+    const watching = watch();
+    return {
+      messages,
+      ended: () => watching,
+      async hasBegun() {
+        while (messages.every(({ changes }) => changes.length === 0)) await wait(10);
+      },
+      async told() {
+        const error = await watching;
+        if (error !== undefined) throw error;
+        return messages;
+      },
+    };
+  }
+
+  /** Stops the writers and writes once more; everything before that must reach every watcher. */
+  async finish(writers: readonly Promise<void>[]): Promise<void> {
+    this.#isOver = true;
+    await Promise.all(writers);
+    const end = { collection: 'c', key: END, body: toBody({ n: 500 }) };
+    await this.direct.documents.setDocument(end);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    this.#watching.abort();
+    await this.#server[Symbol.asyncDispose]();
+    await this.#proxy[Symbol.asyncDispose]();
+  }
+
+  async #stop(signal: NodeJS.Signals): Promise<void> {
+    this.#proxy.target = undefined;
+    await this.#server.stop(signal);
+  }
+
+  async #serve(): Promise<void> {
+    this.#server = await serve(this.#directory);
+    this.#proxy.target = portOf(this.#server);
+  }
+
+  async #writeOnce(): Promise<void> {
+    const { documents } = this.client;
+    const kind = this.#random.below(10);
+    const [key, n] = [this.#key(), this.#random.below(1000)];
+    if (kind < 2) {
+      const { result } = await documents.deleteDocument({ collection: 'c', key });
+      if (result?.deleted === true) this.#note([result], [undefined]);
+    } else if (kind < 4) {
+      const keys = [...new Set([this.#key(), this.#key(), this.#key()])];
+      await this.#writeBatch(keys.map((one, at) => [one, (n + at) % 1000]));
+    } else {
+      const body = toBody({ n });
+      const { result } = await documents.setDocument({ collection: 'c', key, body });
+      if (result !== undefined) this.#note([result], [n]);
+    }
+  }
+
+  async #writeBatch(pairs: readonly (readonly [string, number])[]): Promise<void> {
+    const writes = pairs.map(([key, n]) => ({ key, body: toBody({ n }) }));
+    const { results } = await this.client.documents.batchSetDocuments({ collection: 'c', writes });
+    this.#note(
+      results,
+      pairs.map(([, n]) => n),
+    );
+  }
+
+  #key(): string {
+    return `k${String(this.#random.below(KEYS))}`;
+  }
+
+  #note(results: readonly WriteResult[], numbers: readonly (number | undefined)[]): void {
+    const commit = results[0]?.sequence ?? 0n;
+    for (const [at, { sequence, collection, key }] of results.entries()) {
+      this.acknowledged.push({ sequence, collection, key, n: numbers[at], commit });
+    }
+  }
+}
+
+function serve(directory: string): Promise<ServeProcess> {
+  return startServe({
+    args: ['--db-path', `${directory}/data`, '--port', '0', '--log-level', 'silent'],
+    variables: SECRETS,
+  });
+}
+
+function portOf({ url }: ServeProcess): number {
+  return Number(new URL(url).port);
+}
