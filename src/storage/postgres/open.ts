@@ -10,7 +10,7 @@ import { translate } from './errors.ts';
 import { createFollowers } from './followers.ts';
 import { createLogTurns } from './log-turn.ts';
 import { createPins } from './pins.ts';
-import { prepareSchema } from './schema.ts';
+import { prepareSchema, sizeOf } from './schema.ts';
 import { createStoreState } from './state.ts';
 import { startTailer } from './tailer.ts';
 import { createWriter } from './writer.ts';
@@ -46,7 +46,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     ...{ connectMs: CONNECT_MS, lockMs: LOCK_MS },
     statementMs: options.statementMs ?? STATEMENT_MS,
   };
-  const { row, channel } = await prepare(address, times);
+  const { row, bytes, channel } = await prepare(address, times);
   const node = randomUUID();
   const state = createStoreState(row);
   const pins = createPins();
@@ -57,15 +57,15 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     ...{ state, clock, observer },
     turns: createLogTurns({ ...shared, observer }),
   });
-  let storedBytes = 0;
+  let storedBytes = bytes;
   const tailer = startTailer({
     ...{ ...shared, followers },
     pinned: () => pins.lowest(),
     onSeen: () => {
       writer.look();
     },
-    onSize: (bytes) => {
-      storedBytes = bytes;
+    onSize: (counted) => {
+      storedBytes = counted;
     },
   });
   return createEngine({
@@ -74,22 +74,28 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   });
 }
 
+interface Prepared {
+  readonly row: ClockRow;
+  /** Of all tables. */
+  readonly bytes: number;
+  /** Undefined: the database cannot wake anybody up. */
+  readonly channel: string | undefined;
+}
+
 /** Makes the tables and finds out what the database can do. */
-async function prepare(
-  address: DatabaseAddress,
-  times: ConnectionTimes,
-): Promise<{ readonly row: ClockRow; readonly channel: string | undefined }> {
+async function prepare(address: DatabaseAddress, times: ConnectionTimes): Promise<Prepared> {
   try {
     const connection = await connect(address, times);
     try {
       await prepareSchema(connection, address.schema);
       const row = await readClock(connection);
+      const bytes = await sizeOf(connection, address.schema);
       const channel = `molten_${address.schema}`;
       const canNotify = await connection.command(`LISTEN "${channel}"`).then(
         () => true,
         () => false,
       );
-      return { row, channel: canNotify ? channel : undefined };
+      return { row, bytes, channel: canNotify ? channel : undefined };
     } finally {
       await connection.close();
     }

@@ -198,3 +198,13 @@ function unknownFormat(version: number): DomainError {
     { metadata: { format: found, supported: known } },
   );
 }
+
+const SIZE = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relkind = 'r'`;
+
+/** Bytes of all tables of a schema, with their indexes. */
+export async function sizeOf(connection: Connection, schema: string): Promise<number> {
+  const [size] = await connection.rows<{ bytes: number }>(SIZE, [schema]);
+  return size?.bytes ?? 0;
+}

@@ -10,6 +10,7 @@ import { forgetRequests } from './background.ts';
 import { readClock } from './clock-row.ts';
 import { connect, type Connection, type ConnectionTimes } from './connections.ts';
 import type { Followers } from './followers.ts';
+import { sizeOf } from './schema.ts';
 import type { StoreState } from './state.ts';
 
 /** What a tailer needs. */
@@ -47,10 +48,6 @@ const BEAT = `INSERT INTO node (id, last_group, seen_at, pinned)
   ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, pinned = excluded.pinned`;
 const FORGET_NODES =
   'DELETE FROM node WHERE seen_at < extract(epoch FROM now()) * 1000 - $1::bigint';
-const SIZE = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = $1 AND c.relkind = 'r'`;
-
 /** Starts to follow. */
 export function startTailer(parts: TailerParts): Tailer {
   return new ClockTailer(parts);
@@ -152,7 +149,6 @@ class ClockTailer implements Tailer {
     const { clock, address, onSize } = this.#parts;
     await forgetRequests(connection, clock.now());
     await connection.command(FORGET_NODES, [FORGOTTEN_NODES_MS]);
-    const [size] = await connection.rows<{ bytes: number }>(SIZE, [address.schema]);
-    onSize(size?.bytes ?? 0);
+    onSize(await sizeOf(connection, address.schema));
   }
 }
