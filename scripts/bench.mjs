@@ -4,7 +4,18 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const NAMES = ['reads', 'writes', 'scans', 'tiers', 'watches', 'recovery', 'access', 'postgres'];
+const NAMES = [
+  'reads',
+  'writes',
+  'scans',
+  'tiers',
+  'watches',
+  'recovery',
+  'access',
+  'overload',
+  'soak',
+  'postgres',
+];
 const name = process.argv[2] ?? '';
 const file = join(root, 'test', 'bench', `${name}.ts`);
 if (!NAMES.includes(name)) {

@@ -1,6 +1,7 @@
 import type { Interfaces } from '@oclif/core';
 
 import { variable } from '../../src/config/environment.ts';
+import { withVault } from '../../src/config/vault.ts';
 import { configFlags, sourcesOf } from '../lib/config-flags.ts';
 import { examineConfiguration, isConfigured } from '../lib/doctor/configuration.ts';
 import { lineOf, type Finding } from '../lib/doctor/finding.ts';
@@ -33,7 +34,7 @@ export default class Doctor extends MoltenCommand {
     const server = flags as unknown as ServerFlags;
     const url = server.url ?? variable('MOLTEN_URL');
     const isServerAsked = url !== undefined || server.profile !== DEFAULT_PROFILE;
-    const sources = sourcesOf(flags);
+    const sources = await withVault(sourcesOf(flags));
     const findings: Finding[] = [];
     if (!isServerAsked || isConfigured(sources)) findings.push(...examineConfiguration(sources));
     if (!isServerAsked) return findings;

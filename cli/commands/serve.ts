@@ -2,6 +2,7 @@ import { Command, type Interfaces } from '@oclif/core';
 
 import { ConfigError } from '../../src/config/faults.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
+import { withVault } from '../../src/config/vault.ts';
 import { createReload, type Reload } from '../../src/server/reload.ts';
 import { startServer, type RunningServer } from '../../src/server/start.ts';
 import { configFlags, sourcesOf } from '../lib/config-flags.ts';
@@ -20,7 +21,10 @@ export default class Serve extends Command {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
-    const load = (): LoadedConfig => loadConfig(sourcesOf(flags));
+    // Read once: what changes there is taken over with a restart.
+    const { vault } = await withVault(sourcesOf(flags));
+    const load = (): LoadedConfig =>
+      loadConfig({ ...sourcesOf(flags), ...(vault === undefined ? {} : { vault }) });
     const loaded = this.#load(load);
     for (const warning of loaded.warnings) this.logToStderr(`warning: ${warning}`);
     const server = await this.#start(loaded);

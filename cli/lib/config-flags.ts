@@ -2,7 +2,7 @@ import { Flags, type Interfaces } from '@oclif/core';
 
 import { environment } from '../../src/config/environment.ts';
 import type { Option } from '../../src/config/option.ts';
-import { CONFIG_OPTION, OPTIONS, variableOf } from '../../src/config/options.ts';
+import { CONFIG_OPTION, formsOf, OPTIONS, variableOf } from '../../src/config/options.ts';
 import type { FlagValues, Sources } from '../../src/config/values.ts';
 
 /** Where `--help` and the reference put the flags of a configuration. */
@@ -21,14 +21,16 @@ function flagOf({ type, help, fallback, isSecret }: Option, name: string): AnyFl
   });
 }
 
-/** A flag for each option of a server, and one for the file of a secret. */
+/** A flag for each option of a server, and those for the file of a secret and its place in Vault. */
 export const configFlags: Interfaces.FlagInput = Object.fromEntries(
   [...OPTIONS, CONFIG_OPTION].flatMap((option) => {
-    const { name, isSecret } = option;
-    const own = [name, flagOf(option, name)] as const;
-    if (isSecret !== true) return [own];
-    const fromFile = { ...option, isSecret: false, help: `A file that holds --${name}.` };
-    return [own, [`${name}-file`, flagOf(fromFile, `${name}-file`)] as const];
+    const { name } = option;
+    const others = formsOf(option).map((form) => {
+      const help = form === `${name}-file` ? `A file that holds` : `<path>#<field> in Vault of`;
+      const shown = { ...option, isSecret: false, help: `${help} --${name}.` };
+      return [form, flagOf(shown, form)] as const;
+    });
+    return [[name, flagOf(option, name)] as const, ...others];
   }),
 );
 

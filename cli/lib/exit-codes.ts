@@ -77,6 +77,7 @@ const CODES: Record<Reason, number> = {
   WATCHER_TOO_SLOW: EXIT.limited,
   DEADLINE_EXCEEDED: EXIT.unavailable,
   CANCELED: EXIT.failure,
+  OVERLOADED: EXIT.unavailable,
   ENGINE_UNAVAILABLE: EXIT.unavailable,
   PROVIDER_UNAVAILABLE: EXIT.unavailable,
   RECOVERING: EXIT.unavailable,

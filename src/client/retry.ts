@@ -5,7 +5,7 @@ import { toMoltenError } from './molten-error.ts';
 
 /** Failures that another attempt may not have. */
 const PASSING: readonly Reason[] = [
-  ...(['ENGINE_UNAVAILABLE', 'SHUTTING_DOWN', 'RECOVERING', 'RATE_LIMITED'] as const),
+  ...(['OVERLOADED', 'ENGINE_UNAVAILABLE', 'SHUTTING_DOWN', 'RECOVERING', 'RATE_LIMITED'] as const),
   ...(['TRANSACTION_CONFLICT', 'DEADLINE_EXCEEDED', 'PROVIDER_UNAVAILABLE'] as const),
 ];
 const ATTEMPTS = 6;

@@ -40,7 +40,7 @@ const LONGEST_WAIT_MS = 10_000;
 
 /** What another connection may not meet again. */
 const PASSING: readonly Reason[] = [
-  ...(['ENGINE_UNAVAILABLE', 'SHUTTING_DOWN', 'RECOVERING', 'RATE_LIMITED'] as const),
+  ...(['OVERLOADED', 'ENGINE_UNAVAILABLE', 'SHUTTING_DOWN', 'RECOVERING', 'RATE_LIMITED'] as const),
   ...(['WATCHER_TOO_SLOW', 'DEADLINE_EXCEEDED', 'CANCELED', 'INTERNAL'] as const),
 ];
 const CREDENTIALS: readonly Reason[] = ['CREDENTIAL_EXPIRED', 'CREDENTIAL_REVOKED'];

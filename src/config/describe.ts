@@ -16,6 +16,17 @@ export function describeOptions(): string {
     'Secrets may come from a file: `--jwt-secret-file`, `MOLTENDB_JWT_SECRET_FILE` or `jwt-secret-file` in the file. A secret',
     'given as a flag shows in the list of processes, and is warned about.',
     '',
+    '## Secrets in Vault',
+    '',
+    'A secret may also be named in a HashiCorp Vault: `--jwt-secret-vault moltendb/prod#jwt-secret` is the field `jwt-secret`',
+    'of the secret `moltendb/prod` in the KV secrets engine, version 2, that `--vault-mount` names. `--vault-address` says where Vault',
+    'is, `--vault-auth` how the server signs in. It is read once, at the start, in at most three attempts; what changes there',
+    'is taken over with a restart. A token that was made for it by AppRole or Kubernetes is revoked when all is read. What',
+    'cannot be read ends the start, and the message names the path and what mends it. The commands that open a store',
+    'themselves take the key from there like this: `MOLTENDB_ENCRYPTION_KEY=$(vault kv get -mount=secret -field=encryption-key moltendb/prod)`.',
+    '',
+    '## Options',
+    '',
     '`molten config init` writes a file with every option, `molten config check` says what is wrong with a configuration, and',
     '`molten config explain` shows what each option is and where that comes from.',
     '',
@@ -44,9 +55,11 @@ export function describeOptions(): string {
 }
 
 function rowOf(option: Option): string {
-  const { name, fallback = '', isSecret, help } = option;
+  const { name, fallback = '', isSecret, help, formerVariable: former } = option;
   const shown = isSecret === true ? 'none; a secret' : fallback === '' ? 'none' : `\`${fallback}\``;
-  const cells = [`\`--${name}\`<br>\`${variableOf(name)}\``, valueOf(option), shown, help];
+  const variables = [variableOf(name), ...(former === undefined ? [] : [former])];
+  const names = [`--${name}`, ...variables].map((text) => `\`${text}\``).join('<br>');
+  const cells = [names, valueOf(option), shown, help];
   return `| ${cells.join(' | ')} |`;
 }
 

@@ -96,6 +96,22 @@ function settings(read: OptionReader): Settings {
       requests: read.whole('rate-limit-requests'),
       windowMs: read.whole('rate-limit-window') * MS_PER_SECOND,
     },
+    queryCeiling: {
+      rowsMax: read.whole('max-query-rows'),
+      timeMs: read.whole('max-query-time'),
+      examinedMax: read.whole('max-query-scan'),
+      memoryBytesMax: read.whole('max-query-memory'),
+    },
+    overload: {
+      loopDelayMaxMs: read.whole('max-loop-delay'),
+      queueWaitMaxMs: read.whole('max-queue-wait'),
+    },
+    rates: readRates(read),
+    bans: {
+      refusals: read.whole('ban-after'),
+      firstMs: read.whole('ban-duration') * MS_PER_SECOND,
+    },
+    connections: readConnections(read),
     logLevel: read.switch('debug') ? 'debug' : logLevel(read.text('log-level')),
     strict: read.switch('strict'),
     retention: {
@@ -121,6 +137,29 @@ function readStorage(read: OptionReader): ServerConfig['storage'] {
   if (url === undefined) return undefined;
   const password = read.text('storage-password');
   return { url, password, connections: read.whole('storage-connections') };
+}
+
+function readRates(read: OptionReader): ServerConfig['rates'] {
+  return {
+    burst: read.whole('rate-limit-burst'),
+    anonymous: read.whole('rate-limit-anonymous'),
+    logins: read.whole('rate-limit-logins'),
+    verifications: read.whole('rate-limit-verifications'),
+    principal: read.whole('rate-limit-principal'),
+  };
+}
+
+function readConnections(read: OptionReader): ServerConfig['connections'] {
+  return {
+    connectionsMax: read.whole('max-connections'),
+    connectionsPerAddressMax: read.whole('max-connections-per-address'),
+    streamsMax: read.whole('max-streams-per-connection'),
+    headerBytesMax: read.whole('max-header-size'),
+    urlCharsMax: read.whole('max-url-length'),
+    headersTimeoutMs: read.whole('headers-timeout') * MS_PER_SECOND,
+    requestTimeoutMs: read.whole('request-timeout') * MS_PER_SECOND,
+    idleTimeoutMs: read.whole('idle-timeout') * MS_PER_SECOND,
+  };
 }
 
 function readAccess(read: OptionReader): ServerConfig['access'] {

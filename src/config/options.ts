@@ -3,10 +3,12 @@
  * `docs/reference/configuration.md` all come from here.
  */
 
+import { EDGE_OPTIONS } from './edge-options.ts';
 import { IDENTITY_OPTIONS } from './identity-options.ts';
 import { OBSERVATION_OPTIONS } from './observation-options.ts';
 import type { Option } from './option.ts';
 import { STORAGE_OPTIONS } from './storage-options.ts';
+import { VAULT_OPTIONS } from './vault-options.ts';
 
 const BYTES = { kind: 'whole', unit: 'bytes' } as const;
 const GIBIBYTE = 1024 * 1024 * 1024;
@@ -180,6 +182,15 @@ export const OPTIONS: readonly Option[] = [
     help: 'The key of the certificate, in PEM, in a file that only its owner can read.',
   },
   {
+    ...{ name: 'client-ca', type: { kind: 'path' }, reloads: true },
+    help: 'Certificate authorities, in PEM, whose certificates clients show for mutual TLS. Absent: none is asked for. It lets a client connect; what it may do its credential says.',
+  },
+  {
+    ...{ name: 'client-cert', fallback: 'required' },
+    type: { kind: 'choice', choices: ['required', 'optional'] },
+    help: 'With --client-ca: whether clients without a certificate are turned away. A bad one is in either case.',
+  },
+  {
     ...{ name: 'allow-cleartext', type: { kind: 'switch' }, fallback: 'false' },
     help: 'Listens beyond this machine without TLS. Only behind a proxy that has it.',
   },
@@ -191,15 +202,36 @@ export const OPTIONS: readonly Option[] = [
     ...{ name: 'cors-origin', type: { kind: 'list' }, fallback: '', reloads: true },
     help: 'Origins of browsers that may call, exactly as browsers send them. Empty: none.',
   },
+  ...EDGE_OPTIONS,
   {
-    ...{ name: 'rate-limit-requests', fallback: '0', reloads: true },
-    type: { kind: 'whole', min: 0, max: 1_000_000_000, unit: 'calls' },
-    help: 'Calls of one address per window; 0: no bound.',
+    ...{ name: 'max-query-rows', fallback: '1000' },
+    type: { kind: 'whole', min: 1, max: 1000, unit: 'documents' },
+    help: 'The most documents on a page. This and the next three are ceilings: `molten query-limits set` lowers them while the server runs.',
   },
   {
-    ...{ name: 'rate-limit-window', fallback: '60', reloads: true },
-    type: { kind: 'whole', min: 1, max: 86_400, unit: 'seconds' },
-    help: 'The window of --rate-limit-requests.',
+    ...{ name: 'max-query-time', fallback: '10000' },
+    type: { kind: 'whole', min: 1, max: 3_600_000, unit: 'milliseconds' },
+    help: 'How long one query or aggregation may run.',
+  },
+  {
+    ...{ name: 'max-query-scan', fallback: '1000000' },
+    type: { kind: 'whole', min: 1, max: 1_000_000_000_000, unit: 'documents' },
+    help: 'How many documents one of them may look at.',
+  },
+  {
+    ...{ name: 'max-query-memory', fallback: '134217728' },
+    type: { ...BYTES, min: 1024, max: 16 * GIBIBYTE },
+    help: 'How much of documents one query may hold to sort them, about.',
+  },
+  {
+    ...{ name: 'max-loop-delay', fallback: '200' },
+    type: { kind: 'whole', min: 0, max: 60_000, unit: 'milliseconds' },
+    help: 'How late the event loop may be for some time before calls are turned away with OVERLOADED (503), as many as it takes. Health checks and the calls of operators are answered all the same. 0: no bound.',
+  },
+  {
+    ...{ name: 'max-queue-wait', fallback: '1000' },
+    type: { kind: 'whole', min: 0, max: 3_600_000, unit: 'milliseconds' },
+    help: 'How long a query may wait for a thread, or a write for the writer, before no more are taken until it had its turn. 0: no bound.',
   },
   {
     ...{ name: 'strict', type: { kind: 'switch' }, fallback: 'false' },
@@ -215,6 +247,7 @@ export const OPTIONS: readonly Option[] = [
     help: 'The same as --log-level debug.',
   },
   ...OBSERVATION_OPTIONS,
+  ...VAULT_OPTIONS,
   {
     ...{ name: 'dev-mode', type: { kind: 'switch' }, fallback: 'false' },
     help: 'For development on this machine only: makes missing secrets and keeps them in the directory of the store, readable by their owner; takes weak passwords with a warning.',
@@ -224,6 +257,13 @@ export const OPTIONS: readonly Option[] = [
 /** The environment variable of an option: `MOLTENDB_MAX_BODY_SIZE`. */
 export function variableOf(name: string): string {
   return `${VARIABLE_PREFIX}${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** Other forms in which an option can be given: a secret from a file, or from Vault. */
+export function formsOf({ name, isSecret }: Option): readonly string[] {
+  if (isSecret !== true) return [];
+  // What opens Vault cannot come from there.
+  return name.startsWith('vault-') ? [`${name}-file`] : [`${name}-file`, `${name}-vault`];
 }
 
 /** What the variables of all options start with. */

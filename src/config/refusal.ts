@@ -1,3 +1,5 @@
+import { statSync, type Stats } from 'node:fs';
+
 import type { OptionReader } from './reader.ts';
 
 /** What is known when a server is asked to start. */
@@ -32,4 +34,13 @@ export function findIf(isWrong: boolean, finding: Finding): readonly Finding[] {
 /** Whether a URL holds a user name or a password, which would show wherever the URL does. */
 export function hasUser({ username, password }: URL): boolean {
   return username !== '' || password !== '';
+}
+
+/** What is at a path; undefined for nothing, and for what is no path: too long, or with a null byte. */
+export function findFile(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }

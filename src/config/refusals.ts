@@ -11,6 +11,7 @@ import { NETWORK_REFUSALS } from './refusals/network.ts';
 import { OBSERVATION_REFUSALS } from './refusals/observation.ts';
 import { STORAGE_REFUSALS } from './refusals/storage.ts';
 import { isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
+import { VAULT_REFUSALS } from './refusals/vault.ts';
 import { inspectTls } from './tls-files.ts';
 
 /** The table: each row names the options it blames, why, and how to mend it. */
@@ -21,6 +22,7 @@ export const REFUSALS: readonly Refusal[] = [
   ...IDENTITY_REFUSALS,
   ...OBSERVATION_REFUSALS,
   ...STORAGE_REFUSALS,
+  ...VAULT_REFUSALS,
 ];
 
 /** One row of the table, applied. */

@@ -21,14 +21,29 @@ export interface ServerConfig {
   readonly writeMode: 'sync' | 'async';
   /** Absent: a cleartext store. */
   readonly encryptionKey: string | undefined;
-  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls: TlsConfig | undefined;
   readonly corsOrigins: readonly string[];
   /** Ranges of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
   readonly maxBodyBytes: number;
   readonly maxDocumentBytes: number;
   readonly maxKeysPerRequest: number;
+  /** Requests of one address per window; 0: no bound. */
   readonly rateLimit: { readonly requests: number; readonly windowMs: number };
+  /** How much one query may do at most; administrators lower it while the server runs. */
+  readonly queryCeiling: {
+    readonly rowsMax: number;
+    readonly timeMs: number;
+    readonly examinedMax: number;
+    readonly memoryBytesMax: number;
+  };
+  /** From where on calls are turned away, in milliseconds; 0: no bound. */
+  readonly overload: { readonly loopDelayMaxMs: number; readonly queueWaitMaxMs: number };
+  /** The limits beside that, per window; 0: no bound. */
+  readonly rates: RatesConfig;
+  /** Addresses that go on although they are refused. */
+  readonly bans: BansConfig;
+  readonly connections: ConnectionsConfig;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Queries that take this long are logged, in milliseconds; 0: none. */
   readonly slowQueryMs: number;
@@ -67,6 +82,44 @@ export interface ServerConfig {
   readonly sweepIntervalMs: number;
   /** How long calls may go on after the server is told to stop, in milliseconds. */
   readonly shutdownGraceMs: number;
+}
+
+/** What proves the server, in PEM, and which clients must prove themselves. */
+export interface TlsConfig {
+  readonly cert: string;
+  readonly key: string;
+  /** Absent: clients are asked for no certificate. */
+  readonly clients?: { readonly ca: string; readonly isRequired: boolean } | undefined;
+}
+
+/** How many calls of a kind per window; 0: no bound. */
+export interface RatesConfig {
+  /** Requests of one address at once. */
+  readonly burst: number;
+  readonly anonymous: number;
+  readonly logins: number;
+  readonly verifications: number;
+  readonly principal: number;
+}
+
+/** When addresses are banned. */
+export interface BansConfig {
+  /** Refusals per window; 0: never. */
+  readonly refusals: number;
+  /** How long the first time. */
+  readonly firstMs: number;
+}
+
+/** Bounds of connections and of what comes in on them. */
+export interface ConnectionsConfig {
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+  readonly streamsMax: number;
+  readonly headerBytesMax: number;
+  readonly urlCharsMax: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly idleTimeoutMs: number;
 }
 
 /** What is configured of tokens, passwords and the set-up. */

@@ -29,7 +29,22 @@ export function readTls(read: OptionReader): ServerConfig['tls'] {
   const certPath = read.text('cert');
   const keyPath = read.text('key');
   if (certPath === undefined || keyPath === undefined) return undefined;
-  return { cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') };
+  const caPath = read.text('client-ca');
+  const isRequired = read.text('client-cert') !== 'optional';
+  return {
+    ...{ cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') },
+    clients: caPath === undefined ? undefined : { ca: readFileSync(caPath, 'utf8'), isRequired },
+  };
+}
+
+/** Looks at the authorities of clients without using them: the first certificate, or why there is none. */
+export function inspectClientCa(
+  read: OptionReader,
+): Pick<TlsFiles, 'certificate'> & { readonly problem: TlsProblem | undefined } {
+  const path = read.text('client-ca');
+  const { value, problem } =
+    path === undefined ? {} : open(path, (pem) => new X509Certificate(pem));
+  return { certificate: value, problem };
 }
 
 /** Looks at the files of TLS without using them. */

@@ -1,7 +1,7 @@
 import { nearest } from '../platform/nearest.ts';
 import type { Fault } from './faults.ts';
 import type { Option } from './option.ts';
-import { CONFIG_OPTION, OPTIONS, variableOf, VARIABLE_PREFIX } from './options.ts';
+import { CONFIG_OPTION, formsOf, OPTIONS, variableOf, VARIABLE_PREFIX } from './options.ts';
 import { readConfigFile, readDotEnv, readSecret } from './source-files.ts';
 
 /** What a command line gave: names without dashes. */
@@ -16,7 +16,12 @@ export interface Sources {
   readonly environment: Variables;
   /** Where `.env` is looked for. Absent: nowhere. */
   readonly directory?: string;
+  /** What Vault said, by reference. Absent: it was not asked. */
+  readonly vault?: ReadonlyMap<string, VaultAnswer>;
 }
+
+/** A secret of Vault, or why there is none. */
+export type VaultAnswer = { readonly text: string } | { readonly problem: string };
 
 /** The text of an option and where it came from. */
 export interface OptionValue {
@@ -34,6 +39,8 @@ export type OptionValues = ReadonlyMap<string, OptionValue>;
 export interface Collected {
   readonly values: OptionValues;
   readonly faults: readonly Fault[];
+  /** What is named in Vault. */
+  readonly references: readonly string[];
 }
 
 /**
@@ -44,11 +51,30 @@ export function collectValues(sources: Sources): Collected {
   const faults: Fault[] = [];
   const layers = layersOf(sources, faults);
   const values = new Map<string, OptionValue>();
+  const references: string[] = [];
+  const fromVault = (value: OptionValue): OptionValue | undefined => {
+    references.push(value.text);
+    return answerOf(value, sources, faults);
+  };
   for (const option of OPTIONS) {
-    const value = findValue(option, layers, faults);
+    const value = findValue(option, layers, { faults, fromVault });
     if (value !== undefined) values.set(option.name, value);
   }
-  return { values, faults };
+  return { values, faults, references };
+}
+
+/** What Vault said of a reference; its fault when that is nothing of use. */
+function answerOf(
+  { text, origin }: OptionValue,
+  { vault }: Sources,
+  faults: Fault[],
+): OptionValue | undefined {
+  const answer = vault?.get(text) ?? {
+    problem: 'was not read from Vault: see --vault-address, or restart the server',
+  };
+  if ('text' in answer) return { text: answer.text, origin };
+  faults.push({ key: origin, problem: answer.problem });
+  return undefined;
 }
 
 /** Answers for one kind of source, by the name of an option. */
@@ -61,9 +87,9 @@ function layersOf({ flags, environment, directory }: Sources, faults: Fault[]): 
       const flag = flags[name];
       return flag === undefined ? undefined : { text: String(flag), origin: `--${name}` };
     },
-    (name) => ofVariable(environment, variableOf(name)),
+    (name) => firstVariable(environment, name),
     (name) => {
-      const value = ofVariable(dotEnv?.values ?? {}, variableOf(name));
+      const value = firstVariable(dotEnv?.values ?? {}, name);
       if (value === undefined || dotEnv === undefined) return undefined;
       return { ...value, origin: `${value.origin} in ${dotEnv.shown}`, file: dotEnv.path };
     },
@@ -99,37 +125,63 @@ function ofVariable(variables: Variables, name: string): OptionValue | undefined
   return text === undefined || text === '' ? undefined : { text, origin: name };
 }
 
+/** What MoltenDB 1.0 called some variables, by the option. */
+const FORMER_VARIABLES: ReadonlyMap<string, string> = new Map(
+  OPTIONS.flatMap(({ name, formerVariable }) =>
+    formerVariable === undefined ? [] : [[name, formerVariable] as const],
+  ),
+);
+
+function firstVariable(variables: Variables, name: string): OptionValue | undefined {
+  const former = FORMER_VARIABLES.get(name);
+  const value = ofVariable(variables, variableOf(name));
+  return value ?? (former === undefined ? undefined : ofVariable(variables, former));
+}
+
+interface Reading {
+  readonly faults: Fault[];
+  readonly fromVault: (value: OptionValue) => OptionValue | undefined;
+}
+
 function findValue(
   option: Option,
   layers: readonly Layer[],
-  faults: Fault[],
+  reading: Reading,
 ): OptionValue | undefined {
   const { name, fallback, isSecret } = option;
   const byDefault = fallback === undefined ? undefined : { text: fallback, origin: 'default' };
   if (isSecret !== true) return firstOf(layers, name) ?? byDefault;
-  // The nearest source wins with whichever form it has; only both in one source are a fault.
+  // The nearest source wins with whichever form it has; only several in one source are a fault.
   for (const layer of layers) {
-    const given = layer(name);
-    const fromFile = layer(`${name}-file`);
-    if (given !== undefined && fromFile !== undefined) {
-      faults.push({
-        key: fromFile.origin,
-        problem: `and ${given.origin} are both given; give one`,
-      });
+    const given = [name, ...formsOf(option)].flatMap((form) => {
+      const value = layer(form);
+      return value === undefined ? [] : [{ form, value }];
+    });
+    const [first, second] = given;
+    if (first === undefined) continue;
+    if (second !== undefined) {
+      const problem = `and ${first.value.origin} are both given; give one`;
+      reading.faults.push({ key: second.value.origin, problem });
     }
-    if (given !== undefined) return given;
-    if (fromFile !== undefined) return readSecret(fromFile, faults);
+    if (first.form === name) return first.value;
+    return first.form === `${name}-file`
+      ? readSecret(first.value, reading.faults)
+      : reading.fromVault(first.value);
   }
   return byDefault;
 }
 
 /** The names that files and flags take. */
-const KNOWN_NAMES: readonly string[] = OPTIONS.flatMap(({ name, isSecret }) =>
-  isSecret === true ? [name, `${name}-file`] : [name],
-);
+const KNOWN_NAMES: readonly string[] = OPTIONS.flatMap((option) => [
+  option.name,
+  ...formsOf(option),
+]);
 
 function unknownVariables(variables: Variables, where: string): readonly Fault[] {
-  const known = [...KNOWN_NAMES, CONFIG_OPTION.name].map(variableOf);
+  const known = [
+    ...[...KNOWN_NAMES, CONFIG_OPTION.name].map(variableOf),
+    ...FORMER_VARIABLES.values(),
+  ];
   return Object.keys(variables)
     .filter((name) => name.startsWith(VARIABLE_PREFIX) && !known.includes(name))
     .map((name) => ({ key: `${name}${where}`, problem: unknown(name, known) }));

@@ -61,7 +61,40 @@ export const METRICS = {
   molten_rate_limited_total: {
     kind: 'counter',
     labels: [],
-    help: 'Calls refused with RATE_LIMITED.',
+    help: 'Requests and calls refused with RATE_LIMITED, for whatever reason.',
+  },
+  molten_rate_limit_refusals_total: {
+    kind: 'counter',
+    labels: ['limit'],
+    help: 'Requests and calls refused for their rate, by the limit that they met; `ban` for banned addresses.',
+  },
+  molten_rate_limit_counters: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Addresses, users and tokens whose calls are counted; the least recently seen are forgotten first.',
+  },
+  molten_bans: { kind: 'gauge', labels: [], help: 'Addresses that are banned now.' },
+  molten_bans_total: { kind: 'counter', labels: [], help: 'Bans that began.' },
+  molten_connections: { kind: 'gauge', labels: [], help: 'Open connections.' },
+  molten_connections_refused_total: {
+    kind: 'counter',
+    labels: ['limit'],
+    help: 'Connections closed at once: beyond the limit of all (`total`) or of their address (`address`).',
+  },
+  molten_limit: {
+    kind: 'gauge',
+    labels: ['option'],
+    help: 'The bounds of calls, connections and requests as they are now, by option and in its unit; 0: none.',
+  },
+  molten_turned_away_total: {
+    kind: 'counter',
+    labels: [],
+    help: 'Requests turned away before they became calls, because the event loop was late.',
+  },
+  molten_turned_away_ratio: {
+    kind: 'gauge',
+    labels: [],
+    help: 'The share of requests that is turned away now, 0 to 1.',
   },
 
   molten_commits_total: {

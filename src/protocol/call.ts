@@ -14,6 +14,7 @@ import type {
 } from '@bufbuild/protobuf';
 
 import type { Principal } from '../domain/access/principal.ts';
+import type { Standing } from '../domain/quota/rate-limits.ts';
 
 /** The door a call came through; a label of logs and metrics. */
 export type ProtocolName =
@@ -34,6 +35,10 @@ export interface CallOrigin {
   readonly timeoutMs: number | undefined;
   /** Cuts the caller off, for one that does not read what it asked for. */
   disconnect(): void;
+  /** The request that the call came in was counted against its address. Absent: the call is. */
+  readonly isCounted?: boolean;
+  /** Tells the caller how it stands with a limit. Absent: the protocol has no place for it. */
+  announce?(standing: Standing): void;
 }
 
 /** The host that was asked, whatever the version of HTTP; empty when the caller does not say. */

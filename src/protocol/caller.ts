@@ -33,9 +33,9 @@ export function withHeaders(
   origin: CallOrigin,
   headers: Readonly<Record<string, string | undefined>>,
 ): CallOrigin {
-  const { protocol, requestId, address } = origin;
+  const { protocol, requestId, address, isCounted = false } = origin;
   return {
-    ...{ protocol, requestId, address },
+    ...{ protocol, requestId, address, isCounted },
     get signal() {
       return origin.signal;
     },
@@ -45,6 +45,9 @@ export function withHeaders(
     header: (name) => (Object.hasOwn(headers, name) ? headers[name] : origin.header(name)),
     disconnect: () => {
       origin.disconnect();
+    },
+    announce: (standing) => {
+      origin.announce?.(standing);
     },
   };
 }

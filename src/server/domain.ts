@@ -8,9 +8,9 @@ import { createCatalog } from '../domain/collections/catalog.ts';
 import { createCollections, type Collections } from '../domain/collections/collections.ts';
 import { startSweeper } from '../domain/collections/sweeper.ts';
 import { createDocuments, type Documents } from '../domain/documents/documents.ts';
-import { DOCUMENT_LIMITS } from '../domain/documents/parts.ts';
 import { createNode, type Node } from '../domain/node/node.ts';
 import { startRetention } from '../domain/node/retention.ts';
+import { openQueryBounds, type QueryBoundsControl } from '../domain/quota/query-limits.ts';
 import { openArchive, type Archive } from '../domain/snapshots/archive.ts';
 import { createOperations, type Operations } from '../domain/snapshots/operations.ts';
 import { createRestores, type Restores } from '../domain/snapshots/restores.ts';
@@ -35,6 +35,7 @@ export interface Domain {
   readonly node: Node;
   readonly documents: Documents;
   readonly collections: Collections;
+  readonly queryBounds: QueryBoundsControl;
   readonly watches: Watches;
   readonly operations: Operations;
   readonly snapshots: Snapshots;
@@ -79,7 +80,9 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
   const ids = createIdSource(clock);
   const pageTokenKey = deriveKey(jwtSecret, 'page tokens');
   const watches = await openWatches(ground, access);
-  const documentsAndCollections = openDocuments(config, { ...ground, ids, pageTokenKey });
+  const queryBounds = await openQueryBounds({ engine, clock, ceiling: config.queryCeiling });
+  const opened = { ...ground, ids, pageTokenKey, queryBounds };
+  const documentsAndCollections = openDocuments(config, opened);
   const keeping = await openSnapshotRooms(config, { ...ground, ids });
   startHousekeeping(config, ground);
   const archive = await startArchive(config, ground);
@@ -91,7 +94,7 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
   });
   const csrfKey = deriveKey(jwtSecret, 'pages');
   const kept = { ...documentsAndCollections, ...keeping, archive };
-  return { access, audit, node, watches, pageTokenKey, csrfKey, ...kept };
+  return { access, audit, node, watches, queryBounds, pageTokenKey, csrfKey, ...kept };
 }
 
 async function openAudit(
@@ -127,13 +130,19 @@ async function openWatches(
 
 function openDocuments(
   { strict, maxDocumentBytes: documentBytesMax, maxKeysPerRequest, slowQueryMs }: ServerConfig,
-  parts: Ground & { readonly ids: IdSource; readonly pageTokenKey: Uint8Array },
+  parts: Ground &
+    Pick<Domain, 'pageTokenKey' | 'queryBounds'> & {
+      readonly ids: IdSource;
+    },
 ): Pick<Domain, 'documents' | 'collections'> {
-  const { engine, clock, logger, ids, pageTokenKey } = parts;
+  const { engine, clock, logger, ids, pageTokenKey, queryBounds } = parts;
   const catalog = createCatalog({ engine, clock });
   const documents = createDocuments({
     ...{ engine, catalog, clock, strict, pageTokenKey, ids },
-    limits: { ...DOCUMENT_LIMITS, documentBytesMax, keysPerRequestMax: maxKeysPerRequest },
+    limits: {
+      ...{ documentBytesMax, keysPerRequestMax: maxKeysPerRequest },
+      query: () => queryBounds.current(),
+    },
     onSchemaWarning: (document, violations) => {
       logger.warn('a document breaks its schema', { ...document, violations });
     },

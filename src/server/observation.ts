@@ -1,3 +1,4 @@
+import type { Admission } from '../domain/node/admission.ts';
 import { createActivity, type Activity } from '../domain/node/activity.ts';
 import { createCallFigures, type CallFigures } from '../domain/node/call-figures.ts';
 import { createIncidents, type Incidents } from '../domain/node/incidents.ts';
@@ -20,20 +21,22 @@ export interface Observation {
   readonly syncs: RecentDurations;
   readonly sweeps: { count: number; documents: number };
   readonly incidents: Incidents;
+  /** Who is let in. */
+  readonly admission: Admission;
   readonly process: ProcessFigures;
 }
 
 const MS_PER_SECOND = 1000;
 
 /** Starts to count. `process` must be disposed. */
-export function createObservation(clock: Clock): Observation {
+export function createObservation(clock: Clock, admission: Admission): Observation {
   const metrics = createMetrics();
   const observeCommit = metrics.histogram('molten_commit_duration_seconds');
   const observeSize = metrics.histogram('molten_commit_group_size');
   const observeSync = metrics.histogram('molten_fsync_duration_seconds');
   const syncs = createRecentDurations();
   return {
-    ...{ metrics, syncs, calls: createCallFigures(clock) },
+    ...{ metrics, syncs, admission, calls: createCallFigures(clock) },
     activity: createActivity(),
     observeCall: metrics.histogram('molten_rpc_duration_seconds'),
     storeObserver: {

@@ -5,7 +5,7 @@ import type { EngineObserver, StorageEngine } from '../storage/engine.ts';
 /** Opens the store of a configuration; what the other engine needs is not loaded. */
 export async function openStore(
   config: ServerConfig,
-  parts: { readonly clock: Clock; readonly observer: EngineObserver },
+  parts: { readonly clock: Clock; readonly observer: EngineObserver; readonly waitMaxMs: number },
 ): Promise<StorageEngine> {
   const { dbPath: directory, storage, encryptionKey: password } = config;
   if (storage !== undefined) {

@@ -18,6 +18,7 @@ import type { Tracer } from '../platform/tracing.ts';
 import { createAegisDoor } from '../protocol/compat/aegis/door.ts';
 import { createMddbDoor } from '../protocol/compat/mddb/door.ts';
 import { createMoltenDbDoor } from '../protocol/compat/moltendb/door.ts';
+import type { ServiceImplementation } from '../protocol/call.ts';
 import { createConnectDoor } from '../protocol/connect/door.ts';
 import { createCsrfTokens } from '../protocol/cookie-session/csrf.ts';
 import { createCookieSessionDoor } from '../protocol/cookie-session/door.ts';
@@ -52,6 +53,7 @@ import { createSseDoor } from '../protocol/sse/door.ts';
 import type { Domain } from './domain.ts';
 import type { Observation } from './observation.ts';
 import type { LiveSettings } from './reload.ts';
+import type { Traffic } from './traffic.ts';
 import { RELEASE } from './release.ts';
 
 /** What the protocols are composed with. */
@@ -63,13 +65,14 @@ export interface Composition {
   readonly observation: Observation;
   readonly monitor: Monitor;
   readonly tracer: Tracer | undefined;
+  readonly traffic: Pick<Traffic, 'bans' | 'rates'>;
 }
 
 /** Every service over the domain, behind the interceptors. */
 export function composeDispatcher(
   config: ServerConfig,
   domain: Domain,
-  { clock, logger, live, observation, monitor, tracer }: Composition,
+  { clock, logger, live, observation, monitor, tracer, traffic }: Composition,
 ): Dispatcher {
   const { authenticator } = domain.access;
   const { audit, csrfKey } = domain;
@@ -77,11 +80,11 @@ export function composeDispatcher(
   const csrf = createCsrfTokens(csrfKey);
   const corsOrigins = (): readonly string[] => live().corsOrigins;
   const cookies = createCookieGuard({ csrf, needsTls: tls !== undefined, corsOrigins });
-  const rateLimit = (): LiveSettings['rateLimit'] => live().rateLimit;
+  const { rates: limits, bans } = traffic;
   return createDispatcher({
-    services: bindAll(config, domain, monitor),
+    services: bindAll(config, domain, createAdminService(monitor, domain.queryBounds, bans)),
     interceptors: createInterceptors({
-      ...{ logger, clock, authenticator, cookies, audit, rateLimit, tracer },
+      ...{ logger, clock, authenticator, cookies, audit, limits, tracer },
       calls: {
         ...{ figures: observation.calls, activity: observation.activity },
         observe: observation.observeCall,
@@ -93,7 +96,7 @@ export function composeDispatcher(
 function bindAll(
   config: ServerConfig,
   domain: Domain,
-  monitor: Monitor,
+  admin: ServiceImplementation<typeof AdminService>,
 ): readonly ServiceBinding[] {
   const { writeMode: durability, maxDocumentBytes: documentBytesMax } = config;
   const { documents, collections, pageTokenKey, snapshots, operations, restores } = domain;
@@ -113,7 +116,7 @@ function bindAll(
     bindService(ApiKeyService, createApiKeyService(domain.access)),
     bindService(AuditService, createAuditService(domain.audit)),
     bindService(SystemService, createSystemService(domain.node, operations)),
-    bindService(AdminService, createAdminService(monitor)),
+    bindService(AdminService, admin),
   ];
 }
 

@@ -52,7 +52,7 @@ export function registerReadings(parts: ReadingParts): void {
   registerProcess(parts);
 }
 
-function registerCalls({ observation: { metrics, calls } }: ReadingParts): void {
+function registerCalls({ observation: { metrics, calls, admission } }: ReadingParts): void {
   metrics.read('molten_rpc_requests_total', () =>
     calls.counts().map(({ count, ...labels }): Sample => [labels, count]),
   );
@@ -63,7 +63,8 @@ function registerCalls({ observation: { metrics, calls } }: ReadingParts): void 
   metrics.read('molten_auth_failures_total', () =>
     AUTH_REASONS.map((reason): Sample => [{ reason }, calls.failures().get(reason) ?? 0]),
   );
-  metrics.read('molten_rate_limited_total', () => calls.failures().get('RATE_LIMITED') ?? 0);
+  metrics.read('molten_turned_away_total', () => admission.refused);
+  metrics.read('molten_turned_away_ratio', () => admission.share);
   metrics.read('molten_logins_total', () => {
     const attempts = calls.counts().filter(({ method }) => LOGINS.has(method));
     const good = attempts.filter(({ code }) => code === OK);

@@ -6,7 +6,10 @@ import type { ServerConfig } from '../config/server-config.ts';
 import type { RunningServer } from './start.ts';
 
 /** What of a configuration changes while the server runs. */
-export type LiveSettings = Pick<ServerConfig, 'corsOrigins' | 'rateLimit' | 'logLevel' | 'tls'>;
+export type LiveSettings = Pick<
+  ServerConfig,
+  'corsOrigins' | 'rateLimit' | 'rates' | 'bans' | 'logLevel' | 'tls'
+>;
 
 /** Reads the configuration of a running server again. */
 export type Reload = () => void;
@@ -41,8 +44,9 @@ export function createReload(
   };
 }
 
-function liveSettings({ corsOrigins, rateLimit, logLevel, tls }: ServerConfig): LiveSettings {
-  return { corsOrigins, rateLimit, logLevel, tls };
+function liveSettings(config: ServerConfig): LiveSettings {
+  const { corsOrigins, rateLimit, rates, bans, logLevel, tls } = config;
+  return { corsOrigins, rateLimit, rates, bans, logLevel, tls };
 }
 
 function settingOf(settings: LiveSettings, name: string): unknown {
@@ -51,11 +55,15 @@ function settingOf(settings: LiveSettings, name: string): unknown {
 
 /** The options that differ from those the server started with, and cannot change while it runs. */
 function waiting(started: LoadedConfig, next: LoadedConfig): readonly string[] {
-  const hadTls = started.config.tls !== undefined;
-  const isOtherTls = hadTls !== (next.config.tls !== undefined);
+  const [before, after] = [started.config.tls, next.config.tls];
+  const fixed = [
+    ...((before === undefined) === (after === undefined) ? [] : ['cert', 'key']),
+    // Whether clients are asked for a certificate is settled when the port is opened.
+    ...((before?.clients === undefined) === (after?.clients === undefined) ? [] : ['client-ca']),
+  ];
   return OPTIONS.filter(
     ({ name, reloads }) =>
-      (reloads !== true || (isOtherTls && (name === 'cert' || name === 'key'))) &&
+      (reloads !== true || fixed.includes(name)) &&
       started.values.get(name)?.text !== next.values.get(name)?.text,
   ).map(({ name }) => name);
 }

@@ -3,6 +3,7 @@
  * the inside out (store, domain, services, doors, port) and closes them from the outside in.
  */
 import type { ServerConfig } from '../config/server-config.ts';
+import type { DomainError } from '../errors/domain-error.ts';
 import type { WatchTimes } from '../domain/watch/watcher.ts';
 import { systemClock, type Clock } from '../platform/clock.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
@@ -15,13 +16,16 @@ import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/
 import type { StorageEngine } from '../storage/engine.ts';
 import { openDomain } from './domain.ts';
 import { openMonitoring } from './monitoring.ts';
+import { openAdmission } from './overload.ts';
 import { createObservation, type Observation } from './observation.ts';
+import { registerEdgeReadings } from './edge-readings.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
 import type { LiveSettings } from './reload.ts';
 import { openStore } from './open-store.ts';
 import { registerReadings } from './readings.ts';
 import { RELEASE } from './release.ts';
 import { traceEngine } from './traced-engine.ts';
+import { openTraffic } from './traffic.ts';
 
 /** A server that runs. */
 export interface RunningServer {
@@ -67,12 +71,15 @@ async function open(
   const { clock = systemClock } = parts;
   const logger: Logger & Partial<LeveledLogger> =
     parts.logger ?? createLogger({ level: config.logLevel });
-  const observation = createObservation(clock);
+  const { loopDelayMaxMs, queueWaitMaxMs: waitMaxMs } = config.overload;
+  const admission = openAdmission({ loopDelayMaxMs, clock, logger, rooms });
+  const observation = createObservation(clock, admission);
   rooms.defer(() => {
     observation.process[Symbol.dispose]();
   });
   const tracer = await openTracer(config, rooms);
-  const opened = await openStore(config, { clock, observer: observation.storeObserver });
+  const observer = observation.storeObserver;
+  const opened = await openStore(config, { clock, observer, waitMaxMs });
   rooms.defer(() => opened.close());
   const engine = tracer === undefined ? opened : traceEngine(opened, tracer);
   return await serve(config, parts, { engine, clock, logger, rooms, observation, tracer });
@@ -105,25 +112,30 @@ async function serve(
   const live = (): LiveSettings => settings;
   const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs, live };
   const monitoring = openMonitoring(config, watched);
+  const traffic = openTraffic(config, { clock, logger, audit: domain.audit, live });
   const dispatcher = composeDispatcher(config, domain, {
-    ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer },
+    ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer, traffic },
   });
-  const { maxBodyBytes, tls, shutdownGraceMs: graceMs } = config;
+  const { maxBodyBytes, tls, shutdownGraceMs: graceMs, connections: limits } = config;
+  const { rates, isProxy, onRefused } = traffic;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
+  const admit = (): DomainError | undefined => observation.admission.refusal();
   const webSockets = createWebSocketDoor({
-    ...{ dispatcher, corsOrigins, addressOf, times: webSocketTimes },
+    ...{ dispatcher, corsOrigins, addressOf, admit, rates, onRefused, times: webSocketTimes },
   });
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, { ...domain, clock }),
     onUpgrade: webSockets.onUpgrade,
-    ...{ tls, maxBodyBytes, corsOrigins, addressOf, logger, graceMs },
+    ...{ tls, maxBodyBytes, corsOrigins, addressOf, admit, logger, graceMs },
+    ...{ limits, isProxy, rates, onRefused },
   });
   rooms.defer(() => server.close());
   registerReadings({
     ...{ observation, engine, domain, monitoring, directory: config.dbPath, startedAtMs },
     nowMs: () => clock.now(),
   });
+  registerEdgeReadings(config, { observation, traffic, live, connections: server.connections });
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
   const address = await server.listen(config.host, config.port);
   const url = urlOf(tls === undefined ? 'http' : 'https', address);

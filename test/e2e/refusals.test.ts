@@ -126,6 +126,37 @@ const CASES: readonly Case[] = [
     says: '--cors-origin has * beside other origins; give',
   },
   {
+    row: 'client certificates checkable',
+    args: ['--client-ca', 'cert.pem'],
+    says: '--client-ca is given without TLS, so that no client can show anything; give --cert',
+  },
+  {
+    row: 'client certificates checkable',
+    args: ['--cert', 'cert.pem', '--key', 'key.pem', '--client-ca', 'expired.pem'],
+    says: '--client-ca expired at Feb 1 00:00:00 2020 GMT; renew it',
+  },
+  {
+    row: 'limits in order',
+    args: ['--max-connections', '100', '--max-connections-per-address', '101'],
+    says: '--max-connections-per-address is 101, above --max-connections 100; lower it',
+  },
+  {
+    row: 'limits in order',
+    args: ['--headers-timeout', '60', '--request-timeout', '30'],
+    says: '--headers-timeout is 60, above --request-timeout 30; lower it',
+  },
+  {
+    row: 'limits in order',
+    args: ['--rate-limit-burst', '10'],
+    says: '--rate-limit-burst is given without --rate-limit-requests, which says how fast',
+  },
+  {
+    row: 'limits in order',
+    args: ['--rate-limit-burst', '10'],
+    variables: { ...BASE, MOLTENDB_RATE_LIMIT_REQS: '5' },
+    says: '--rate-limit-burst is 10, above --rate-limit-requests 5; lower it',
+  },
+  {
     row: 'traces to a collector',
     args: ['--otlp-endpoint', 'collector:4318'],
     says: '--otlp-endpoint is no address of http or https; give',

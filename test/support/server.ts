@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 
 import { startServer, type ServerParts } from '../../src/server/start.ts';
+import { QUERY_BOUNDS } from '../../src/domain/quota/query-limits.ts';
 import type { ServerConfig } from '../../src/config/server-config.ts';
+import { CONNECTION_LIMITS } from '../../src/protocol/http/one-port.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
 
 /** A server of one test, on a free port and an empty store. */
@@ -59,7 +61,12 @@ export function testConfig(dbPath: string): ServerConfig {
     ...{ writeMode: 'async', encryptionKey: undefined, tls: undefined },
     ...{ corsOrigins: [], trustedProxies: [] },
     ...{ maxBodyBytes: 10 * 1024 * 1024, maxDocumentBytes: 1024 * 1024, maxKeysPerRequest: 1000 },
+    queryCeiling: QUERY_BOUNDS,
+    overload: { loopDelayMaxMs: 0, queueWaitMaxMs: 0 },
     rateLimit: { requests: 0, windowMs: 60_000 },
+    rates: { burst: 0, anonymous: 0, logins: 0, verifications: 0, principal: 0 },
+    bans: { refusals: 0, firstMs: 60_000 },
+    connections: CONNECTION_LIMITS,
     ...{
       logLevel: 'silent',
       strict: false,

@@ -1,6 +1,7 @@
 import type { Interfaces } from '@oclif/core';
 
 import { explainConfig } from '../../../src/config/explain.ts';
+import { withVault } from '../../../src/config/vault.ts';
 import { CliCommand } from '../../lib/cli-command.ts';
 import { configFlags, sourcesOf } from '../../lib/config-flags.ts';
 import { EXIT } from '../../lib/exit-codes.ts';
@@ -18,7 +19,7 @@ export default class ConfigExplain extends CliCommand {
 
   async run(): Promise<unknown> {
     const { flags } = await this.parse(ConfigExplain);
-    const { options, faults } = explainConfig(sourcesOf(flags));
+    const { options, faults } = explainConfig(await withVault(sourcesOf(flags)));
     this.log(
       formatTable(
         options.map((option) => ({ ...option })),

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/admin.proto.
  */
 export const file_molten_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChVtb2x0ZW4vdjEvYWRtaW4ucHJvdG8SCW1vbHRlbi52MSIRCg9HZXRTdGF0c1JlcXVlc3QixAEKEEdldFN0YXRzUmVzcG9uc2USIQoEcnBjcxgBIAMoCzITLm1vbHRlbi52MS5ScGNTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAIgASgEEiQKBXN0b3JlGAMgASgLMhUubW9sdGVuLnYxLlN0b3JlU3RhdHMSJgoHd2F0Y2hlcxgEIAEoCzIVLm1vbHRlbi52MS5XYXRjaFN0YXRzEigKB3Byb2Nlc3MYBSABKAsyFy5tb2x0ZW4udjEuUHJvY2Vzc1N0YXRzIq8BCghScGNTdGF0cxIOCgZtZXRob2QYASABKAkSEgoKY2FsbF9jb3VudBgCIAEoBBITCgtlcnJvcl9jb3VudBgDIAEoBBIjCgdsYXRlbmN5GAQgASgLMhIubW9sdGVuLnYxLkxhdGVuY3kSKgoOcmVjZW50X2xhdGVuY3kYBSABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIZChFyZWNlbnRfY2FsbF9jb3VudBgGIAEoBCI5CgdMYXRlbmN5Eg4KBnA1MF9tcxgBIAEoARIOCgZwOTVfbXMYAiABKAESDgoGcDk5X21zGAMgASgBIqMDCgpTdG9yZVN0YXRzEhAKCHNlcXVlbmNlGAEgASgEEhgKEGR1cmFibGVfc2VxdWVuY2UYAiABKAQSFgoOZmxvb3Jfc2VxdWVuY2UYAyABKAQSFAoMc3RvcmVkX2J5dGVzGAQgASgEEhUKDWhpc3RvcnlfYnl0ZXMYBSABKAQSFAoMcXVldWVkX2J5dGVzGAYgASgEEhQKDGNvbW1pdF9jb3VudBgHIAEoBBIoCgxzeW5jX2xhdGVuY3kYCCABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIXCg9jYWNoZV9oaXRfY291bnQYCSABKAQSGAoQY2FjaGVfbWlzc19jb3VudBgKIAEoBBIaChJyZWFkZXJfcXVldWVfY291bnQYCyABKAQSFwoPZGlza19mcmVlX2J5dGVzGAwgASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgNIAEoBBIdChVjYWNoZWRfZG9jdW1lbnRfY291bnQYDiABKAQSFAoMY2FjaGVkX2J5dGVzGA8gASgEEhgKEGNhY2hlZF9ieXRlc19tYXgYECABKAQilQEKCldhdGNoU3RhdHMSFQoNcnVubmluZ19jb3VudBgBIAEoBBI8CgxlbmRlZF9jb3VudHMYAiADKAsyJi5tb2x0ZW4udjEuV2F0Y2hTdGF0cy5FbmRlZENvdW50c0VudHJ5GjIKEEVuZGVkQ291bnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASJnCgxQcm9jZXNzU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYASABKAQSHwoXZXZlbnRfbG9vcF9kZWxheV9wOTlfbXMYAiABKAESHgoWZXZlbnRfbG9vcF91dGlsaXphdGlvbhgDIAEoASITChFMaXN0QWxlcnRzUmVxdWVzdCI2ChJMaXN0QWxlcnRzUmVzcG9uc2USIAoGYWxlcnRzGAEgAygLMhAubW9sdGVuLnYxLkFsZXJ0IrIBCgVBbGVydBIMCgRydWxlGAEgASgJEioKCHNldmVyaXR5GAIgASgOMhgubW9sdGVuLnYxLkFsZXJ0U2V2ZXJpdHkSDwoHbWVzc2FnZRgDIAEoCRIuCgpyYWlzZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjbGVhcl90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI0ChNMaXN0QWN0aXZpdHlSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoACI6ChRMaXN0QWN0aXZpdHlSZXNwb25zZRIiCgVjYWxscxgBIAMoCzITLm1vbHRlbi52MS5BY3Rpdml0eSKvAQoIQWN0aXZpdHkSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAIgASgJEhAKCHByb3RvY29sGAMgASgJEgwKBGNvZGUYBCABKAkSEwoLZHVyYXRpb25fbXMYBSABKAESDwoHc3ViamVjdBgGIAEoCRIPCgdhZGRyZXNzGAcgASgJEhIKCnJlcXVlc3RfaWQYCCABKAkiFAoSR2V0Tm9kZUluZm9SZXF1ZXN0Ip4BChNHZXROb2RlSW5mb1Jlc3BvbnNlEg8KB3JlbGVhc2UYASABKAkSDAoEbm9kZRgCIAEoCRILCgNwaWQYAyABKA0SLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcnVudGltZRgFIAEoCRIaChJjb25maWdfZmluZ2VycHJpbnQYBiABKAkqaAoNQWxlcnRTZXZlcml0eRIeChpBTEVSVF9TRVZFUklUWV9VTlNQRUNJRklFRBAAEhoKFkFMRVJUX1NFVkVSSVRZX1dBUk5JTkcQARIbChdBTEVSVF9TRVZFUklUWV9DUklUSUNBTBACMugDCgxBZG1pblNlcnZpY2USbQoIR2V0U3RhdHMSGi5tb2x0ZW4udjEuR2V0U3RhdHNSZXF1ZXN0GhsubW9sdGVuLnYxLkdldFN0YXRzUmVzcG9uc2UiKJACAZKVGQoKBnN5c3RlbRAGgtPkkwIREg8vdjEvYWRtaW4vc3RhdHMSdAoKTGlzdEFsZXJ0cxIcLm1vbHRlbi52MS5MaXN0QWxlcnRzUmVxdWVzdBodLm1vbHRlbi52MS5MaXN0QWxlcnRzUmVzcG9uc2UiKZACAZKVGQoKBnN5c3RlbRAGgtPkkwISEhAvdjEvYWRtaW4vYWxlcnRzEnwKDExpc3RBY3Rpdml0eRIeLm1vbHRlbi52MS5MaXN0QWN0aXZpdHlSZXF1ZXN0Gh8ubW9sdGVuLnYxLkxpc3RBY3Rpdml0eVJlc3BvbnNlIiuQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCFBISL3YxL2FkbWluL2FjdGl2aXR5EnUKC0dldE5vZGVJbmZvEh0ubW9sdGVuLnYxLkdldE5vZGVJbmZvUmVxdWVzdBoeLm1vbHRlbi52MS5HZXROb2RlSW5mb1Jlc3BvbnNlIieQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCEBIOL3YxL2FkbWluL25vZGViBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
+  fileDesc("ChVtb2x0ZW4vdjEvYWRtaW4ucHJvdG8SCW1vbHRlbi52MSIRCg9HZXRTdGF0c1JlcXVlc3QixAEKEEdldFN0YXRzUmVzcG9uc2USIQoEcnBjcxgBIAMoCzITLm1vbHRlbi52MS5ScGNTdGF0cxIVCg1ydW5uaW5nX2NvdW50GAIgASgEEiQKBXN0b3JlGAMgASgLMhUubW9sdGVuLnYxLlN0b3JlU3RhdHMSJgoHd2F0Y2hlcxgEIAEoCzIVLm1vbHRlbi52MS5XYXRjaFN0YXRzEigKB3Byb2Nlc3MYBSABKAsyFy5tb2x0ZW4udjEuUHJvY2Vzc1N0YXRzIq8BCghScGNTdGF0cxIOCgZtZXRob2QYASABKAkSEgoKY2FsbF9jb3VudBgCIAEoBBITCgtlcnJvcl9jb3VudBgDIAEoBBIjCgdsYXRlbmN5GAQgASgLMhIubW9sdGVuLnYxLkxhdGVuY3kSKgoOcmVjZW50X2xhdGVuY3kYBSABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIZChFyZWNlbnRfY2FsbF9jb3VudBgGIAEoBCI5CgdMYXRlbmN5Eg4KBnA1MF9tcxgBIAEoARIOCgZwOTVfbXMYAiABKAESDgoGcDk5X21zGAMgASgBIqMDCgpTdG9yZVN0YXRzEhAKCHNlcXVlbmNlGAEgASgEEhgKEGR1cmFibGVfc2VxdWVuY2UYAiABKAQSFgoOZmxvb3Jfc2VxdWVuY2UYAyABKAQSFAoMc3RvcmVkX2J5dGVzGAQgASgEEhUKDWhpc3RvcnlfYnl0ZXMYBSABKAQSFAoMcXVldWVkX2J5dGVzGAYgASgEEhQKDGNvbW1pdF9jb3VudBgHIAEoBBIoCgxzeW5jX2xhdGVuY3kYCCABKAsyEi5tb2x0ZW4udjEuTGF0ZW5jeRIXCg9jYWNoZV9oaXRfY291bnQYCSABKAQSGAoQY2FjaGVfbWlzc19jb3VudBgKIAEoBBIaChJyZWFkZXJfcXVldWVfY291bnQYCyABKAQSFwoPZGlza19mcmVlX2J5dGVzGAwgASgEEhcKD2Rpc2tfc2l6ZV9ieXRlcxgNIAEoBBIdChVjYWNoZWRfZG9jdW1lbnRfY291bnQYDiABKAQSFAoMY2FjaGVkX2J5dGVzGA8gASgEEhgKEGNhY2hlZF9ieXRlc19tYXgYECABKAQilQEKCldhdGNoU3RhdHMSFQoNcnVubmluZ19jb3VudBgBIAEoBBI8CgxlbmRlZF9jb3VudHMYAiADKAsyJi5tb2x0ZW4udjEuV2F0Y2hTdGF0cy5FbmRlZENvdW50c0VudHJ5GjIKEEVuZGVkQ291bnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASJnCgxQcm9jZXNzU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYASABKAQSHwoXZXZlbnRfbG9vcF9kZWxheV9wOTlfbXMYAiABKAESHgoWZXZlbnRfbG9vcF91dGlsaXphdGlvbhgDIAEoASIXChVHZXRRdWVyeUxpbWl0c1JlcXVlc3QirgEKFkdldFF1ZXJ5TGltaXRzUmVzcG9uc2USJgoGbGltaXRzGAEgASgLMhYubW9sdGVuLnYxLlF1ZXJ5TGltaXRzEicKB2NlaWxpbmcYAiABKAsyFi5tb2x0ZW4udjEuUXVlcnlMaW1pdHMSLwoLdXBkYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnVwZGF0ZWRfYnkYBCABKAkiZAoLUXVlcnlMaW1pdHMSEAoIcm93c19tYXgYASABKA0SEwoLdGltZV9tc19tYXgYAiABKA0SFAoMZXhhbWluZWRfbWF4GAMgASgEEhgKEG1lbW9yeV9ieXRlc19tYXgYBCABKAQi+QEKGFVwZGF0ZVF1ZXJ5TGltaXRzUmVxdWVzdBIfCghyb3dzX21heBgBIAEoDUIIukgFKgMY6AdIAIgBARIkCgt0aW1lX21zX21heBgCIAEoDUIKukgHKgUYgN3bAUgBiAEBEicKDGV4YW1pbmVkX21heBgDIAEoBEIMukgJMgcYgKCUpY0dSAKIAQESKgoQbWVtb3J5X2J5dGVzX21heBgEIAEoBEILukgIMgYYgICAgEBIA4gBAUILCglfcm93c19tYXhCDgoMX3RpbWVfbXNfbWF4Qg8KDV9leGFtaW5lZF9tYXhCEwoRX21lbW9yeV9ieXRlc19tYXgisQEKGVVwZGF0ZVF1ZXJ5TGltaXRzUmVzcG9uc2USJgoGbGltaXRzGAEgASgLMhYubW9sdGVuLnYxLlF1ZXJ5TGltaXRzEicKB2NlaWxpbmcYAiABKAsyFi5tb2x0ZW4udjEuUXVlcnlMaW1pdHMSLwoLdXBkYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnVwZGF0ZWRfYnkYBCABKAkiEwoRTGlzdEFsZXJ0c1JlcXVlc3QiNgoSTGlzdEFsZXJ0c1Jlc3BvbnNlEiAKBmFsZXJ0cxgBIAMoCzIQLm1vbHRlbi52MS5BbGVydCKyAQoFQWxlcnQSDAoEcnVsZRgBIAEoCRIqCghzZXZlcml0eRgCIAEoDjIYLm1vbHRlbi52MS5BbGVydFNldmVyaXR5Eg8KB21lc3NhZ2UYAyABKAkSLgoKcmFpc2VfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY2xlYXJfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoTTGlzdEFjdGl2aXR5UmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAAiOgoUTGlzdEFjdGl2aXR5UmVzcG9uc2USIgoFY2FsbHMYASADKAsyEy5tb2x0ZW4udjEuQWN0aXZpdHkirwEKCEFjdGl2aXR5EigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgCIAEoCRIQCghwcm90b2NvbBgDIAEoCRIMCgRjb2RlGAQgASgJEhMKC2R1cmF0aW9uX21zGAUgASgBEg8KB3N1YmplY3QYBiABKAkSDwoHYWRkcmVzcxgHIAEoCRISCgpyZXF1ZXN0X2lkGAggASgJIhQKEkdldE5vZGVJbmZvUmVxdWVzdCKeAQoTR2V0Tm9kZUluZm9SZXNwb25zZRIPCgdyZWxlYXNlGAEgASgJEgwKBG5vZGUYAiABKAkSCwoDcGlkGAMgASgNEi4KCnN0YXJ0X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3J1bnRpbWUYBSABKAkSGgoSY29uZmlnX2ZpbmdlcnByaW50GAYgASgJIjAKD0xpc3RCYW5zUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAAiQwoQTGlzdEJhbnNSZXNwb25zZRIcCgRiYW5zGAEgAygLMg4ubW9sdGVuLnYxLkJhbhIRCgliYW5fY291bnQYAiABKA0igwEKA0JhbhIPCgdhZGRyZXNzGAEgASgJEi4KCmJlZ2luX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVjb3VudBgEIAEoDSKsAQoQQ2xlYXJCYW5zUmVxdWVzdBIkCglhZGRyZXNzZXMYASADKAlCEbpIDpIBCxDoByIGcgQQARhAEgsKA2FsbBgCIAEoCDplukhiGmAKEGFkZHJlc3Nlc19vcl9hbGwSJG5hbWUgYWRkcmVzc2VzLCBvciBzZXQgYWxsOyBub3QgYm90aBomdGhpcy5hbGwgIT0gKHNpemUodGhpcy5hZGRyZXNzZXMpID4gMCkiJgoRQ2xlYXJCYW5zUmVzcG9uc2USEQoJYWRkcmVzc2VzGAEgAygJKmgKDUFsZXJ0U2V2ZXJpdHkSHgoaQUxFUlRfU0VWRVJJVFlfVU5TUEVDSUZJRUQQABIaChZBTEVSVF9TRVZFUklUWV9XQVJOSU5HEAESGwoXQUxFUlRfU0VWRVJJVFlfQ1JJVElDQUwQAjLQCAoMQWRtaW5TZXJ2aWNlEm0KCEdldFN0YXRzEhoubW9sdGVuLnYxLkdldFN0YXRzUmVxdWVzdBobLm1vbHRlbi52MS5HZXRTdGF0c1Jlc3BvbnNlIiiQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCERIPL3YxL2FkbWluL3N0YXRzEnQKCkxpc3RBbGVydHMSHC5tb2x0ZW4udjEuTGlzdEFsZXJ0c1JlcXVlc3QaHS5tb2x0ZW4udjEuTGlzdEFsZXJ0c1Jlc3BvbnNlIimQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCEhIQL3YxL2FkbWluL2FsZXJ0cxJ8CgxMaXN0QWN0aXZpdHkSHi5tb2x0ZW4udjEuTGlzdEFjdGl2aXR5UmVxdWVzdBofLm1vbHRlbi52MS5MaXN0QWN0aXZpdHlSZXNwb25zZSIrkAIBkpUZCgoGc3lzdGVtEAaC0+STAhQSEi92MS9hZG1pbi9hY3Rpdml0eRKFAQoOR2V0UXVlcnlMaW1pdHMSIC5tb2x0ZW4udjEuR2V0UXVlcnlMaW1pdHNSZXF1ZXN0GiEubW9sdGVuLnYxLkdldFF1ZXJ5TGltaXRzUmVzcG9uc2UiLpACAZKVGQoKBnN5c3RlbRAGgtPkkwIXEhUvdjEvYWRtaW4vcXVlcnlMaW1pdHMS3QEKEVVwZGF0ZVF1ZXJ5TGltaXRzEiMubW9sdGVuLnYxLlVwZGF0ZVF1ZXJ5TGltaXRzUmVxdWVzdBokLm1vbHRlbi52MS5VcGRhdGVRdWVyeUxpbWl0c1Jlc3BvbnNlIn2SlRkKCgZzeXN0ZW0QBpqVGUsKEnF1ZXJ5TGltaXRzLnVwZGF0ZRoIcm93c19tYXgaC3RpbWVfbXNfbWF4GgxleGFtaW5lZF9tYXgaEG1lbW9yeV9ieXRlc19tYXiC0+STAho6ASoyFS92MS9hZG1pbi9xdWVyeUxpbWl0cxJ1CgtHZXROb2RlSW5mbxIdLm1vbHRlbi52MS5HZXROb2RlSW5mb1JlcXVlc3QaHi5tb2x0ZW4udjEuR2V0Tm9kZUluZm9SZXNwb25zZSInkAIBkpUZCgoGc3lzdGVtEAaC0+STAhASDi92MS9hZG1pbi9ub2RlEmwKCExpc3RCYW5zEhoubW9sdGVuLnYxLkxpc3RCYW5zUmVxdWVzdBobLm1vbHRlbi52MS5MaXN0QmFuc1Jlc3BvbnNlIieQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCEBIOL3YxL2FkbWluL2JhbnMSjwEKCUNsZWFyQmFucxIbLm1vbHRlbi52MS5DbGVhckJhbnNSZXF1ZXN0GhwubW9sdGVuLnYxLkNsZWFyQmFuc1Jlc3BvbnNlIkeSlRkKCgZzeXN0ZW0QBpqVGRYKCWJhbi5jbGVhchoJYWRkcmVzc2VzgtPkkwIZOgEqIhQvdjEvYWRtaW4vYmFuczpjbGVhcmIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_options]);
 
 /**
  * Asks for the figures.
@@ -364,6 +364,190 @@ export const ProcessStatsSchema: GenMessage<ProcessStats> = /*@__PURE__*/
   messageDesc(file_molten_v1_admin, 6);
 
 /**
+ * Asks how much one query may do.
+ *
+ * @generated from message molten.v1.GetQueryLimitsRequest
+ */
+export type GetQueryLimitsRequest = Message<"molten.v1.GetQueryLimitsRequest"> & {
+};
+
+/**
+ * Describes the message molten.v1.GetQueryLimitsRequest.
+ * Use `create(GetQueryLimitsRequestSchema)` to create a new message.
+ */
+export const GetQueryLimitsRequestSchema: GenMessage<GetQueryLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 7);
+
+/**
+ * How much one query may do.
+ *
+ * @generated from message molten.v1.GetQueryLimitsResponse
+ */
+export type GetQueryLimitsResponse = Message<"molten.v1.GetQueryLimitsResponse"> & {
+  /**
+   * What holds now.
+   *
+   * @generated from field: molten.v1.QueryLimits limits = 1;
+   */
+  limits?: QueryLimits | undefined;
+
+  /**
+   * What the configuration allows at most.
+   *
+   * @generated from field: molten.v1.QueryLimits ceiling = 2;
+   */
+  ceiling?: QueryLimits | undefined;
+
+  /**
+   * When somebody changed them last. Absent: nobody did, and the ceiling holds.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 3;
+   */
+  updateTime?: Timestamp | undefined;
+
+  /**
+   * Who that was.
+   *
+   * @generated from field: string updated_by = 4;
+   */
+  updatedBy: string;
+};
+
+/**
+ * Describes the message molten.v1.GetQueryLimitsResponse.
+ * Use `create(GetQueryLimitsResponseSchema)` to create a new message.
+ */
+export const GetQueryLimitsResponseSchema: GenMessage<GetQueryLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 8);
+
+/**
+ * Bounds of one query, all inclusive. Beyond the last three a query fails with QUERY_LIMIT_EXCEEDED, which
+ * names the bound.
+ *
+ * @generated from message molten.v1.QueryLimits
+ */
+export type QueryLimits = Message<"molten.v1.QueryLimits"> & {
+  /**
+   * Documents on a page; a query that asks for more gets this many.
+   *
+   * @generated from field: uint32 rows_max = 1;
+   */
+  rowsMax: number;
+
+  /**
+   * How long it runs, in milliseconds.
+   *
+   * @generated from field: uint32 time_ms_max = 2;
+   */
+  timeMsMax: number;
+
+  /**
+   * Documents that it looks at.
+   *
+   * @generated from field: uint64 examined_max = 3;
+   */
+  examinedMax: bigint;
+
+  /**
+   * Bytes, about, of documents that it holds to sort them, or of the values it groups by.
+   *
+   * @generated from field: uint64 memory_bytes_max = 4;
+   */
+  memoryBytesMax: bigint;
+};
+
+/**
+ * Describes the message molten.v1.QueryLimits.
+ * Use `create(QueryLimitsSchema)` to create a new message.
+ */
+export const QueryLimitsSchema: GenMessage<QueryLimits> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 9);
+
+/**
+ * Changes how much one query may do. What is absent stays; 0 goes back to the ceiling.
+ *
+ * @generated from message molten.v1.UpdateQueryLimitsRequest
+ */
+export type UpdateQueryLimitsRequest = Message<"molten.v1.UpdateQueryLimitsRequest"> & {
+  /**
+   * Documents on a page.
+   *
+   * @generated from field: optional uint32 rows_max = 1;
+   */
+  rowsMax?: number | undefined;
+
+  /**
+   * How long it runs, in milliseconds, up to an hour.
+   *
+   * @generated from field: optional uint32 time_ms_max = 2;
+   */
+  timeMsMax?: number | undefined;
+
+  /**
+   * Documents that it looks at.
+   *
+   * @generated from field: optional uint64 examined_max = 3;
+   */
+  examinedMax?: bigint | undefined;
+
+  /**
+   * Bytes, about, of documents that it holds to sort them, or of the values it groups by.
+   *
+   * @generated from field: optional uint64 memory_bytes_max = 4;
+   */
+  memoryBytesMax?: bigint | undefined;
+};
+
+/**
+ * Describes the message molten.v1.UpdateQueryLimitsRequest.
+ * Use `create(UpdateQueryLimitsRequestSchema)` to create a new message.
+ */
+export const UpdateQueryLimitsRequestSchema: GenMessage<UpdateQueryLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 10);
+
+/**
+ * How much one query may do from now on.
+ *
+ * @generated from message molten.v1.UpdateQueryLimitsResponse
+ */
+export type UpdateQueryLimitsResponse = Message<"molten.v1.UpdateQueryLimitsResponse"> & {
+  /**
+   * What holds now.
+   *
+   * @generated from field: molten.v1.QueryLimits limits = 1;
+   */
+  limits?: QueryLimits | undefined;
+
+  /**
+   * What the configuration allows at most.
+   *
+   * @generated from field: molten.v1.QueryLimits ceiling = 2;
+   */
+  ceiling?: QueryLimits | undefined;
+
+  /**
+   * When this was changed.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 3;
+   */
+  updateTime?: Timestamp | undefined;
+
+  /**
+   * By whom.
+   *
+   * @generated from field: string updated_by = 4;
+   */
+  updatedBy: string;
+};
+
+/**
+ * Describes the message molten.v1.UpdateQueryLimitsResponse.
+ * Use `create(UpdateQueryLimitsResponseSchema)` to create a new message.
+ */
+export const UpdateQueryLimitsResponseSchema: GenMessage<UpdateQueryLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 11);
+
+/**
  * Asks for alerts.
  *
  * @generated from message molten.v1.ListAlertsRequest
@@ -376,7 +560,7 @@ export type ListAlertsRequest = Message<"molten.v1.ListAlertsRequest"> & {
  * Use `create(ListAlertsRequestSchema)` to create a new message.
  */
 export const ListAlertsRequestSchema: GenMessage<ListAlertsRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 7);
+  messageDesc(file_molten_v1_admin, 12);
 
 /**
  * The alerts.
@@ -397,7 +581,7 @@ export type ListAlertsResponse = Message<"molten.v1.ListAlertsResponse"> & {
  * Use `create(ListAlertsResponseSchema)` to create a new message.
  */
 export const ListAlertsResponseSchema: GenMessage<ListAlertsResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 8);
+  messageDesc(file_molten_v1_admin, 13);
 
 /**
  * Something that an operator should know.
@@ -446,7 +630,7 @@ export type Alert = Message<"molten.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 9);
+  messageDesc(file_molten_v1_admin, 14);
 
 /**
  * Asks for the last calls.
@@ -467,7 +651,7 @@ export type ListActivityRequest = Message<"molten.v1.ListActivityRequest"> & {
  * Use `create(ListActivityRequestSchema)` to create a new message.
  */
 export const ListActivityRequestSchema: GenMessage<ListActivityRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 10);
+  messageDesc(file_molten_v1_admin, 15);
 
 /**
  * The last calls.
@@ -488,7 +672,7 @@ export type ListActivityResponse = Message<"molten.v1.ListActivityResponse"> & {
  * Use `create(ListActivityResponseSchema)` to create a new message.
  */
 export const ListActivityResponseSchema: GenMessage<ListActivityResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 11);
+  messageDesc(file_molten_v1_admin, 16);
 
 /**
  * A call that is over.
@@ -558,7 +742,7 @@ export type Activity = Message<"molten.v1.Activity"> & {
  * Use `create(ActivitySchema)` to create a new message.
  */
 export const ActivitySchema: GenMessage<Activity> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 12);
+  messageDesc(file_molten_v1_admin, 17);
 
 /**
  * Asks what runs where.
@@ -573,7 +757,7 @@ export type GetNodeInfoRequest = Message<"molten.v1.GetNodeInfoRequest"> & {
  * Use `create(GetNodeInfoRequestSchema)` to create a new message.
  */
 export const GetNodeInfoRequestSchema: GenMessage<GetNodeInfoRequest> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 13);
+  messageDesc(file_molten_v1_admin, 18);
 
 /**
  * What runs where.
@@ -629,7 +813,147 @@ export type GetNodeInfoResponse = Message<"molten.v1.GetNodeInfoResponse"> & {
  * Use `create(GetNodeInfoResponseSchema)` to create a new message.
  */
 export const GetNodeInfoResponseSchema: GenMessage<GetNodeInfoResponse> = /*@__PURE__*/
-  messageDesc(file_molten_v1_admin, 14);
+  messageDesc(file_molten_v1_admin, 19);
+
+/**
+ * Asks for bans.
+ *
+ * @generated from message molten.v1.ListBansRequest
+ */
+export type ListBansRequest = Message<"molten.v1.ListBansRequest"> & {
+  /**
+   * At most this many. 0: 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message molten.v1.ListBansRequest.
+ * Use `create(ListBansRequestSchema)` to create a new message.
+ */
+export const ListBansRequestSchema: GenMessage<ListBansRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 20);
+
+/**
+ * The bans.
+ *
+ * @generated from message molten.v1.ListBansResponse
+ */
+export type ListBansResponse = Message<"molten.v1.ListBansResponse"> & {
+  /**
+   * The newest first.
+   *
+   * @generated from field: repeated molten.v1.Ban bans = 1;
+   */
+  bans: Ban[];
+
+  /**
+   * How many there are in all, at most 10,000.
+   *
+   * @generated from field: uint32 ban_count = 2;
+   */
+  banCount: number;
+};
+
+/**
+ * Describes the message molten.v1.ListBansResponse.
+ * Use `create(ListBansResponseSchema)` to create a new message.
+ */
+export const ListBansResponseSchema: GenMessage<ListBansResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 21);
+
+/**
+ * An address that is refused for a while. Kept in memory: a restart ends it.
+ *
+ * @generated from message molten.v1.Ban
+ */
+export type Ban = Message<"molten.v1.Ban"> & {
+  /**
+   * An IPv4 address, or the /64 of an IPv6 one, such as `2001:db8:0:0::/64`.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * Since when.
+   *
+   * @generated from field: google.protobuf.Timestamp begin_time = 2;
+   */
+  beginTime?: Timestamp | undefined;
+
+  /**
+   * Until when.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 3;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Which one of this address it is: 1 for the first. Each lasts twice as long as the one before, up to a day.
+   *
+   * @generated from field: uint32 count = 4;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message molten.v1.Ban.
+ * Use `create(BanSchema)` to create a new message.
+ */
+export const BanSchema: GenMessage<Ban> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 22);
+
+/**
+ * Names bans.
+ *
+ * @generated from message molten.v1.ClearBansRequest
+ */
+export type ClearBansRequest = Message<"molten.v1.ClearBansRequest"> & {
+  /**
+   * Addresses as ListBans has them, or any address in the /64 of a ban; up to 1000.
+   *
+   * @generated from field: repeated string addresses = 1;
+   */
+  addresses: string[];
+
+  /**
+   * Every ban.
+   *
+   * @generated from field: bool all = 2;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message molten.v1.ClearBansRequest.
+ * Use `create(ClearBansRequestSchema)` to create a new message.
+ */
+export const ClearBansRequestSchema: GenMessage<ClearBansRequest> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 23);
+
+/**
+ * What has ended.
+ *
+ * @generated from message molten.v1.ClearBansResponse
+ */
+export type ClearBansResponse = Message<"molten.v1.ClearBansResponse"> & {
+  /**
+   * Those that were banned.
+   *
+   * @generated from field: repeated string addresses = 1;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message molten.v1.ClearBansResponse.
+ * Use `create(ClearBansResponseSchema)` to create a new message.
+ */
+export const ClearBansResponseSchema: GenMessage<ClearBansResponse> = /*@__PURE__*/
+  messageDesc(file_molten_v1_admin, 24);
 
 /**
  * How bad it is.
@@ -710,6 +1034,27 @@ export const AdminService: GenService<{
     output: typeof ListActivityResponseSchema;
   },
   /**
+   * Tells how much one query may do: what holds now, and what the configuration allows at most.
+   *
+   * @generated from rpc molten.v1.AdminService.GetQueryLimits
+   */
+  getQueryLimits: {
+    methodKind: "unary";
+    input: typeof GetQueryLimitsRequestSchema;
+    output: typeof GetQueryLimitsResponseSchema;
+  },
+  /**
+   * Changes how much one query may do, for all that begin from then on, also after a restart. More than the
+   * configuration allows is INVALID_ARGUMENT.
+   *
+   * @generated from rpc molten.v1.AdminService.UpdateQueryLimits
+   */
+  updateQueryLimits: {
+    methodKind: "unary";
+    input: typeof UpdateQueryLimitsRequestSchema;
+    output: typeof UpdateQueryLimitsResponseSchema;
+  },
+  /**
    * Tells what runs where.
    *
    * @generated from rpc molten.v1.AdminService.GetNodeInfo
@@ -718,6 +1063,27 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof GetNodeInfoRequestSchema;
     output: typeof GetNodeInfoResponseSchema;
+  },
+  /**
+   * Lists the addresses that are banned now, the newest bans first: they went on although they were refused.
+   *
+   * @generated from rpc molten.v1.AdminService.ListBans
+   */
+  listBans: {
+    methodKind: "unary";
+    input: typeof ListBansRequestSchema;
+    output: typeof ListBansResponseSchema;
+  },
+  /**
+   * Ends bans at once. An address whose ban was cleared starts over: its next ban is as short as the first.
+   * Addresses that are not banned are left out of the answer.
+   *
+   * @generated from rpc molten.v1.AdminService.ClearBans
+   */
+  clearBans: {
+    methodKind: "unary";
+    input: typeof ClearBansRequestSchema;
+    output: typeof ClearBansResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_molten_v1_admin, 0);

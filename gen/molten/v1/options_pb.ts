@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/options.proto.
  */
 export const file_molten_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Chdtb2x0ZW4vdjEvb3B0aW9ucy5wcm90bxIJbW9sdGVuLnYxInQKCUF1ZGl0UnVsZRIOCgZhY3Rpb24YASABKAkSFgoOcmVzb3VyY2VfZmllbGQYAiABKAkSFQoNZGV0YWlsX2ZpZWxkcxgDIAMoCRIUCgxpc3N1ZXNfdG9rZW4YBCABKAgSEgoKaW5fYWR2YW5jZRgFIAEoCCJ3ChBTY29wZVJlcXVpcmVtZW50Eg4KBmFjdGlvbhgBIAEoCRImCgZ0YXJnZXQYAiABKA4yFi5tb2x0ZW4udjEuU2NvcGVUYXJnZXQSGAoQY29sbGVjdGlvbl9maWVsZBgDIAEoCRIRCglrZXlfZmllbGQYBCABKAkq5wEKC1Njb3BlVGFyZ2V0EhwKGFNDT1BFX1RBUkdFVF9VTlNQRUNJRklFRBAAEhcKE1NDT1BFX1RBUkdFVF9QVUJMSUMQARIeChpTQ09QRV9UQVJHRVRfQVVUSEVOVElDQVRFRBACEhQKEFNDT1BFX1RBUkdFVF9LRVkQAxIaChZTQ09QRV9UQVJHRVRfU09NRV9LRVlTEAQSGwoXU0NPUEVfVEFSR0VUX0NPTExFQ1RJT04QBRIWChJTQ09QRV9UQVJHRVRfU1RPUkUQBhIaChZTQ09QRV9UQVJHRVRfRUFDSF9QQVJUEAc6UwoFc2NvcGUSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjSkgMgASgLMhsubW9sdGVuLnYxLlNjb3BlUmVxdWlyZW1lbnRSBXNjb3BlOkwKBWF1ZGl0Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY05IDIAEoCzIULm1vbHRlbi52MS5BdWRpdFJ1bGVSBWF1ZGl0YgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("Chdtb2x0ZW4vdjEvb3B0aW9ucy5wcm90bxIJbW9sdGVuLnYxInQKCUF1ZGl0UnVsZRIOCgZhY3Rpb24YASABKAkSFgoOcmVzb3VyY2VfZmllbGQYAiABKAkSFQoNZGV0YWlsX2ZpZWxkcxgDIAMoCRIUCgxpc3N1ZXNfdG9rZW4YBCABKAgSEgoKaW5fYWR2YW5jZRgFIAEoCCJ3ChBTY29wZVJlcXVpcmVtZW50Eg4KBmFjdGlvbhgBIAEoCRImCgZ0YXJnZXQYAiABKA4yFi5tb2x0ZW4udjEuU2NvcGVUYXJnZXQSGAoQY29sbGVjdGlvbl9maWVsZBgDIAEoCRIRCglrZXlfZmllbGQYBCABKAkqWgoJUmF0ZUNsYXNzEhoKFlJBVEVfQ0xBU1NfVU5TUEVDSUZJRUQQABIUChBSQVRFX0NMQVNTX0xPR0lOEAESGwoXUkFURV9DTEFTU19WRVJJRklDQVRJT04QAirnAQoLU2NvcGVUYXJnZXQSHAoYU0NPUEVfVEFSR0VUX1VOU1BFQ0lGSUVEEAASFwoTU0NPUEVfVEFSR0VUX1BVQkxJQxABEh4KGlNDT1BFX1RBUkdFVF9BVVRIRU5USUNBVEVEEAISFAoQU0NPUEVfVEFSR0VUX0tFWRADEhoKFlNDT1BFX1RBUkdFVF9TT01FX0tFWVMQBBIbChdTQ09QRV9UQVJHRVRfQ09MTEVDVElPThAFEhYKElNDT1BFX1RBUkdFVF9TVE9SRRAGEhoKFlNDT1BFX1RBUkdFVF9FQUNIX1BBUlQQBzpTCgVzY29wZRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNKSAyABKAsyGy5tb2x0ZW4udjEuU2NvcGVSZXF1aXJlbWVudFIFc2NvcGU6TAoFYXVkaXQSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjTkgMgASgLMhQubW9sdGVuLnYxLkF1ZGl0UnVsZVIFYXVkaXQ6VQoKcmF0ZV9jbGFzcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNmSAyABKA4yFC5tb2x0ZW4udjEuUmF0ZUNsYXNzUglyYXRlQ2xhc3NiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * What is recorded of the calls of an RPC that reach its service: one record each, which is on disk before
@@ -114,6 +114,47 @@ export const ScopeRequirementSchema: GenMessage<ScopeRequirement> = /*@__PURE__*
   messageDesc(file_molten_v1_options, 1);
 
 /**
+ * What calls of one address are counted for.
+ *
+ * @generated from enum molten.v1.RateClass
+ */
+export const RateClass = {
+  /**
+   * Nothing in particular.
+   *
+   * @generated from enum value: RATE_CLASS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * An attempt to sign in.
+   *
+   * @generated from enum value: RATE_CLASS_LOGIN = 1;
+   */
+  LOGIN: 1,
+
+  /**
+   * A token or a code that the request holds is verified.
+   *
+   * @generated from enum value: RATE_CLASS_VERIFICATION = 2;
+   */
+  VERIFICATION: 2,
+} as const;
+
+/**
+ * What calls of one address are counted for.
+ *
+ * @generated from enum molten.v1.RateClass
+ */
+export type RateClass = (typeof RateClass)[keyof typeof RateClass] | UnknownEnum;
+
+/**
+ * Describes the enum molten.v1.RateClass.
+ */
+export const RateClassSchema: GenEnum<RateClass> = /*@__PURE__*/
+  enumDesc(file_molten_v1_options, 0);
+
+/**
  * Which resources a required scope must cover.
  *
  * @generated from enum molten.v1.ScopeTarget
@@ -189,7 +230,7 @@ export type ScopeTarget = (typeof ScopeTarget)[keyof typeof ScopeTarget] | Unkno
  * Describes the enum molten.v1.ScopeTarget.
  */
 export const ScopeTargetSchema: GenEnum<ScopeTarget> = /*@__PURE__*/
-  enumDesc(file_molten_v1_options, 0);
+  enumDesc(file_molten_v1_options, 1);
 
 /**
  * What the caller of this RPC must hold. An RPC without it is refused for everybody.
@@ -206,4 +247,12 @@ export const scope: GenExtension<MethodOptions, ScopeRequirement> = /*@__PURE__*
  */
 export const audit: GenExtension<MethodOptions, AuditRule> = /*@__PURE__*/
   extDesc(file_molten_v1_options, 1);
+
+/**
+ * Which limit of an address this RPC counts against besides those of all calls. Absent: none.
+ *
+ * @generated from extension: molten.v1.RateClass rate_class = 51545;
+ */
+export const rate_class: GenExtension<MethodOptions, RateClass> = /*@__PURE__*/
+  extDesc(file_molten_v1_options, 2);
 

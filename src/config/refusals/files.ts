@@ -1,9 +1,13 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { dirname, relative, resolve, sep } from 'node:path';
 
 import { CronPattern } from 'croner';
 
-import { findIf, type Refusal } from '../refusal.ts';
+import { findFile, findIf, type Refusal } from '../refusal.ts';
+
+/** What file systems take. */
+const NAME_BYTES_MAX = 255;
+const PATH_BYTES_MAX = 4095;
 
 /** Refusals about what the server keeps on disk, and what it runs. */
 export const FILE_REFUSALS: readonly Refusal[] = [
@@ -61,13 +65,19 @@ export const FILE_REFUSALS: readonly Refusal[] = [
 
 /** What keeps a directory from being made or written; undefined when nothing does. */
 function directoryProblem(path: string): string | undefined {
-  const found = statSync(path, { throwIfNoEntry: false });
+  if (!isPath(path)) return 'is no path: too long, or with a null byte';
+  const found = findFile(path);
   if (found === undefined) {
     const parent = dirname(path);
     return parent === path ? 'cannot be made' : directoryProblem(parent);
   }
   if (!found.isDirectory()) return 'is or leads through a file';
   return isAllowed(path, constants.W_OK | constants.X_OK) ? undefined : 'cannot be written';
+}
+
+function isPath(path: string): boolean {
+  const isShort = path.split(sep).every((part) => Buffer.byteLength(part) <= NAME_BYTES_MAX);
+  return isShort && Buffer.byteLength(path) <= PATH_BYTES_MAX && !path.includes('\0');
 }
 
 function isAllowed(path: string, mode: number): boolean {
@@ -80,7 +90,7 @@ function isAllowed(path: string, mode: number): boolean {
 }
 
 function isExecutable(path: string): boolean {
-  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  const isFile = findFile(path)?.isFile() === true;
   return isFile && isAllowed(path, constants.X_OK);
 }
 

@@ -2,7 +2,7 @@ import { rangeProblem } from '../../platform/address-ranges.ts';
 import { isLoopback } from '../../platform/loopback.ts';
 import type { OptionReader } from '../reader.ts';
 import { findIf, type Finding, type Refusal } from '../refusal.ts';
-import { inspectTls } from '../tls-files.ts';
+import { inspectClientCa, inspectTls } from '../tls-files.ts';
 
 /** Refusals about who can reach the server, and how. */
 export const NETWORK_REFUSALS: readonly Refusal[] = [
@@ -38,6 +38,16 @@ export const NETWORK_REFUSALS: readonly Refusal[] = [
     judge: ({ read, nowMs }) => judgeTls(read, nowMs),
   },
   {
+    name: 'client certificates checkable',
+    when: '`--client-ca` without `--cert`; a file that cannot be read, is not PEM, or has expired.',
+    judge: ({ read, nowMs }) => judgeClientCa(read, nowMs),
+  },
+  {
+    name: 'limits in order',
+    when: '`--max-connections-per-address` above `--max-connections`; `--headers-timeout` above `--request-timeout`; `--rate-limit-burst` without `--rate-limit-requests`, or above it.',
+    judge: ({ read }) => judgeLimits(read),
+  },
+  {
     name: 'CORS origins exact',
     when: '`--cors-origin` with what no browser sends, such as a path or `null`; `*` together with others.',
     judge: ({ read }) => judgeOrigins(read.list('cors-origin')),
@@ -69,22 +79,60 @@ function judgeTls(read: OptionReader, nowMs: number): readonly Finding[] {
   return [
     ...(certProblem === undefined ? [] : [{ option: 'cert', ...certProblem }]),
     ...(keyProblem === undefined ? [] : [{ option: 'key', ...keyProblem }]),
-    ...(certificate === undefined ? [] : judgeDates(certificate, nowMs)),
+    ...(certificate === undefined ? [] : judgeDates('cert', certificate, nowMs)),
   ];
 }
 
+function judgeClientCa(read: OptionReader, nowMs: number): readonly Finding[] {
+  const option = 'client-ca';
+  if (read.text(option) === undefined) return [];
+  if (read.text('cert') === undefined) {
+    const fix = 'give --cert and --key too';
+    return [{ option, why: 'is given without TLS, so that no client can show anything', fix }];
+  }
+  const { certificate, problem } = inspectClientCa(read);
+  return [
+    ...(problem === undefined ? [] : [{ option, ...problem }]),
+    ...(certificate === undefined ? [] : judgeDates(option, certificate, nowMs)),
+  ];
+}
+
+function judgeLimits(read: OptionReader): readonly Finding[] {
+  const requests = read.whole('rate-limit-requests');
+  const burst = read.whole('rate-limit-burst');
+  return [
+    ...findAbove(read, 'max-connections-per-address', 'max-connections'),
+    ...findAbove(read, 'headers-timeout', 'request-timeout'),
+    ...findIf(burst > 0 && requests === 0, {
+      option: 'rate-limit-burst',
+      why: 'is given without --rate-limit-requests, which says how fast a burst comes back',
+      fix: 'give that too',
+    }),
+    ...(requests === 0 ? [] : findAbove(read, 'rate-limit-burst', 'rate-limit-requests')),
+  ];
+}
+
+function findAbove(read: OptionReader, option: string, bound: string): readonly Finding[] {
+  return findIf(read.whole(option) > read.whole(bound), {
+    option,
+    why: `is ${String(read.whole(option))}, above --${bound} ${String(read.whole(bound))}`,
+    fix: 'lower it, or raise the other',
+  });
+}
+
 function judgeDates(
+  option: string,
   { validFrom, validTo }: { readonly validFrom: string; readonly validTo: string },
   nowMs: number,
 ): readonly Finding[] {
   return [
     ...findIf(Date.parse(validTo) <= nowMs, {
-      option: 'cert',
+      option,
       why: `expired at ${validTo}`,
       fix: 'renew it',
     }),
     ...findIf(Date.parse(validFrom) > nowMs, {
-      option: 'cert',
+      option,
       why: `is valid only from ${validFrom}`,
       fix: 'wait, or set the clock of this machine',
     }),

@@ -1,9 +1,7 @@
-import { statSync } from 'node:fs';
-
 import { isLoopback } from '../../platform/loopback.ts';
 import { OPTIONS } from '../options.ts';
 import type { OptionReader } from '../reader.ts';
-import { findIf, type Finding, type Refusal } from '../refusal.ts';
+import { findFile, findIf, type Finding, type Refusal } from '../refusal.ts';
 
 const SECRET_BYTES_MIN = 32;
 const DISTINCT_CHARS_MIN = 8;
@@ -150,5 +148,5 @@ function judgeFiles(read: OptionReader): readonly Finding[] {
 /** Undefined where files have no modes, and for a file that is not there, which is told elsewhere. */
 function modeOf(file: string): number | undefined {
   if (process.platform === 'win32') return undefined;
-  return statSync(file, { throwIfNoEntry: false })?.mode;
+  return findFile(file)?.mode;
 }

@@ -134,7 +134,10 @@ const BY_KEY = { by: 'key', direction: 'asc' } as const;
 
 const EVERY_DOCUMENT = {
   ...{ access: ALL_KEYS, keys: undefined, filter: MATCH_ALL, joins: [] },
-  limits: { examinedMax: Infinity, sortedMax: Infinity, timeMs: Infinity, pageBytesMax: Infinity },
+  limits: {
+    ...{ examinedMax: Infinity, sortedMax: Infinity, timeMs: Infinity },
+    ...{ memoryBytesMax: Infinity, pageBytesMax: Infinity },
+  },
 } as const;
 
 const AS_STORED = { order: BY_KEY, projection: undefined, offset: 0, total: false } as const;

@@ -273,7 +273,10 @@ const ALL_RECORDS = {
   collection: AUDIT,
   access: ALL_KEYS,
   ...{ keys: undefined, keyPrefix: '', filter: MATCH_ALL, joins: [] },
-  limits: { examinedMax: Infinity, sortedMax: Infinity, timeMs: Infinity, pageBytesMax: Infinity },
+  limits: {
+    ...{ examinedMax: Infinity, sortedMax: Infinity, timeMs: Infinity },
+    ...{ memoryBytesMax: Infinity, pageBytesMax: Infinity },
+  },
   ...{ projection: undefined, offset: 0, limit: 16, total: false },
 } as const;
 

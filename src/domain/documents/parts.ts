@@ -1,9 +1,10 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { IdSource } from '../../platform/ids.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
-import type { QueryCost, QueryLimits } from '../../storage/query/query.ts';
+import type { QueryCost } from '../../storage/query/query.ts';
 import type { Catalog } from '../collections/catalog.ts';
 import type { SchemaViolation } from '../collections/schema.ts';
+import { QUERY_BOUNDS, type QueryBounds } from '../quota/query-limits.ts';
 
 /** Bounds of single requests. */
 export interface DocumentLimits {
@@ -11,19 +12,15 @@ export interface DocumentLimits {
   readonly documentBytesMax: number;
   /** Keys or documents of one request. */
   readonly keysPerRequestMax: number;
-  readonly query: QueryLimits;
+  /** How much one query may do, as of now. */
+  readonly query: () => QueryBounds;
 }
 
 /** The bounds of a server that was told nothing else. */
 export const DOCUMENT_LIMITS: DocumentLimits = {
   documentBytesMax: 1024 * 1024,
   keysPerRequestMax: 1000,
-  query: {
-    examinedMax: 1_000_000,
-    sortedMax: 100_000,
-    timeMs: 10_000,
-    pageBytesMax: 16 * 1024 * 1024,
-  },
+  query: () => QUERY_BOUNDS,
 };
 
 /** Told of a write that broke a schema which only warns. */

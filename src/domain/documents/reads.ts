@@ -29,6 +29,7 @@ import { parseOrder } from '../query/sort.ts';
 import { parseWhere } from '../query/where.ts';
 import { demandAsked } from '../visibility/asked.ts';
 import { visibilityOf } from '../visibility/visibility.ts';
+import { toQueryLimits } from '../quota/query-limits.ts';
 import type { DocumentsParts, EndedQuery } from './parts.ts';
 import { permitKeys, permittedKeys } from './permission.ts';
 
@@ -220,7 +221,10 @@ class StoredReads implements DocumentReads {
     const { hidden } = visibilityOf(context.principal, collection);
     return {
       ...{ ...selection, order, projection, hidden },
-      limit: pageSize === 0 ? COUNT_DEFAULT : Math.min(pageSize, COUNT_MAX),
+      limit: Math.min(
+        pageSize === 0 ? COUNT_DEFAULT : pageSize,
+        this.#parts.limits.query().rowsMax,
+      ),
       ...{ offset, total, after: undefined },
     };
   }
@@ -239,7 +243,15 @@ class StoredReads implements DocumentReads {
       parseJoins(request.joins).map((join) => this.#openJoin(principal, join, atSequence)),
     );
     const access = await this.#shownKeys(collection, granted, atSequence);
-    return { collection, access, keys, keyPrefix, filter, joins, limits: limits.query };
+    return {
+      collection,
+      access,
+      keys,
+      keyPrefix,
+      filter,
+      joins,
+      limits: toQueryLimits(limits.query()),
+    };
   }
 
   async #openJoin(

@@ -11,6 +11,7 @@ import { checkCollectionName, checkKey } from '../collections/names.ts';
 import { parseWhere } from '../query/where.ts';
 import { demandFilter } from '../visibility/asked.ts';
 import { visibilityOf } from '../visibility/visibility.ts';
+import { toQueryLimits } from '../quota/query-limits.ts';
 import type { DocumentsParts } from './parts.ts';
 import { permitAsFarAs, permitKeys, permittedKeys } from './permission.ts';
 import { createPreparation, type Preparation } from './prepare.ts';
@@ -147,7 +148,7 @@ class StoredWrites implements DocumentWrites {
       ...{ collection, access, filter, keys: undefined, keyPrefix: '', joins: [] },
       // The bodies stay in the engine: only keys are wanted.
       projection: { kind: 'include', paths: [['_key']] },
-      limits: this.#parts.limits.query,
+      limits: toQueryLimits(this.#parts.limits.query()),
       order: { by: 'insertion', direction: order },
       limit: limit === 0 ? DELETE_DEFAULT : Math.min(limit, DELETE_MAX),
       ...{ offset: 0, after: undefined, total: false },

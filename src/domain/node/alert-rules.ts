@@ -18,6 +18,8 @@ export interface AlertReadings {
   readonly auditFailedMs: number | undefined;
   /** Refused credentials in the last minute. */
   readonly authFailures: number;
+  /** Requests turned away in the last minute, because the event loop was late. */
+  readonly turnedAway: number;
 }
 
 /** What a rule finds wrong. */
@@ -74,6 +76,10 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
   },
   auditFailing: ({ auditFailedMs: ms = Infinity }) =>
     ms < AUDIT_MS ? critical('audit records, or their file, could not be written') : undefined,
+  overload: ({ turnedAway: count }) =>
+    count === 0
+      ? undefined
+      : critical(`${String(count)} requests were turned away for overload within a minute`),
   authFailures: ({ authFailures: count }) =>
     count < AUTH_FAILURES
       ? undefined

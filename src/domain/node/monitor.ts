@@ -14,6 +14,7 @@ import type { EngineFigures, EngineHealth, LogHead, StorageEngine } from '../../
 import type { Archive } from '../snapshots/archive.ts';
 import type { Snapshots } from '../snapshots/snapshots.ts';
 import type { Watches, WatchFigures } from '../watch/watches.ts';
+import type { Admission } from './admission.ts';
 import type { Activity, EndedActivity } from './activity.ts';
 import type { AlertReadings, AlertSeverity } from './alert-rules.ts';
 import { createAlerts, type Alert, type Alerts } from './alerts.ts';
@@ -68,6 +69,7 @@ export interface MonitorParts {
   readonly calls: CallFigures;
   readonly activity: Activity;
   readonly incidents: Incidents;
+  readonly admission: Pick<Admission, 'refused'>;
   readonly process: ProcessFigures;
   readonly syncs: RecentDurations;
   /** The directory of the store. */
@@ -104,15 +106,16 @@ class TimedMonitor implements Monitor {
   readonly #parts: MonitorParts;
   readonly #alerts: Alerts;
   readonly #stopTimer: () => void;
-  /** Refused credentials so far, at the looks of the last minute. */
-  #refusals: readonly { readonly atMs: number; readonly total: number }[] = [];
+  readonly #refusedLately: (total: number, nowMs: number) => number;
+  readonly #turnedAwayLately: (total: number, nowMs: number) => number;
   #archived = { sequence: -1n, atMs: 0 };
 
   constructor(parts: MonitorParts) {
     this.#parts = parts;
     this.#alerts = createAlerts(parts.onAlert);
     this.#archived.atMs = parts.clock.monotonic();
-    this.#refusals = [{ atMs: parts.clock.monotonic(), total: this.#refused() }];
+    this.#refusedLately = ofLastMinute(this.#refused(), parts.clock.monotonic());
+    this.#turnedAwayLately = ofLastMinute(parts.admission.refused, parts.clock.monotonic());
     this.#stopTimer = every(LOOK_MS, () => {
       this.look().catch(parts.onFailure);
     });
@@ -157,7 +160,8 @@ class TimedMonitor implements Monitor {
   }
 
   async #read(): Promise<AlertReadings> {
-    const { engine, clock, incidents, directory, syncs, archiveIntervalMs } = this.#parts;
+    const { engine, clock, incidents, directory, syncs, admission, archiveIntervalMs } =
+      this.#parts;
     const disk = await readDisk(directory);
     const recent = syncs.recent(clock.monotonic());
     return {
@@ -169,7 +173,8 @@ class TimedMonitor implements Monitor {
       archiveIntervalMs,
       snapshotAgeMs: await this.#snapshotAgeMs(),
       auditFailedMs: incidents.sinceLast('audit'),
-      authFailures: this.#refusedLately(),
+      authFailures: this.#refusedLately(this.#refused(), clock.monotonic()),
+      turnedAway: this.#turnedAwayLately(admission.refused, clock.monotonic()),
     };
   }
 
@@ -195,12 +200,13 @@ class TimedMonitor implements Monitor {
     const failures = this.#parts.calls.failures();
     return REFUSED.reduce((sum, reason) => sum + (failures.get(reason) ?? 0), 0);
   }
+}
 
-  #refusedLately(): number {
-    const nowMs = this.#parts.clock.monotonic();
-    const total = this.#refused();
-    const recent = this.#refusals.filter(({ atMs }) => atMs > nowMs - MINUTE_MS);
-    this.#refusals = [...recent, { atMs: nowMs, total }];
-    return total - (this.#refusals[0]?.total ?? total);
-  }
+/** How much of a total that only grows came in the last minute, by the looks of that minute. */
+function ofLastMinute(start: number, startMs: number): (total: number, nowMs: number) => number {
+  let looks = [{ atMs: startMs, total: start }];
+  return (total, nowMs) => {
+    looks = [...looks.filter(({ atMs }) => atMs > nowMs - MINUTE_MS), { atMs: nowMs, total }];
+    return total - (looks[0]?.total ?? total);
+  };
 }

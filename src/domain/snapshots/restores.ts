@@ -13,7 +13,7 @@ import {
   type StoredDocument,
 } from '../../storage/types.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
-import { DOCUMENT_LIMITS } from '../documents/parts.ts';
+import { QUERY_BOUNDS, toQueryLimits } from '../quota/query-limits.ts';
 import type { OperationContext, Operations, StartedOperation } from './operations.ts';
 
 /** A point of the past. */
@@ -284,7 +284,7 @@ async function* readPages(
     keys: keys.length === 0 ? undefined : keys,
     order: { by: 'key', direction: 'asc' },
     ...{ projection: undefined, offset: 0, limit: PAGE, total: false },
-    limits: DOCUMENT_LIMITS.query,
+    limits: toQueryLimits(QUERY_BOUNDS),
   } as const;
   for (let after: string | undefined; ;) {
     const page = await engine.query({ ...query, after }, { atSequence, signal });

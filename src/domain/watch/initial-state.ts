@@ -1,6 +1,6 @@
 import type { StorageEngine } from '../../storage/engine.ts';
 import { ALL_KEYS, type Sequence, type StoredDocument } from '../../storage/types.ts';
-import { DOCUMENT_LIMITS } from '../documents/parts.ts';
+import { QUERY_BOUNDS, toQueryLimits } from '../quota/query-limits.ts';
 import type { CompiledTarget, Interest } from './interest.ts';
 
 const PAGE_DOCUMENTS = 500;
@@ -63,7 +63,7 @@ async function* readCollection(
     keys: keys.size === 0 ? undefined : [...keys],
     order: { by: 'key', direction: 'asc' },
     ...{ projection: undefined, offset: 0, limit: PAGE_DOCUMENTS, total: false },
-    limits: DOCUMENT_LIMITS.query,
+    limits: toQueryLimits(QUERY_BOUNDS),
     // What cannot be seen does not say where a page ends either.
     hidden: interest.visibility(collection).hidden,
   } as const;

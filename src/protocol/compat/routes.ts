@@ -17,6 +17,7 @@ import {
   type FastifyRequest,
 } from '../http/door.ts';
 import { frameworkCodeOf } from '../http/framework-error.ts';
+import { refusePacked } from '../http/read-body.ts';
 import { setRetryAfter } from '../http/retry-after.ts';
 import { toWireError } from '../mapping/error.ts';
 import { parseJsonBody } from '../rest/body.ts';
@@ -156,10 +157,14 @@ async function sendJson(reply: FastifyReply, { status, body }: Answer): Promise<
 
 /** Bodies come as bytes, whatever they are called: clients of these systems seldom say. */
 function readBodies(app: FastifyInstance, dialect: Dialect): void {
+  refusePacked(app);
   app.removeAllContentTypeParsers();
   const parser = { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX } as const;
   app.addContentTypeParser('*', parser, async (_request: unknown, body: Buffer) => body);
   app.setErrorHandler(async (error: unknown, request, reply) => {
+    if (error instanceof DomainError) {
+      return await sendRefusal(reply, error, dialect.refuse(error, request, undefined));
+    }
     const refusal =
       frameworkCodeOf(error) === 'FST_ERR_CTP_BODY_TOO_LARGE'
         ? new RouteRefusal('request body too large', 413)

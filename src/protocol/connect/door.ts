@@ -26,6 +26,7 @@ import type { CallOrigin, ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
   createOrigin,
+  routeConfig,
   type Door,
   type FastifyInstance,
   type FastifyReply,
@@ -35,6 +36,7 @@ import { toConnectError } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 import { completeErrors } from './complete-errors.ts';
 import { createLeanUnary } from './lean-unary.ts';
+import { refuseCall } from './refuse-call.ts';
 
 /** What the door needs. */
 export interface ConnectDoorOptions {
@@ -70,13 +72,18 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
     }
     options.extras?.(router);
     takeBodiesRaw(app);
+    app.setErrorHandler(async (error, request, reply) => {
+      refuseCall(request, reply, error);
+    });
     const dispatched = new Set(dispatcher.methods.values());
     for (const handler of router.handlers) {
       const { method } = handler;
       const isLean = method.methodKind === 'unary' && dispatched.has(method);
       const lean = isLean ? createLeanUnary({ ...options, method }) : undefined;
-      app.all(handler.requestPath, async (request, reply) => {
-        if ((await lean?.(request, reply)) !== true) await serve(handler, request, reply);
+      // Health and reflection cost little, and tell whether anybody is there.
+      const config = dispatched.has(method) ? routeConfig(method) : { isVital: true };
+      app.all(handler.requestPath, { config }, async (request, reply) => {
+        if ((await lean?.(request, reply)) !== true) await serve(handler, { request, reply });
       });
     }
   };
@@ -113,12 +120,14 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
   }
 }
 
+/** A request that is to be answered. */
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
 /** Lets Connect's own handler answer. */
-async function serve(
-  handler: UniversalHandler,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<void> {
+async function serve(handler: UniversalHandler, { request, reply }: Exchange): Promise<void> {
   reply.hijack();
   const origin = createOrigin(request, protocolOf(request));
   const values = createContextValues().set(originKey, origin);

@@ -15,6 +15,7 @@ import type { Logger } from '../../platform/logger.ts';
 import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
+import { setRetryAfter } from '../http/retry-after.ts';
 import { bodyTooLarge, readBody } from '../http/read-body.ts';
 import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
@@ -156,10 +157,13 @@ function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void 
   reply.raw.end(body);
 }
 
-function failConnect(reply: FastifyReply, error: unknown): void {
+/** Answers with an error as unary calls of Connect have it. */
+export function failConnect(reply: FastifyReply, error: unknown): void {
+  setRetryAfter(reply, toWireError(error));
   const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
-  const status = toWireError(error).httpStatus;
-  sendConnect(reply, { status, type: 'application/json', body });
+  const wire = toWireError(error);
+  setRetryAfter(reply, wire);
+  sendConnect(reply, { status: wire.httpStatus, type: 'application/json', body });
 }
 
 const GRPC_HEADERS = {

@@ -25,6 +25,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
+import { refusePacked } from '../http/read-body.ts';
 import { toWireError } from '../mapping/error.ts';
 import { REST_JSON } from '../mapping/json-options.ts';
 import { fromTimestamp } from '../mapping/time.ts';
@@ -93,6 +94,7 @@ export function createCookieSessionDoor(options: CookieSessionDoorOptions): Door
 
 /** Only JSON: another site can have a browser send forms and text without asking. */
 function readJson(app: FastifyInstance): void {
+  refusePacked(app);
   app.removeAllContentTypeParsers();
   const parser = { parseAs: 'buffer' } as const;
   app.addContentTypeParser('application/json', parser, async (_request: unknown, body: Buffer) =>

@@ -2,11 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
+import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
+import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
+import type { Standing } from '../../domain/quota/rate-limits.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import type { CallOrigin, ProtocolName } from '../call.ts';
 import type { AddressOf } from './client-address.ts';
+import { announce } from './rate-limit-fields.ts';
 
 export type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
@@ -14,6 +19,14 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What answers this request; set by the server before any door sees it. */
     response: ServerResponse;
+    /** Its answer, for headers that are known before the body is. */
+    answer: FastifyReply;
+    /** It was counted against its address. */
+    isCounted: boolean;
+  }
+  interface FastifyContextConfig {
+    /** Answered under overload as well: it costs little, or is how an operator helps. */
+    isVital?: boolean;
   }
   interface FastifyInstance {
     /** Where a request comes from, proxies considered. */
@@ -24,6 +37,13 @@ declare module 'fastify' {
 /** Registers the routes of one protocol. Each door gets a scope of its own for parsers and errors. */
 export type Door = (app: FastifyInstance) => void | Promise<void>;
 
+/** Routes of these services are vital. */
+const VITAL: readonly DescService[] = [AdminService, SystemService];
+
+/** What a route of an RPC is configured with. */
+export function routeConfig({ parent }: DescMethod): { readonly isVital: boolean } {
+  return { isVital: VITAL.includes(parent) };
+}
 /** Methods that a path may refuse. */
 export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 
@@ -54,6 +74,7 @@ export function createOrigin(request: FastifyRequest, protocol: ProtocolName): C
 class RequestOrigin implements CallOrigin {
   readonly protocol: ProtocolName;
   readonly requestId: string;
+  readonly isCounted: boolean;
   readonly #request: FastifyRequest;
   #address: string | undefined;
   #signal: AbortSignal | undefined;
@@ -61,6 +82,7 @@ class RequestOrigin implements CallOrigin {
   constructor(request: FastifyRequest, protocol: ProtocolName) {
     this.protocol = protocol;
     this.requestId = request.id;
+    this.isCounted = request.isCounted;
     this.#request = request;
   }
 
@@ -83,6 +105,10 @@ class RequestOrigin implements CallOrigin {
 
   header(name: string): string | undefined {
     return headerOf(this.#request, name);
+  }
+
+  announce(standing: Standing): void {
+    announce(this.#request.answer, standing);
   }
 
   disconnect(): void {

@@ -20,6 +20,10 @@ import {
 } from 'node:http2';
 import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
+
+import { after, every } from '../../platform/timers.ts';
+import { capConnections, type Connections } from './connections.ts';
 
 /** Handles requests of either version. */
 export type RequestHandler = RequestListener;
@@ -33,11 +37,13 @@ export interface ConnectionLimits {
   readonly headersTimeoutMs: number;
   /** Until a whole request is there. */
   readonly requestTimeoutMs: number;
-  /** Between two requests of one connection. */
-  readonly keepAliveTimeoutMs: number;
+  /** Between two requests of one connection, and while a peer takes nothing of its answer. */
+  readonly idleTimeoutMs: number;
   readonly headerBytesMax: number;
-  /** Open connections in all. */
+  readonly urlCharsMax: number;
+  /** Open connections in all, and of one IPv4 address or IPv6 /64. */
   readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
   /** Requests at once on one HTTP/2 connection. */
   readonly streamsMax: number;
 }
@@ -46,31 +52,64 @@ export interface ConnectionLimits {
 export interface PortOptions {
   readonly limits: ConnectionLimits;
   readonly onUpgrade: UpgradeHandler;
+  /** Whose connections are those of many callers. */
+  readonly isProxy: (address: string) => boolean;
+}
+
+/** What proves the server, and, where clients must prove themselves, whom it believes. */
+export interface TlsMaterial {
+  /** The certificate chain and its key, in PEM. */
+  readonly cert: string;
+  readonly key: string;
+  /** Absent: clients are asked for no certificate. */
+  readonly clients?: ClientCertificates | undefined;
+}
+
+/** Which certificates of clients are taken. */
+export interface ClientCertificates {
+  /** The authorities that sign them, in PEM. */
+  readonly ca: string;
+  /** A client without one is turned away. */
+  readonly isRequired: boolean;
+}
+
+/** A server that can be listened to, and its connections. */
+export interface Port {
+  readonly server: Server;
+  readonly connections: Connections;
 }
 
 /** The limits of a server that was told nothing else. */
 export const CONNECTION_LIMITS: ConnectionLimits = {
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 120_000,
-  keepAliveTimeoutMs: 72_000,
+  idleTimeoutMs: 72_000,
   headerBytesMax: 32 * 1024,
+  urlCharsMax: 8192,
   connectionsMax: 10_000,
+  connectionsPerAddressMax: 1000,
   streamsMax: 256,
 };
 
 /** The oldest TLS that is spoken. */
 export const TLS_VERSION_MIN = 'TLSv1.2';
 
+/**
+ * Streams that a peer may reset at once, and per second after that: beyond it the connection ends (rapid
+ * reset, CVE-2023-44487). A client that leaves takes its streams with it and is no more than `streamsMax`.
+ */
+const RESETS = { streamResetBurst: 1000, streamResetRate: 33 };
+
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 /** A cleartext server for both versions, in the shape that Fastify drives. */
 export function createCleartextServer(
   handler: RequestHandler,
-  { limits, onUpgrade }: PortOptions,
-): Server {
+  { limits, onUpgrade, isProxy }: PortOptions,
+): Port {
   const http1 = createHttp1Server(http1Options(limits), handler);
   http1.on('upgrade', onUpgrade);
-  const http2 = createHttp2Server({ settings: http2Settings(limits) });
+  const http2 = createHttp2Server({ settings: http2Settings(limits), ...RESETS });
   bound(http1, limits);
   /** Connections that have not said yet what they speak. */
   const silent = new Set<Socket>();
@@ -86,42 +125,52 @@ export function createCleartextServer(
       (isHttp2 ? http2 : http1).emit('connection', socket);
     });
   });
-  server.maxConnections = limits.connectionsMax;
   // The inner server never listens; it is told, because it starts to watch its timeouts then.
   server.once('listening', () => http1.emit('listening'));
   server.once('close', () => http1.close());
   // Node gives requests of HTTP/2 the same shape.
   http2.on('request', handler as never);
-  return asHttpServer(server, { http1, http2, limits, silent });
+  return asPort(server, { http1, http2, limits, silent, isProxy });
 }
 
 /** A TLS server for both versions, agreed by ALPN (RFC 7301). */
 export function createTlsServer(
   handler: RequestHandler,
-  { cert, key, limits, onUpgrade }: PortOptions & { readonly cert: string; readonly key: string },
-): Server {
+  { tls, limits, onUpgrade, isProxy }: PortOptions & { readonly tls: TlsMaterial },
+): Port {
   const options: SecureServerOptions = {
-    ...{ ...http1Options(limits), cert, key, allowHTTP1: true, minVersion: TLS_VERSION_MIN },
+    ...{ ...http1Options(limits), ...secureContext(tls), ...RESETS, allowHTTP1: true },
     handshakeTimeout: limits.headersTimeoutMs,
     settings: http2Settings(limits),
+    ...(tls.clients && { requestCert: true, rejectUnauthorized: tls.clients.isRequired }),
   };
   const server = createSecureServer(options, handler as never);
+  // One that is shown must be good, also where none is demanded.
+  server.prependListener('secureConnection', (socket: TLSSocket) => {
+    const isShown = tls.clients !== undefined && socket.getPeerX509Certificate() !== undefined;
+    if (isShown && !socket.authorized) socket.destroy();
+  });
   // Node serves HTTP/1.1 here with the methods of its HTTP/1.1 server, which its types do not say.
   const http1 = server as unknown as Http1Part;
   bound(http1, limits);
   server.on('upgrade', onUpgrade);
-  server.maxConnections = limits.connectionsMax;
   server.on('tlsClientError', (_error: Error, socket: Socket) => {
     socket.destroy();
   });
-  return asHttpServer(server, { http1, http2: server, limits });
+  return asPort(server, { http1, http2: server, limits, isProxy });
+}
+
+/** What of TLS can change while a server runs. */
+export function secureContext({ cert, key, clients }: TlsMaterial): SecureContextOptions {
+  return { cert, key, minVersion: TLS_VERSION_MIN, ...(clients && { ca: clients.ca }) };
 }
 
 /** What a server of HTTP/1.1 is told and asked here. */
 type Http1Part = Pick<
   Server,
   'headersTimeout' | 'requestTimeout' | 'keepAliveTimeout' | 'closeIdleConnections'
-> & { connectionsCheckingInterval?: number };
+> &
+  Pick<NodeJS.EventEmitter, 'on'> & { connectionsCheckingInterval?: number };
 
 /** How often Node looks for connections over their time, as a share of the shortest of them. */
 const CHECKS_PER_TIMEOUT = 2;
@@ -129,7 +178,7 @@ const CHECKS_PER_TIMEOUT = 2;
 function bound(http1: Http1Part, limits: ConnectionLimits): void {
   http1.headersTimeout = limits.headersTimeoutMs;
   http1.requestTimeout = limits.requestTimeoutMs;
-  http1.keepAliveTimeout = limits.keepAliveTimeoutMs;
+  http1.keepAliveTimeout = limits.idleTimeoutMs;
   http1.connectionsCheckingInterval = Math.ceil(limits.headersTimeoutMs / CHECKS_PER_TIMEOUT);
 }
 
@@ -165,22 +214,18 @@ function recognise(socket: Socket, before: Buffer, decide: (isHttp2: boolean) =>
   });
 }
 
-interface Parts {
-  readonly http1: Pick<Http1Part, 'closeIdleConnections'>;
+interface Parts extends Pick<PortOptions, 'limits' | 'isProxy'> {
+  readonly http1: Http1Part;
   readonly http2: NodeJS.EventEmitter;
-  readonly limits: ConnectionLimits;
   readonly silent?: ReadonlySet<Socket>;
 }
 
 /** Gives a server the methods by which Fastify closes connections, for both versions. */
-function asHttpServer(server: NetServer, { http1, http2, limits, silent }: Parts): Server {
-  const sockets = new Set<Socket>();
+function asPort(server: NetServer, { http1, http2, limits, silent, isProxy }: Parts): Port {
+  const connections = capConnections(server, { ...limits, isProxy });
+  cutStalled(server, http1, limits);
   const sessions = new Set<ServerHttp2Session>();
   const closeIdleHttp1 = http1.closeIdleConnections.bind(http1);
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
   http2.on('session', (session: ServerHttp2Session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
@@ -196,10 +241,34 @@ function asHttpServer(server: NetServer, { http1, http2, limits, silent }: Parts
     },
     closeAllConnections() {
       for (const session of sessions) session.destroy();
-      for (const socket of sockets) socket.destroy();
+      connections.destroyAll();
     },
   };
-  return Object.assign(server, methods) as unknown as Server;
+  return { server: Object.assign(server, methods) as unknown as Server, connections };
+}
+
+/** Over HTTP/1.1 cuts off whoever takes nothing of an answer from one look to the next. */
+function cutStalled(
+  server: NetServer,
+  http1: Http1Part,
+  { idleTimeoutMs }: ConnectionLimits,
+): void {
+  /** What of its answers each connection had taken at the last look; undefined: all. */
+  const taken = new Map<Socket, number | undefined>();
+  http1.on('request', ({ socket, httpVersionMajor }: IncomingMessage) => {
+    if (httpVersionMajor > 1 || taken.has(socket)) return;
+    taken.set(socket, undefined);
+    socket.once('close', () => taken.delete(socket));
+  });
+  const stop = every(idleTimeoutMs, () => {
+    for (const [socket, before] of taken) {
+      const waits = socket.writableLength > 0;
+      const now = waits ? socket.bytesWritten - socket.writableLength : undefined;
+      if (waits && now === before) socket.destroy();
+      else taken.set(socket, now);
+    }
+  });
+  server.once('close', stop);
 }
 
 /** HTTP/2 has no timeouts of its own in Node: idle sessions end, and so do requests that never do. */
@@ -207,14 +276,24 @@ function boundSession(session: ServerHttp2Session, limits: ConnectionLimits): vo
   let streams = 0;
   session.on('stream', (stream: ServerHttp2Stream) => {
     streams += 1;
+    const stopDeadline = stream.endAfterHeaders ? undefined : endLate(stream, limits);
     stream.once('close', () => {
       streams -= 1;
+      stopDeadline?.();
     });
-    stream.setTimeout(limits.requestTimeoutMs, () => {
-      if (!stream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);
+    // Without progress for as long, and something to be taken.
+    stream.setTimeout(limits.idleTimeoutMs, () => {
+      if (stream.writableLength > 0) stream.close(constants.NGHTTP2_CANCEL);
     });
   });
-  session.setTimeout(limits.keepAliveTimeoutMs, () => {
+  session.setTimeout(limits.idleTimeoutMs, () => {
     if (streams === 0) session.close();
+  });
+}
+
+/** Ends a request that is not whole in time, however steadily it drips. */
+function endLate(stream: ServerHttp2Stream, { requestTimeoutMs }: ConnectionLimits): () => void {
+  return after(requestTimeoutMs, () => {
+    if (!stream.readableEnded) stream.close(constants.NGHTTP2_CANCEL);
   });
 }

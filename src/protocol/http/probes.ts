@@ -7,6 +7,8 @@ export interface ProbesOptions {
   readonly state: () => NodeState;
 }
 
+const VITAL = { exposeHeadRoute: true, config: { isVital: true } };
+
 /**
  * What machines ask before they send calls: `/healthz` (the process answers), `/readyz` (it takes reads and
  * writes), `/version`. They pass no interceptor: no limit of calls, no credential, no work of the store.
@@ -15,12 +17,11 @@ export function createProbesDoor({ release, state }: ProbesOptions): Door {
   const send = (reply: FastifyReply, status: number, body: object): FastifyReply =>
     reply.code(status).type('application/json').send(JSON.stringify(body));
   return (app) => {
-    const withHead = { exposeHeadRoute: true };
-    app.get('/healthz', withHead, (_request, reply) => send(reply, 200, { status: 'alive' }));
-    app.get('/readyz', withHead, (_request, reply) => {
+    app.get('/healthz', VITAL, (_request, reply) => send(reply, 200, { status: 'alive' }));
+    app.get('/readyz', VITAL, (_request, reply) => {
       const now = state();
       return send(reply, now === 'ready' ? 200 : 503, { status: now });
     });
-    app.get('/version', withHead, (_request, reply) => send(reply, 200, { release }));
+    app.get('/version', VITAL, (_request, reply) => send(reply, 200, { release }));
   };
 }

@@ -1,6 +1,21 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Readable } from 'node:stream';
 
+import type { FastifyInstance } from 'fastify';
+
 import { DomainError } from '../../errors/domain-error.ts';
+import { HttpRefusal } from './refusal.ts';
+
+/** Makes a door say so when a body is packed: it would be taken for something broken. */
+export function refusePacked(app: FastifyInstance): void {
+  app.addHook('preParsing', async ({ headers }) => {
+    const encoding = headers['content-encoding'];
+    if (encoding === undefined || encoding === 'identity') return;
+    throw new HttpRefusal(415, `bodies are taken as they are, and this one is '${encoding}'`, {
+      encoding,
+    });
+  });
+}
 
 /**
  * Reads a whole request body. ARGUMENT_INVALID as soon as more than `maxBytes` have come, whatever the
@@ -18,7 +33,7 @@ export function readBody(stream: Readable, maxBytes: number): Promise<Buffer> {
         return;
       }
       chunks.length = 0;
-      if (length > 2 * maxBytes) stream.destroy();
+      if (length > 2 * maxBytes) giveUp(stream);
       reject(bodyTooLarge(maxBytes));
     });
     stream.once('end', () => {
@@ -32,6 +47,12 @@ export function readBody(stream: Readable, maxBytes: number): Promise<Buffer> {
     stream.once('aborted', goAway);
     stream.once('close', goAway);
   });
+}
+
+/** Over HTTP/2 the answer has gone by now, and the stream ends without an error (RFC 9113 section 8.1). */
+function giveUp(request: Readable): void {
+  if ('stream' in request) (request.stream as ServerHttp2Stream).close(constants.NGHTTP2_NO_ERROR);
+  else request.destroy();
 }
 
 /** The error for a body beyond its bound. */

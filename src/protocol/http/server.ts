@@ -3,28 +3,31 @@ import type { Server as TlsServer } from 'node:tls';
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance } from 'fastify';
 
+import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import { DomainError } from '../../errors/domain-error.ts';
+import { invariant } from '../../errors/invariant.ts';
 import { after, every } from '../../platform/timers.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { toProblem } from '../mapping/error.ts';
+import { sendProblem } from '../rest/problem.ts';
 import { createAddressOf, type AddressOf } from './client-address.ts';
+import type { Connections } from './connections.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
+import { guardEdge, type RefusedRequest } from './edge.ts';
 import { frameworkCodeOf } from './framework-error.ts';
 import {
   CONNECTION_LIMITS,
   createCleartextServer,
   createTlsServer,
-  TLS_VERSION_MIN,
+  secureContext,
   type ConnectionLimits,
+  type Port,
+  type TlsMaterial,
   type UpgradeHandler,
 } from './one-port.ts';
+import { RATE_LIMIT_FIELDS } from './rate-limit-fields.ts';
 import { bodyTooLarge } from './read-body.ts';
-
-/** A certificate chain and its key, in PEM. */
-export interface TlsMaterial {
-  readonly cert: string;
-  readonly key: string;
-}
+import { HttpRefusal } from './refusal.ts';
 
 /** How the one port behaves. */
 export interface HttpServerOptions {
@@ -39,6 +42,14 @@ export interface HttpServerOptions {
   readonly addressOf?: AddressOf;
   readonly logger: Logger;
   readonly limits?: ConnectionLimits;
+  /** The refusal of a request that is turned away; undefined: come in. Absent: all come in. */
+  readonly admit?: () => DomainError | undefined;
+  /** Whose connections are those of many callers. Absent: nobody's. */
+  readonly isProxy?: (address: string) => boolean;
+  /** How much each address may ask. Absent: anything. */
+  readonly rates?: RateLimits;
+  /** Told of requests that were refused for their address. */
+  readonly onRefused?: (refused: RefusedRequest) => void;
   /** Takes WebSocket handshakes. Absent: none is taken. */
   readonly onUpgrade?: UpgradeHandler;
   /** How long calls may go on after `close` is called, in milliseconds. Default 5,000. */
@@ -53,6 +64,7 @@ export interface ListenAddress {
 
 /** The one port. */
 export interface HttpServer {
+  readonly connections: Connections;
   /** Port 0 chooses a free one. */
   listen(host: string, port: number): Promise<ListenAddress>;
   /** Shows another certificate from the next connection on. Only for a server with TLS. */
@@ -62,6 +74,11 @@ export interface HttpServer {
 }
 
 const GRACE_MS = 5000;
+/**
+ * Connections that wait to be taken. The system drops what comes beyond and leaves its caller to try again
+ * for seconds; one that is taken can be turned away at once.
+ */
+const BACKLOG = 4096;
 const PARAM_CHARS_MAX = 1024;
 
 /** On every answer; a door may replace one by setting it. Answers depend on who asks. */
@@ -70,6 +87,9 @@ const SECURITY_HEADERS = {
   'x-frame-options': 'DENY',
   'referrer-policy': 'no-referrer',
   'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), geolocation=(), microphone=()',
 };
 const TLS_SECURITY_HEADERS = {
   ...SECURITY_HEADERS,
@@ -81,15 +101,21 @@ const CLOSE_IDLE_MS = 50;
 
 /** Creates the server and lets every door register its routes. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const app = createApp(options);
+  const { app, port } = createApp(options);
+  const { limits = CONNECTION_LIMITS, rates, onRefused } = options;
   app.decorateRequest('response');
+  app.decorateRequest('answer');
+  app.decorateRequest('isCounted', false);
   app.decorate('addressOf', options.addressOf ?? createAddressOf([]));
   app.addHook('onRequest', async (request, reply) => {
     request.response = reply.raw;
+    request.answer = reply;
     reply.header(REQUEST_ID_HEADER, request.id);
-    reply.headers(options.tls === undefined ? SECURITY_HEADERS : TLS_SECURITY_HEADERS);
+    reply.headers(headersOf(options));
   });
   await allowOrigins(app, options.corsOrigins);
+  const bodyBytesMax = options.maxBodyBytes;
+  guardEdge(app, { limits, rates, bodyBytesMax, onRefused, admit: options.admit });
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(
@@ -100,25 +126,27 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     const problem = toProblem(error, request.id);
     return await reply.code(problem.status).type('application/problem+json').send(problem);
   });
-  app.setErrorHandler(async (error, request, reply) => {
-    const known = toProblem(fromFastify(error, request.routeOptions.bodyLimit), request.id);
-    const problem = { ...known, status: statusOf(error) ?? known.status };
-    return await reply.code(problem.status).type('application/problem+json').send(problem);
-  });
+  app.setErrorHandler(
+    async (error, request, reply) =>
+      await sendProblem(request, reply, fromFastify(error, request.routeOptions.bodyLimit)),
+  );
   for (const door of options.doors) {
     await app.register(async (scope) => {
       await door(scope);
     });
   }
   return {
-    async listen(host, port) {
-      await app.listen({ host, port });
+    connections: port.connections,
+    async listen(host, wanted) {
+      await app.listen({ host, port: wanted, backlog: BACKLOG });
       const address = app.server.address();
-      return { host, port: typeof address === 'object' && address !== null ? address.port : port };
+      const isBound = typeof address === 'object' && address !== null;
+      return { host, port: isBound ? address.port : wanted };
     },
     replaceCertificate(tls) {
       const server = app.server as unknown as Pick<TlsServer, 'setSecureContext'>;
-      server.setSecureContext({ ...tls, minVersion: TLS_VERSION_MIN });
+      // Tickets of sessions are sealed by what goes with it, so that none of before resumes.
+      server.setSecureContext(secureContext(tls));
     },
     async close() {
       const { server } = app;
@@ -139,13 +167,18 @@ const refuseUpgrade: UpgradeHandler = (_request, socket) => {
   socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
 };
 
-function createApp({
-  tls,
-  maxBodyBytes,
-  limits = CONNECTION_LIMITS,
-  onUpgrade = refuseUpgrade,
-}: HttpServerOptions): FastifyInstance {
-  return fastify({
+function headersOf({ tls }: HttpServerOptions): Readonly<Record<string, string>> {
+  return tls === undefined ? SECURITY_HEADERS : TLS_SECURITY_HEADERS;
+}
+
+function createApp(options: HttpServerOptions): {
+  readonly app: FastifyInstance;
+  readonly port: Port;
+} {
+  const { tls, maxBodyBytes, limits = CONNECTION_LIMITS, onUpgrade = refuseUpgrade } = options;
+  const { isProxy = () => false } = options;
+  const place: { port?: Port } = {};
+  const app = fastify({
     bodyLimit: maxBodyBytes,
     genReqId: ({ headers }) => requestIdOf(headers[REQUEST_ID_HEADER]),
     logger: false,
@@ -157,6 +190,7 @@ function createApp({
       const body = JSON.stringify(toProblem(cause, request.id));
       reply.hijack();
       reply.raw.writeHead(400, {
+        ...headersOf(options),
         'content-type': 'application/problem+json',
         [REQUEST_ID_HEADER]: request.id,
       });
@@ -169,11 +203,15 @@ function createApp({
     serverFactory: (handler) => {
       // The handler takes requests of both versions, which Fastify's types cannot say.
       const handle = handler;
-      return tls === undefined
-        ? createCleartextServer(handle, { limits, onUpgrade })
-        : createTlsServer(handle, { ...tls, limits, onUpgrade });
+      place.port =
+        tls === undefined
+          ? createCleartextServer(handle, { limits, onUpgrade, isProxy })
+          : createTlsServer(handle, { tls, limits, onUpgrade, isProxy });
+      return place.port.server;
     },
   });
+  invariant(place.port !== undefined, 'Fastify makes its server at once');
+  return { app, port: place.port };
 }
 
 /** CORS for exactly these origins; everything a browser client of any protocol needs. */
@@ -191,7 +229,7 @@ async function allowOrigins(app: FastifyInstance, current: () => readonly string
       ...['x-timeout-ms', 'x-user-agent', 'x-api-key'],
     ],
     exposedHeaders: [
-      ...['etag', 'retry-after', REQUEST_ID_HEADER],
+      ...['etag', REQUEST_ID_HEADER, ...RATE_LIMIT_FIELDS],
       ...['grpc-status', 'grpc-message', 'grpc-status-details-bin'],
     ],
     maxAge: 7200,
@@ -202,26 +240,20 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, string>> = {
   FST_ERR_MAX_PARAM_LENGTH: `a part of the path is longer than ${String(PARAM_CHARS_MAX)} characters`,
 };
 
-const FASTIFY_ERRORS: Readonly<Record<string, string>> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'the content type is not one this route takes',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'the body is empty; send a JSON object',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'the body is not as long as its content-length says',
+const FASTIFY_ERRORS: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'the content type is not one this route takes'],
+  FST_ERR_CTP_INVALID_JSON_BODY: [400, 'the body is not JSON'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'the body is empty; send a JSON object'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'the body is not as long as its content-length says'],
 };
-
-/** Statuses that say more than the code of an invalid argument. */
-const FASTIFY_STATUSES: Readonly<Record<string, number>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: 413,
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 415,
-};
-
-function statusOf(error: unknown): number | undefined {
-  return FASTIFY_STATUSES[frameworkCodeOf(error)];
-}
 
 /** What Fastify refuses by itself, in our words. */
 function fromFastify(error: unknown, bodyBytesMax: number): unknown {
   const code = frameworkCodeOf(error);
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return bodyTooLarge(bodyBytesMax);
-  const message = FASTIFY_ERRORS[code];
-  return message === undefined ? error : new DomainError('ARGUMENT_INVALID', message);
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    const { message, metadata } = bodyTooLarge(bodyBytesMax);
+    return new HttpRefusal(413, message, metadata);
+  }
+  const known = FASTIFY_ERRORS[code];
+  return known === undefined ? error : new HttpRefusal(...known);
 }

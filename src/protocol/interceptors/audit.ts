@@ -190,9 +190,10 @@ function reader(method: DescMethod, name: string): (request: Message) => string 
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Texts as they are, lists of them with spaces; of a TextList its values. Anything else is nothing. */
+/** Texts and numbers as they are, lists of texts with spaces; of a TextList its values. Anything else is nothing. */
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (Array.isArray(value))
     return value.every((one) => typeof one === 'string') ? value.join(' ') : '';
   const isList = typeof value === 'object' && value !== null && 'values' in value;

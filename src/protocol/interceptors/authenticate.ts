@@ -1,15 +1,19 @@
 import type { Authenticator } from '../../domain/access/credentials.ts';
 import { withPrincipal, type Call, type CallInterceptor } from '../call.ts';
 import type { Principal } from '../../domain/access/principal.ts';
+import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import type { CookieGuard } from '../cookie-session/guard.ts';
+import { enforce } from './rate-limit.ts';
 
 /**
  * Finds out who calls, by the `authorization` or `x-api-key` header of whatever protocol; without either
- * by the session cookie of a browser.
+ * by the session cookie of a browser. Whoever shows a credential that is not taken counts as nobody, and
+ * is told no more once nobody may call from there.
  */
 export function createAuthenticate(
   authenticator: Authenticator,
   cookies: CookieGuard,
+  limits: RateLimits,
 ): CallInterceptor {
   const identify = async (call: Call): Promise<Principal> => {
     const { origin } = call;
@@ -23,5 +27,11 @@ export function createAuthenticate(
     cookies.demand(call, principal);
     return principal;
   };
-  return (next) => async (call) => await next(withPrincipal(call, await identify(call)));
+  return (next) => async (call) => {
+    const principal = await identify(call).catch((error: unknown) => {
+      enforce(call, limits.call('anonymous', call.origin.address));
+      throw error;
+    });
+    return await next(withPrincipal(call, principal));
+  };
 }

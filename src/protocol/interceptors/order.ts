@@ -1,4 +1,5 @@
 import type { Authenticator } from '../../domain/access/credentials.ts';
+import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Tracer } from '../../platform/tracing.ts';
@@ -11,11 +12,7 @@ import { deadline } from './deadline.ts';
 import { createErrors } from './errors.ts';
 import { createLogging } from './logging.ts';
 import { createCallMetrics, type CallMetrics } from './metrics.ts';
-import {
-  createAddressRateLimit,
-  createTokenRateLimit,
-  type AddressRateLimit,
-} from './rate-limit.ts';
+import { createAddressRateLimit, createCallerRateLimit } from './rate-limit.ts';
 import { createStreamGuard } from './stream-guard.ts';
 import { createTracing } from './tracing.ts';
 import { createValidate } from './validate.ts';
@@ -30,8 +27,8 @@ export interface InterceptorParts {
   readonly audit: AuditLog;
   /** Undefined: calls are not traced. */
   readonly tracer: Tracer | undefined;
-  /** How much one address may ask now. */
-  readonly rateLimit: () => AddressRateLimit;
+  /** How much may be asked. */
+  readonly limits: RateLimits;
 }
 
 /**
@@ -41,7 +38,7 @@ export interface InterceptorParts {
  * next to the service.
  */
 export function createInterceptors(parts: InterceptorParts): readonly CallInterceptor[] {
-  const { logger, calls, clock, authenticator, cookies, rateLimit } = parts;
+  const { logger, calls, clock, authenticator, cookies, limits } = parts;
   const audit = createAuditInterceptors(parts.audit);
   return [
     ...(parts.tracer === undefined ? [] : [createTracing(parts.tracer)]),
@@ -50,10 +47,10 @@ export function createInterceptors(parts: InterceptorParts): readonly CallInterc
     createErrors(logger),
     audit.refusals,
     deadline,
-    createAddressRateLimit(clock, rateLimit),
-    createAuthenticate(authenticator, cookies),
+    createAddressRateLimit(limits),
+    createAuthenticate(authenticator, cookies, limits),
     audit.denials,
-    createTokenRateLimit(clock),
+    createCallerRateLimit(limits),
     createValidate(),
     createAuthorize(),
     createStreamGuard(authenticator),

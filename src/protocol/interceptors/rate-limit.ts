@@ -1,66 +1,60 @@
-import { DomainError } from '../../errors/domain-error.ts';
-import type { Clock } from '../../platform/clock.ts';
-import { createSlidingWindows } from '../../platform/sliding-windows.ts';
-import type { CallInterceptor } from '../call.ts';
+import { getOption, type DescMethod } from '@bufbuild/protobuf';
 
-/** How much one address may ask. */
-export interface AddressRateLimit {
-  /** Calls per window; 0: no bound. */
-  readonly requests: number;
-  readonly windowMs: number;
-}
+import { rate_class, RateClass } from '../../../gen/molten/v1/options_pb.ts';
+import type { CallKind, RateLimits, Verdict } from '../../domain/quota/rate-limits.ts';
+import { hasReason } from '../../errors/domain-error.ts';
+import type { Call, CallInterceptor } from '../call.ts';
 
-const MINUTE_MS = 60_000;
-
-/**
- * Bounds the calls of one address by the limit of the moment over a sliding window, before anything is verified. RATE_LIMITED tells
- * when to try again.
- */
-export function createAddressRateLimit(
-  clock: Clock,
-  current: () => AddressRateLimit,
-): CallInterceptor {
-  let windowMs = current().windowMs;
-  let windows = createSlidingWindows(clock, windowMs);
-  return (next) => async (call) => {
-    const limit = current();
-    const { requests } = limit;
-    if (requests === 0) return await next(call);
-    if (limit.windowMs !== windowMs) {
-      windowMs = limit.windowMs;
-      windows = createSlidingWindows(clock, windowMs);
-    }
-    const waitMs = windows.take(call.origin.address, requests);
-    if (waitMs !== undefined) throw limited('from this address', { requests, windowMs, waitMs });
-    return await next(call);
-  };
+/** Lets a call go on, or throws RATE_LIMITED; its caller is told how it stands either way. */
+export function enforce({ origin }: Pick<Call, 'origin'>, verdict: Verdict | undefined): void {
+  if (verdict?.standing !== undefined) origin.announce?.(verdict.standing);
+  if (verdict?.refusal !== undefined) throw verdict.refusal;
 }
 
 /**
- * Bounds the calls with a delegated token by what it was made with, and with it those of everything that
- * was delegated with it: a bound is not stretched by delegating on.
+ * Bounds the calls of one address before anything is verified: all of them, where the request that they
+ * came in was not counted already, and those of the kinds that the contract names. A wrong credential
+ * counts towards a ban.
  */
-export function createTokenRateLimit(clock: Clock): CallInterceptor {
-  const windows = createSlidingWindows(clock, MINUTE_MS);
+export function createAddressRateLimit(limits: RateLimits): CallInterceptor {
+  const kinds = new Map<DescMethod, CallKind | undefined>();
   return (next) => async (call) => {
-    for (const { grantId, callsPerMinute } of call.principal.credential?.chain.links ?? []) {
-      const waitMs = callsPerMinute === 0 ? undefined : windows.take(grantId, callsPerMinute);
-      const bound = { requests: callsPerMinute, windowMs: MINUTE_MS };
-      if (waitMs !== undefined) throw limited('with this token', { ...bound, waitMs });
+    const { method, origin } = call;
+    if (origin.isCounted !== true) enforce(call, limits.request(origin.address));
+    if (!kinds.has(method)) kinds.set(method, KINDS[getOption(method, rate_class)]);
+    const kind = kinds.get(method);
+    if (kind !== undefined) enforce(call, limits.call(kind, origin.address));
+    try {
+      return await next(call);
+    } catch (error) {
+      if (hasReason(error, 'CREDENTIAL_INVALID')) limits.strike(origin.address);
+      throw error;
     }
-    return await next(call);
   };
 }
 
-function limited(
-  whose: string,
-  bound: { readonly requests: number; readonly windowMs: number; readonly waitMs: number },
-): DomainError {
-  const { requests, windowMs, waitMs: retryAfterMs } = bound;
-  const seconds = String(windowMs / 1000);
-  return new DomainError(
-    'RATE_LIMITED',
-    `more than ${String(requests)} calls in ${seconds} s ${whose}; wait, then try again`,
-    { metadata: { limit: String(requests), windowSeconds: seconds }, retryAfterMs },
-  );
+const KINDS: Readonly<Record<RateClass, CallKind | undefined>> = {
+  [RateClass.UNSPECIFIED]: undefined,
+  [RateClass.LOGIN]: 'login',
+  [RateClass.VERIFICATION]: 'verification',
+};
+
+/**
+ * Bounds the calls of a principal, and those with a delegated token by what it was made with: a bound that
+ * is not stretched by delegating on, for it counts everything that was delegated with it. Nobody is bounded
+ * by address.
+ */
+export function createCallerRateLimit(limits: RateLimits): CallInterceptor {
+  return (next) => async (call) => {
+    const { principal, origin } = call;
+    if (principal.kind === 'anonymous') {
+      enforce(call, limits.call('anonymous', origin.address));
+      return await next(call);
+    }
+    enforce(call, limits.principal(principal.subject));
+    for (const { grantId, callsPerMinute } of principal.credential?.chain.links ?? []) {
+      enforce(call, limits.token(grantId, callsPerMinute));
+    }
+    return await next(call);
+  };
 }

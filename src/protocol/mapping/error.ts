@@ -70,6 +70,7 @@ const CODES = {
   WATCHER_TOO_SLOW: Code.ResourceExhausted,
   DEADLINE_EXCEEDED: Code.DeadlineExceeded,
   CANCELED: Code.Canceled,
+  OVERLOADED: Code.Unavailable,
   ENGINE_UNAVAILABLE: Code.Unavailable,
   PROVIDER_UNAVAILABLE: Code.Unavailable,
   RECOVERING: Code.Unavailable,

@@ -6,6 +6,7 @@
 import { TokenService, type IntrospectTokenResponse } from '../../../gen/molten/v1/tokens_pb.ts';
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
 import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
+import { DomainError } from '../../errors/domain-error.ts';
 import { createCaller, type Caller } from '../caller.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
@@ -16,6 +17,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
+import { refusePacked } from '../http/read-body.ts';
 import { frameworkCodeOf } from '../http/framework-error.ts';
 import { parseTokenForm } from './form.ts';
 import { describeServer, OAUTH_PATHS } from './metadata.ts';
@@ -141,6 +143,7 @@ async function sendJson(
 
 /** Forms come as bytes; any other content type is refused before it is read. */
 function readForms(app: FastifyInstance): void {
+  refusePacked(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/x-www-form-urlencoded',
@@ -148,6 +151,7 @@ function readForms(app: FastifyInstance): void {
     async (_request: unknown, body: Buffer) => body,
   );
   app.setErrorHandler(async (error: unknown, _request, reply) => {
+    if (error instanceof DomainError) return await sendOAuthError(reply, error);
     const { message, status } = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? MALFORMED;
     return await sendOAuthError(reply, new OAuthError('invalid_request', message, status));
   });

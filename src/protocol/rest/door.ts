@@ -9,11 +9,13 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
   createOrigin,
+  routeConfig,
   type Door,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
 } from '../http/door.ts';
+import { refusePacked } from '../http/read-body.ts';
 import { toProblem } from '../mapping/error.ts';
 import { REST_JSON } from '../mapping/json-options.ts';
 import { parseJsonBody } from './body.ts';
@@ -36,6 +38,7 @@ const PROBLEM = 'application/problem+json';
 /** Creates the REST door. */
 export function createRestDoor({ dispatcher, maxBodyBytes }: RestDoorOptions): Door {
   return (app) => {
+    refusePacked(app);
     app.removeAllContentTypeParsers();
     const parser = { parseAs: 'buffer', bodyLimit: maxBodyBytes } as const;
     app.addContentTypeParser('application/json', parser, async (_request: unknown, body: Buffer) =>
@@ -47,6 +50,7 @@ export function createRestDoor({ dispatcher, maxBodyBytes }: RestDoorOptions): D
       app.route({
         ...{ method: route.method, url: route.url, handler: handle },
         exposeHeadRoute: route.method === 'GET',
+        config: routeConfig(route.rpc),
       });
     }
     refuseOtherMethods(app, routes);

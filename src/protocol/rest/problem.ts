@@ -1,5 +1,6 @@
 import { isAboutCredential } from '../../errors/reason.ts';
 import type { FastifyReply, FastifyRequest } from '../http/door.ts';
+import { HttpRefusal } from '../http/refusal.ts';
 import { setRetryAfter } from '../http/retry-after.ts';
 import { toProblem, toWireError } from '../mapping/error.ts';
 
@@ -11,7 +12,8 @@ export async function sendProblem(
   reply: FastifyReply,
   error: unknown,
 ): Promise<FastifyReply> {
-  const problem = toProblem(error, request.id);
+  const known = toProblem(error, request.id);
+  const problem = error instanceof HttpRefusal ? { ...known, status: error.status } : known;
   const wire = toWireError(error);
   setRetryAfter(reply, wire);
   if (isAboutCredential(wire.reason)) reply.header('www-authenticate', 'Bearer');

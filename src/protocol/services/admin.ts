@@ -3,10 +3,17 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   AlertSeverity as SeverityMessage,
   type AdminService,
+  type BanSchema,
   type StoreStatsSchema,
 } from '../../../gen/molten/v1/admin_pb.ts';
 import type { AlertSeverity } from '../../domain/node/alert-rules.ts';
 import type { Monitor, Stats } from '../../domain/node/monitor.ts';
+import type {
+  QueryBounds,
+  QueryBoundsControl,
+  QueryBoundsState,
+} from '../../domain/quota/query-limits.ts';
+import type { Ban, Bans } from '../../domain/quota/bans.ts';
 import type { Durations } from '../../platform/durations.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toTimestamp } from '../mapping/time.ts';
@@ -16,10 +23,14 @@ const SEVERITIES = {
   critical: SeverityMessage.CRITICAL,
 } satisfies Record<AlertSeverity, SeverityMessage>;
 
-const ACTIVITY_DEFAULT = 100;
+const PAGE_DEFAULT = 100;
 
 /** Creates the AdminService over the domain. */
-export function createAdminService(monitor: Monitor): ServiceImplementation<typeof AdminService> {
+export function createAdminService(
+  monitor: Monitor,
+  queryBounds: QueryBoundsControl,
+  bans: Bans,
+): ServiceImplementation<typeof AdminService> {
   return {
     async getStats() {
       const stats = await monitor.stats();
@@ -54,14 +65,58 @@ export function createAdminService(monitor: Monitor): ServiceImplementation<type
       };
     },
     async listActivity({ pageSize }) {
-      const calls = monitor.activity(pageSize === 0 ? ACTIVITY_DEFAULT : pageSize);
+      const calls = monitor.activity(pageSize === 0 ? PAGE_DEFAULT : pageSize);
       return { calls: calls.map(({ atMs, ...call }) => ({ ...call, time: toTimestamp(atMs) })) };
+    },
+    getQueryLimits: () => Promise.resolve(toQueryLimits(queryBounds.state())),
+    async updateQueryLimits(request, { principal }) {
+      const { rowsMax, timeMsMax: timeMs, examinedMax, memoryBytesMax } = request;
+      const change = {
+        ...(rowsMax === undefined ? {} : { rowsMax }),
+        ...(timeMs === undefined ? {} : { timeMs }),
+        ...(examinedMax === undefined ? {} : { examinedMax: Number(examinedMax) }),
+        ...(memoryBytesMax === undefined ? {} : { memoryBytesMax: Number(memoryBytesMax) }),
+      };
+      return toQueryLimits(await queryBounds.change(change, principal.subject));
     },
     async getNodeInfo() {
       const { startedAtMs, ...info } = monitor.info();
       return { ...info, startTime: toTimestamp(startedAtMs) };
     },
+    async listBans({ pageSize }) {
+      const all = bans.list();
+      return {
+        bans: all.slice(0, pageSize === 0 ? PAGE_DEFAULT : pageSize).map(toBan),
+        banCount: all.length,
+      };
+    },
+    async clearBans({ addresses, all }) {
+      return { addresses: [...(all ? bans.clearAll() : bans.clear(addresses))] };
+    },
   };
+}
+
+interface ShownQueryLimits {
+  readonly limits: object;
+  readonly ceiling: object;
+  readonly updateTime?: ReturnType<typeof toTimestamp>;
+  readonly updatedBy?: string;
+}
+
+function toQueryLimits({ bounds, ceiling, changed }: QueryBoundsState): ShownQueryLimits {
+  const toMessage = ({ rowsMax, timeMs, examinedMax, memoryBytesMax }: QueryBounds): object => ({
+    ...{ rowsMax, timeMsMax: timeMs },
+    ...{ examinedMax: BigInt(examinedMax), memoryBytesMax: BigInt(memoryBytesMax) },
+  });
+  return {
+    ...{ limits: toMessage(bounds), ceiling: toMessage(ceiling) },
+    ...(changed && { updateTime: toTimestamp(changed.atMs), updatedBy: changed.by }),
+  };
+}
+
+function toBan({ address, beganAtMs, endsAtMs, count }: Ban): MessageInitShape<typeof BanSchema> {
+  const [beginTime, endTime] = [toTimestamp(beganAtMs), toTimestamp(endsAtMs)];
+  return { address, beginTime, endTime, count };
 }
 
 function toStore({

@@ -41,7 +41,7 @@ export function parseFrame(text: string | undefined): ClientFrame | FrameFailure
     case 'ACK':
       return withId(members, (id) => ({
         ...{ action: 'ACK', id },
-        resumeToken: String(members['resumeToken']),
+        resumeToken: textOf(members['resumeToken']),
       }));
     default:
       return failed('invalid_action', 'action wants AUTH, SUBSCRIBE, UNSUBSCRIBE or ACK');
@@ -52,7 +52,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 function parseAuth({ token, feed = true }: Members): ClientFrame | FrameFailure {
   if (typeof feed !== 'boolean') return failed('invalid_message', 'feed wants true or false');
-  return { action: 'AUTH', token: typeof token === 'string' ? token : '', feed };
+  return { action: 'AUTH', token: textOf(token), feed };
 }
 
 function parseSubscribe(members: Members): ClientFrame | FrameFailure {
@@ -68,6 +68,11 @@ function parseSubscribe(members: Members): ClientFrame | FrameFailure {
   }
   const unacknowledgedMax = isBound ? maxUnacknowledged : undefined;
   return withId(members, (id) => ({ action: 'SUBSCRIBE', id, request, unacknowledgedMax }));
+}
+
+/** An object cannot always be made a text: its `toString` may be a member of the frame. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function withId({ id }: Members, make: (id: string) => ClientFrame): ClientFrame | FrameFailure {

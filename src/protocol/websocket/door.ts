@@ -3,10 +3,13 @@ import type { Duplex } from 'node:stream';
 
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 
+import type { DomainError } from '../../errors/domain-error.ts';
 import { after, every } from '../../platform/timers.ts';
+import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { AddressOf } from '../http/client-address.ts';
 import { headerOf, requestIdOf, REQUEST_ID_HEADER } from '../http/door.ts';
+import type { RefusedRequest } from '../http/edge.ts';
 import type { UpgradeHandler } from '../http/one-port.ts';
 import { createSession, type Session } from './session.ts';
 
@@ -17,6 +20,12 @@ export interface WebSocketDoorOptions {
   readonly corsOrigins: () => readonly string[];
   /** Where connections come from. */
   readonly addressOf: AddressOf;
+  /** Defined: no connection is taken now. Absent: all are. */
+  readonly admit?: () => DomainError | undefined;
+  /** How much each address may ask. */
+  readonly rates: RateLimits;
+  /** Told of handshakes beyond the limit of their address. */
+  readonly onRefused: (refused: RefusedRequest) => void;
   readonly times?: Partial<WebSocketTimes>;
 }
 
@@ -34,6 +43,7 @@ const TIMES: WebSocketTimes = { authMs: 10_000, pingMs: 15_000 };
 const FRAME_BYTES_MAX = 256 * 1024;
 /** Frames of one connection that wait to be looked at. */
 const WAITING_FRAMES_MAX = 100;
+const MS_PER_SECOND = 1000;
 const POLICY_VIOLATION = 1008;
 const OPEN = 1;
 
@@ -60,7 +70,9 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
       refuse(socket, '404 Not Found');
     } else if (!isOriginAllowed(request, options.corsOrigins())) {
       refuse(socket, '403 Forbidden');
-    } else {
+    } else if (options.admit?.() !== undefined) {
+      refuse(socket, '503 Service Unavailable', 'retry-after: 1\r\n');
+    } else if (!isBeyondLimit(request, socket, options)) {
       server.handleUpgrade(request, socket, head, (connection) => {
         const session = serve(connection, request, options);
         sessions.add(session);
@@ -84,8 +96,24 @@ function isOriginAllowed({ headers }: IncomingMessage, allowed: readonly string[
   return origin === `http://${host ?? ''}` || origin === `https://${host ?? ''}`;
 }
 
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+/** A handshake is a request like every other. */
+function isBeyondLimit(
+  request: IncomingMessage,
+  socket: Duplex,
+  { rates, addressOf, onRefused }: WebSocketDoorOptions,
+): boolean {
+  const address = addressOf(request);
+  const refusal = rates.request(address)?.refusal;
+  if (refusal === undefined) return false;
+  const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
+  onRefused({ address, requestId, route: WEB_SOCKET_PATH });
+  const seconds = Math.ceil((refusal.retryAfterMs ?? 0) / MS_PER_SECOND);
+  refuse(socket, '429 Too Many Requests', `retry-after: ${String(seconds)}\r\n`);
+  return true;
+}
+
+function refuse(socket: Duplex, status: string, fields = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\n${fields}connection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
 function serve(

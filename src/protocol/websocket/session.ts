@@ -104,7 +104,7 @@ class DispatchingSession implements Session {
   async recheck(): Promise<void> {
     if (this.#proof === undefined) return;
     try {
-      await this.#whoAmI(this.#proof);
+      await this.#whoAmI(this.#proof, { isCounted: true });
     } catch (error) {
       // Anything else, such as too many calls from an address, says nothing of the caller.
       if (isAboutCredential(toWireError(error).reason)) await this.#refuse(error);
@@ -264,8 +264,9 @@ class DispatchingSession implements Session {
     return result as AsyncIterable<Message> as AsyncIterable<WatchResponse>;
   }
 
-  async #whoAmI(proof: Proof): Promise<void> {
-    const origin = this.#origin(proof, this.#whole());
+  /** What the server asks by itself is not counted against anybody. */
+  async #whoAmI(proof: Proof, { isCounted = false } = {}): Promise<void> {
+    const origin = { ...this.#origin(proof, this.#whole()), isCounted };
     await this.#dispatcher.dispatch(AuthService.method.whoAmI, create(WhoAmIRequestSchema), origin);
   }
 

@@ -6,7 +6,7 @@ import type { CommitOutcome, CommitRequest } from './operations.ts';
 /** Gathers transactions, so that many share one commit. */
 export interface GroupQueue {
   /** Queues a transaction; it commits together with others that wait. */
-  commit(request: CommitRequest): Promise<CommitOutcome>;
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome>;
   readonly queuedBytes: number;
   /** Transactions committed. */
   readonly commits: number;
@@ -22,11 +22,15 @@ export interface GroupQueueOptions {
   /** Commits a group; one outcome per request, in their order. */
   readonly commitGroup: (requests: readonly CommitRequest[]) => Promise<readonly CommitOutcome[]>;
   readonly observer?: EngineObserver | undefined;
+  /** Longest wait of the first in the queue before others are refused, in milliseconds; 0: any. */
+  readonly waitMaxMs: number;
 }
 
 interface Waiting {
   readonly request: CommitRequest;
   readonly bytes: number;
+  readonly sinceMs: number;
+  readonly signal: AbortSignal | undefined;
   readonly resolve: (outcome: CommitOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -56,13 +60,14 @@ class PumpedQueue implements GroupQueue {
     this.#options = options;
   }
 
-  commit(request: CommitRequest): Promise<CommitOutcome> {
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome> {
     const bytes = sizeOf(request);
     if (this.#isClosed) return Promise.reject(writerGone());
-    const isFull = this.queuedBytes > 0 && this.queuedBytes + bytes > QUEUE_BYTES_MAX;
-    if (isFull) return Promise.reject(full());
+    const refusal = this.#refusal(bytes);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const sinceMs = this.#options.clock.monotonic();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request, bytes, resolve, reject });
+      this.#queue.push({ request, bytes, sinceMs, signal, resolve, reject });
       this.queuedBytes += bytes;
       this.#pumping ??= this.#pump();
     });
@@ -79,9 +84,21 @@ class PumpedQueue implements GroupQueue {
     await this.#pumping;
   }
 
+  #refusal(bytes: number): DomainError | undefined {
+    const isFull = this.queuedBytes > 0 && this.queuedBytes + bytes > QUEUE_BYTES_MAX;
+    if (isFull) return full();
+    const { waitMaxMs, clock } = this.#options;
+    const [first] = this.#queue;
+    if (first === undefined || waitMaxMs === 0) return undefined;
+    return clock.monotonic() - first.sinceMs > waitMaxMs ? tooLong(waitMaxMs) : undefined;
+  }
+
   /** The next group forms while this one is committed; an idle writer waits for nobody. */
   async #pump(): Promise<void> {
-    while (this.#queue.length > 0) await this.#commitGroup(this.#takeGroup());
+    while (this.#queue.length > 0) {
+      const group = this.#takeGroup();
+      if (group.length > 0) await this.#commitGroup(group);
+    }
     this.#pumping = undefined;
   }
 
@@ -97,7 +114,11 @@ class PumpedQueue implements GroupQueue {
       count += 1;
     }
     this.queuedBytes -= bytes;
-    return this.#queue.splice(0, count);
+    return this.#queue.splice(0, count).filter(({ signal, reject }) => {
+      if (signal?.aborted !== true) return true;
+      reject(new DomainError('CANCELED', 'the transaction was canceled'));
+      return false;
+    });
   }
 
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
@@ -138,8 +159,17 @@ export function writerGone(): DomainError {
 
 function full(): DomainError {
   return new DomainError(
-    'ENGINE_UNAVAILABLE',
+    'OVERLOADED',
     `more than ${QUEUE_BYTES_MAX.toString()} bytes wait to be written; try again later`,
     { metadata: { limit: QUEUE_BYTES_MAX.toString() }, retryAfterMs: RETRY_AFTER_MS },
+  );
+}
+
+function tooLong(limitMs: number): DomainError {
+  const limit = limitMs.toString();
+  return new DomainError(
+    'OVERLOADED',
+    `writes wait longer than ${limit} ms for their turn; try again later`,
+    { metadata: { limit }, retryAfterMs: limitMs },
   );
 }

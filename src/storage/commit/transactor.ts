@@ -28,7 +28,10 @@ export type Remembered = Extract<CommitOutcome, { kind: 'replayed' | 'refused' }
 /** What a transactor works with. */
 export interface TransactorParts {
   readonly reader: DocumentReader;
-  readonly commit: (request: CommitRequest) => Promise<CommitOutcome>;
+  readonly commit: (
+    request: CommitRequest,
+    signal: AbortSignal | undefined,
+  ) => Promise<CommitOutcome>;
   /** What was answered to a request id. */
   readonly remembered: (
     identity: RequestIdentity,
@@ -66,7 +69,10 @@ export function createTransactor(parts: TransactorParts): Transactor {
       return { value, writes: [], sequence, timestampMs, durability, replayed: false };
     }
     const text = request === undefined ? undefined : JSON.stringify(value);
-    const outcome = await parts.commit({ durability, request, value: text, ...work });
+    const outcome = await parts.commit(
+      { durability, request, value: text, ...work },
+      options.signal,
+    );
     if (outcome.kind === 'changed') return undefined;
     return outcome.kind === 'committed' ? committed(outcome.answer, value) : replayOf<T>(outcome);
   }

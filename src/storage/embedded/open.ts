@@ -36,6 +36,11 @@ export interface EmbeddedStoreOptions {
   readonly cacheDocuments?: number | undefined;
   /** Reader threads. Default 2, at least 1. */
   readonly readers?: number;
+  /**
+   * No more reads, or writes, are taken while one has waited this long for its turn, in milliseconds.
+   * Default 0: no bound.
+   */
+  readonly waitMaxMs?: number;
   readonly observer?: EngineObserver;
 }
 
@@ -53,7 +58,7 @@ const READERS = 2;
  * then. CORRUPTION_DETECTED when the file or the keyring is damaged.
  */
 export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<StorageEngine> {
-  const { directory, clock } = options;
+  const { directory, clock, waitMaxMs = 0 } = options;
   const file = join(directory, STORE_FILE);
   refuseMismatch({ directory, file, isEncrypted: options.password !== undefined });
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -73,7 +78,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     const flushIntervalMs = options.flushIntervalMs ?? FLUSH_INTERVAL_MS;
     const writer = startWriterThread({
       settings: { ...access, commits, flushIntervalMs },
-      ...{ clock, observer: options.observer },
+      ...{ clock, waitMaxMs, observer: options.observer },
       onState: (next) => {
         state.apply(next);
         if (next.written === 'all') cache.clear();
@@ -85,7 +90,8 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     });
     return createEngine({
       ...{ access, epoch, clock, writer, cache, state, release },
-      ...{ readers: options.readers ?? READERS, commits: new Int32Array(commits) },
+      readers: { threads: options.readers ?? READERS, waitMaxMs },
+      commits: new Int32Array(commits),
       encryption: keys && { directory, password: options.password ?? '', rootKey: keys.rootKey },
     });
   } catch (error) {

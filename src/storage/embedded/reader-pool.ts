@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { systemClock } from '../../platform/clock.ts';
 import type { ReadMessage, ReadReply, ReadResults, ReadTask, StoreAccess } from './protocol.ts';
 import type { ReaderSettings } from './reader-worker.ts';
 import { toError } from '../commit/operations.ts';
@@ -15,7 +16,7 @@ export interface PoolOptions {
 
 /** Reader threads, started when first needed. */
 export interface ReaderPool {
-  /** CANCELED when the signal aborts, ENGINE_UNAVAILABLE when too many reads wait. */
+  /** CANCELED when the signal aborts, OVERLOADED when too many reads wait, or the first of them too long. */
   run<K extends ReadTask['kind']>(
     task: Extract<ReadTask, { kind: K }>,
     options: PoolOptions,
@@ -26,6 +27,7 @@ export interface ReaderPool {
 
 interface Job {
   readonly message: ReadMessage;
+  readonly sinceMs: number;
   readonly settle: (reply: ReadReply) => void;
   readonly reject: (error: DomainError) => void;
 }
@@ -41,22 +43,29 @@ const WAITING_MAX = 1000;
 const RETRY_AFTER_MS = 200;
 const TASK_ID_MAX = 2 ** 31 - 1;
 
-/** Creates a pool of up to `size` threads. */
-export function createReaderPool(access: StoreAccess, size: number): ReaderPool {
-  return new ThreadPool(access, size);
+/** How large a pool is, and how long one may wait for it. */
+export interface PoolBounds {
+  readonly threads: number;
+  /** No more reads are taken while one has waited this long for a thread, in milliseconds; 0: no bound. */
+  readonly waitMaxMs: number;
+}
+
+/** Creates a pool. Its threads are started when needed. */
+export function createReaderPool(access: StoreAccess, bounds: PoolBounds): ReaderPool {
+  return new ThreadPool(access, bounds);
 }
 
 class ThreadPool implements ReaderPool {
   readonly #access: StoreAccess;
-  readonly #size: number;
+  readonly #bounds: PoolBounds;
   readonly #members = new Set<Member>();
   readonly #waiting: Job[] = [];
   #lastId = 0;
   #isClosed = false;
 
-  constructor(access: StoreAccess, size: number) {
+  constructor(access: StoreAccess, bounds: PoolBounds) {
     this.#access = access;
-    this.#size = size;
+    this.#bounds = bounds;
   }
 
   run<K extends ReadTask['kind']>(
@@ -65,7 +74,8 @@ class ThreadPool implements ReaderPool {
   ): Promise<ReadResults[K]> {
     if (this.#isClosed) return Promise.reject(gone());
     if (signal?.aborted === true) return Promise.reject(canceled());
-    if (this.#waiting.length >= WAITING_MAX) return Promise.reject(busy());
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     this.#lastId = (this.#lastId % TASK_ID_MAX) + 1;
     const message: ReadMessage = { id: this.#lastId, nowMs, atSequence, task };
     return new Promise<ReadResults[K]>((resolve, reject) => {
@@ -74,6 +84,7 @@ class ThreadPool implements ReaderPool {
       };
       const job: Job = {
         message,
+        sinceMs: systemClock.monotonic(),
         settle: ({ result, refusal }) => {
           signal?.removeEventListener('abort', onAbort);
           if (refusal !== undefined) reject(toError(refusal));
@@ -102,10 +113,19 @@ class ThreadPool implements ReaderPool {
     await Promise.all([...this.#members].map(({ worker }) => worker.terminate()));
   }
 
+  #refusal(): DomainError | undefined {
+    const [first] = this.#waiting;
+    if (this.#waiting.length >= WAITING_MAX) return tooMany();
+    const { waitMaxMs } = this.#bounds;
+    if (first === undefined || waitMaxMs === 0) return undefined;
+    return systemClock.monotonic() - first.sinceMs > waitMaxMs ? tooLong(waitMaxMs) : undefined;
+  }
+
   #next(): void {
     while (this.#waiting.length > 0) {
       const idle = [...this.#members].find(({ job }) => job === undefined);
-      const member = idle ?? (this.#members.size < this.#size ? this.#start() : undefined);
+      const member =
+        idle ?? (this.#members.size < this.#bounds.threads ? this.#start() : undefined);
       if (member === undefined) return;
       const job = this.#waiting.shift();
       if (job === undefined) return;
@@ -162,11 +182,20 @@ function gone(): DomainError {
   return new DomainError('ENGINE_UNAVAILABLE', 'the store is closed or its reader has stopped');
 }
 
-function busy(): DomainError {
+function tooMany(): DomainError {
   const limit = WAITING_MAX.toString();
   return new DomainError(
-    'ENGINE_UNAVAILABLE',
+    'OVERLOADED',
     `more than ${limit} reads wait for a thread; try again later`,
     { metadata: { limit }, retryAfterMs: RETRY_AFTER_MS },
+  );
+}
+
+function tooLong(limitMs: number): DomainError {
+  const limit = limitMs.toString();
+  return new DomainError(
+    'OVERLOADED',
+    `reads wait longer than ${limit} ms for a thread; try again later`,
+    { metadata: { limit }, retryAfterMs: limitMs },
   );
 }

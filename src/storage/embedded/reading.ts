@@ -6,7 +6,7 @@ import { createStatements, openConnection, type Connection } from './database.ts
 import { createPointReads, type PointReads, type PointReadsParts } from './point-reads.ts';
 import type { StoreAccess } from './protocol.ts';
 import { createReader, type Reader } from './reader.ts';
-import { createReaderPool, type ReaderPool } from './reader-pool.ts';
+import { createReaderPool, type PoolBounds, type ReaderPool } from './reader-pool.ts';
 import { createAnswers } from './sql-store.ts';
 import type { WriterThread } from './writer-thread.ts';
 
@@ -25,8 +25,8 @@ export interface Reading {
 /** What it is opened with. */
 export interface ReadingParts extends PointReadsParts {
   readonly writer: WriterThread;
-  /** Threads for queries. */
-  readonly readers: number;
+  /** For queries. */
+  readonly readers: PoolBounds;
   /** The reads of transactions. */
   readonly own: DocumentReader;
 }
@@ -41,11 +41,13 @@ export function openReading(access: StoreAccess, parts: ReadingParts): Reading {
     ...{ access, connection, reader, points: guarded(createPointReads(reader, parts), parts) },
     transactor: createTransactor({
       reader: own,
-      commit: (request) => writer.commit(request),
+      commit: (request, signal) => writer.commit(request, signal),
       remembered: (identity) => findAnswer(answers, identity),
       position: () => ({ sequence: state.lastSequence, timestampMs: state.lastTimestampMs }),
     }),
-    ...{ pool: createReaderPool(access, readers), logPool: createReaderPool(access, 1) },
+    pool: createReaderPool(access, readers),
+    // Whoever follows the log is in nobody's way.
+    logPool: createReaderPool(access, { threads: 1, waitMaxMs: 0 }),
   };
 }
 

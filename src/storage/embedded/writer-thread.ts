@@ -16,8 +16,11 @@ import type { WriterSettings } from './writer-worker.ts';
 
 /** The writer as the main thread sees it. */
 export interface WriterThread {
-  /** Queues a transaction; it commits together with others that wait. */
-  commit(request: CommitRequest): Promise<CommitOutcome>;
+  /**
+   * Queues a transaction; it commits together with others that wait. CANCELED when the signal aborts
+   * while it waits; OVERLOADED when too much waits, or the first of it too long.
+   */
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome>;
   run(task: WriterTask): Promise<WriterResult>;
   queuedBytes(): number;
   /** Transactions committed. */
@@ -32,6 +35,8 @@ export interface WriterThreadOptions {
   readonly clock: Clock;
   /** Called with every new state, before the promises of its commits resolve. */
   readonly onState: (state: WriterState) => void;
+  /** How long a transaction may wait until no more are taken, in milliseconds; 0: no bound. */
+  readonly waitMaxMs: number;
   readonly observer?: EngineObserver | undefined;
   /** Called when the thread ended without being asked to. */
   readonly onFailure: () => void;
@@ -55,7 +60,7 @@ class GroupingWriter implements WriterThread {
   constructor(options: WriterThreadOptions) {
     this.#options = options;
     this.#queue = createGroupQueue({
-      ...{ clock: options.clock, observer: options.observer },
+      ...{ clock: options.clock, observer: options.observer, waitMaxMs: options.waitMaxMs },
       commitGroup: async (commits) => {
         const result = await this.run({ kind: 'commit', commits });
         return result.kind === 'committed' ? result.outcomes : [];
@@ -81,8 +86,8 @@ class GroupingWriter implements WriterThread {
     });
   }
 
-  commit(request: CommitRequest): Promise<CommitOutcome> {
-    return this.#queue.commit(request);
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome> {
+    return this.#queue.commit(request, signal);
   }
 
   run(task: WriterTask): Promise<WriterResult> {

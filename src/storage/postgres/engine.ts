@@ -103,9 +103,9 @@ class PostgresEngine implements StorageEngine {
     this.#reader = createReader(parts.pool, parts.clock);
     this.#transactor = createTransactor({
       reader: this,
-      commit: async (request) => {
+      commit: async (request, signal) => {
         assertStorable(request);
-        return await parts.writer.commit(request);
+        return await parts.writer.commit(request, signal);
       },
       remembered: (identity) => this.#remembered(identity),
       position: async () => {

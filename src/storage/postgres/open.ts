@@ -26,6 +26,8 @@ export interface PostgresStoreOptions {
   /** Longest statement in milliseconds. Default 30,000. */
   readonly statementMs?: number;
   readonly observer?: EngineObserver | undefined;
+  /** Longest wait of writes for their turn, in milliseconds. Default 0: any. */
+  readonly waitMaxMs?: number;
 }
 
 const CONNECTIONS = 10;
@@ -54,7 +56,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const pool = createPool(address, { ...times, max: options.connections ?? CONNECTIONS });
   const shared = { node, address, times, clock, state, channel };
   const writer = createWriter({
-    ...{ state, clock, observer },
+    ...{ state, clock, observer, waitMaxMs: options.waitMaxMs ?? 0 },
     turns: createLogTurns({ ...shared, observer }),
   });
   let storedBytes = bytes;

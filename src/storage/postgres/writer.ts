@@ -12,7 +12,7 @@ import type { StoreState } from './state.ts';
 /** Writes of one node. */
 export interface Writer {
   /** Queues a transaction; it commits together with others that wait. */
-  commit(request: CommitRequest): Promise<CommitOutcome>;
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome>;
   /** Does something else that needs the log; background work that it leaves begins. */
   run<N, T>(turn: Turn<N, T>): Promise<T>;
   /** Begins what the clock says is left to do, and flushes what nobody flushed. */
@@ -28,6 +28,8 @@ export interface WriterParts {
   readonly state: StoreState;
   readonly clock: Clock;
   readonly observer?: EngineObserver | undefined;
+  /** Longest wait for a turn before writes are refused, in milliseconds; 0: any. */
+  readonly waitMaxMs: number;
 }
 
 /** How long an asynchronous commit may stay off the disk, in milliseconds. */
@@ -50,9 +52,9 @@ class TurnWriter implements Writer {
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
-    const { turns, clock, observer } = parts;
+    const { turns, clock, observer, waitMaxMs } = parts;
     this.#queue = createGroupQueue({
-      ...{ clock, observer },
+      ...{ clock, observer, waitMaxMs },
       commitGroup: async (requests) => {
         const outcomes = await turns.take(commitTurn(requests, clock.now()));
         this.#afterTurn();
@@ -69,8 +71,8 @@ class TurnWriter implements Writer {
     return this.#queue.commits;
   }
 
-  commit(request: CommitRequest): Promise<CommitOutcome> {
-    return this.#queue.commit(request);
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome> {
+    return this.#queue.commit(request, signal);
   }
 
   async run<N, T>(turn: Turn<N, T>): Promise<T> {

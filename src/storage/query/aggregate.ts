@@ -7,11 +7,11 @@ import { createMetric, type MetricState } from './metric.ts';
 import type { Aggregation, AggregationGroup } from './query.ts';
 
 /** The most text that group values and distinct values of one aggregation may hold, in UTF-16 units. */
-export const HELD_UNITS_MAX: number = 16 * 1024 * 1024;
+const HELD_UNITS_MAX = 16 * 1024 * 1024;
 
 /** Groups documents and keeps figures. */
 export interface Grouping {
-  /** QUERY_LIMIT_EXCEEDED past `groupsMax` groups, distinct values or HELD_UNITS_MAX. */
+  /** QUERY_LIMIT_EXCEEDED past `groupsMax` groups, distinct values, or too much text of them. */
   add(candidate: Candidate): void;
   /** All groups by their values in type order. Without `groupBy` exactly one, even of nothing. */
   groups(): readonly AggregationGroup[];
@@ -26,11 +26,12 @@ interface Group {
 export function createGrouping(aggregation: Aggregation): Grouping {
   const { groupBy, metrics, groupsMax } = aggregation;
   const groups = new Map<string, Group>();
+  const heldMax = Math.min(HELD_UNITS_MAX, aggregation.limits.memoryBytesMax);
   let heldUnits = 0;
 
   function hold(text: string): void {
     heldUnits += text.length;
-    if (heldUnits > HELD_UNITS_MAX) throw tooMuch('text of distinct values', HELD_UNITS_MAX);
+    if (heldUnits > heldMax) throw tooMuch('text of distinct values', heldMax);
   }
 
   function create(values: readonly Json[]): Group {

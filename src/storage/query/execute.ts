@@ -198,6 +198,8 @@ const BOUNDS = {
     `the query examines more than ${limit} documents; narrow it by an index or a key prefix`,
   sortedMax: (limit: string) =>
     `the query sorts more than ${limit} documents; narrow it, or declare an index in its order`,
+  memoryBytesMax: (limit: string) =>
+    `the query holds more than ${limit} bytes to sort; ask for fewer documents, or declare an index in its order`,
   timeMs: (limit: string) =>
     `the query ran longer than ${limit} ms; narrow it by an index or a key prefix`,
 } as const;
@@ -248,12 +250,16 @@ function sortingSink(
   // One more than the page, to know whether there is a next one.
   const capacity = query.offset + query.limit + 1;
   const top = createTopCollector<Found>(capacity, (a, b) => ordering.compare(a.place, b.place));
+  const { sortedMax, memoryBytesMax } = query.limits;
+  let heldChars = 0;
   const arriving = plan.arrival === 'byFields' ? plan.arrivalFields : 0;
   return {
     add(found) {
       const last = top.last();
-      if (top.push(found) && top.size > query.limits.sortedMax) {
-        throw tooMany('sortedMax', query.limits.sortedMax);
+      if (top.push(found)) {
+        if (top.size > sortedMax) throw tooMany('sortedMax', sortedMax);
+        heldChars += found.document.body.length - (last?.document.body.length ?? 0);
+        if (heldChars > memoryBytesMax) throw tooMany('memoryBytesMax', memoryBytesMax);
       }
       // In sorted arrival nothing after a greater value can come before what is held.
       return (

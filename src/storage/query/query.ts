@@ -60,6 +60,8 @@ export interface QueryLimits {
   /** Documents held at once for sorting. */
   readonly sortedMax: number;
   readonly timeMs: number;
+  /** Characters of the bodies held at once for sorting, or of the values of groups. */
+  readonly memoryBytesMax: number;
   /** A page ends early, with a next position, once its bodies pass this many bytes. */
   readonly pageBytesMax: number;
 }

@@ -139,9 +139,8 @@ describe('the fingerprint of a configuration', () => {
       return String((await ask('/v1/admin/node', { headers }))['configFingerprint']);
     };
     expect(await told()).toBe(fingerprintOf(config));
-    const { rateLimit, logLevel, tls } = config;
     const corsOrigins = ['https://app.example'];
-    server.apply({ corsOrigins, rateLimit, logLevel, tls });
+    server.apply({ ...config, corsOrigins });
     expect(await told()).toBe(fingerprintOf({ ...config, corsOrigins }));
     await server.close();
   });

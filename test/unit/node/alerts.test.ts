@@ -6,7 +6,7 @@ import { createAlerts, type Alert } from '../../../src/domain/node/alerts.ts';
 const FINE: AlertReadings = {
   ...{ isWritable: true, diskFreeShare: 0.5, eventLoopDelayP99Ms: 5, syncP99Ms: 10 },
   ...{ archiveStalledMs: 0, archiveIntervalMs: 60_000, snapshotAgeMs: 0 },
-  ...{ auditFailedMs: undefined, authFailures: 0 },
+  ...{ auditFailedMs: undefined, authFailures: 0, turnedAway: 0 },
 };
 
 type Case = readonly [
@@ -26,6 +26,7 @@ const CASES: readonly Case[] = [
   ['archiveLag', 'archiveStalledMs', 179_999, undefined, 180_000],
   ['snapshotAge', 'snapshotAgeMs', 26 * 3_600_000 - 1, 26 * 3_600_000],
   ['auditFailing', 'auditFailedMs', 60_000, undefined, 59_999],
+  ['overload', 'turnedAway', 0, undefined, 1],
   ['authFailures', 'authFailures', 99, 100],
 ];
 

@@ -187,7 +187,16 @@ describe('bounds', () => {
     expect(runQuery(THINGS, limited({ sortedMax: 4 }, { order })).documents.length).toBe(4);
     const sorted = () => runQuery(THINGS, limited({ sortedMax: 3 }, { order }));
     expect(boundOf(errorOf(sorted))).toBe('sortedMax');
+    const bytes = THINGS.reduce((sum, { body }) => sum + body.length, 0);
+    const held = (memoryBytesMax: number) =>
+      runQuery(THINGS, limited({ memoryBytesMax }, { order }));
+    expect(held(bytes).documents.length).toBe(4);
+    expect(boundOf(errorOf(() => held(bytes - 1)))).toBe('memoryBytesMax');
     const page = { order, limit: 2 };
+    // What falls out of the page is let go of.
+    const largest = Math.max(...THINGS.map(({ body }) => body.length));
+    const few = { sortedMax: 3, memoryBytesMax: 3 * largest };
+    expect(keysOf(runQuery(THINGS, limited(few, page)))).toEqual(['d', 'b']);
     expect(keysOf(runQuery(THINGS, limited({ sortedMax: 3 }, page)))).toEqual(['d', 'b']);
   });
 

@@ -82,7 +82,13 @@ export const SELECTION: Selection = {
   keyPrefix: '',
   filter: MATCH_ALL,
   joins: [],
-  limits: { examinedMax: 1e6, sortedMax: 1e6, timeMs: 1000, pageBytesMax: 1e9 },
+  limits: {
+    examinedMax: 1e6,
+    sortedMax: 1e6,
+    timeMs: 1000,
+    memoryBytesMax: 1e9,
+    pageBytesMax: 1e9,
+  },
 };
 
 export const QUERY: Query = {

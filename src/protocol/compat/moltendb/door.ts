@@ -8,6 +8,7 @@ import { DomainError } from '../../../errors/domain-error.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import type { Door, FastifyInstance } from '../../http/door.ts';
+import { refusePacked } from '../../http/read-body.ts';
 import { frameworkCodeOf } from '../../http/framework-error.ts';
 import { delegateRoute, loginRoute, refreshRoute, revokeRoute } from './auth.ts';
 import { analyticsRoute, schemaRoute, statsRoute } from './collections.ts';
@@ -19,7 +20,7 @@ import {
   setRoute,
   updateRoute,
 } from './documents.ts';
-import { sendEnvelope } from './envelope.ts';
+import { sendEnvelope, sendRefusal } from './envelope.ts';
 import { compileHandler, type RouteHandler } from './handler.ts';
 import { healthRoute, metricsRoute, snapshotRoute } from './system.ts';
 
@@ -63,6 +64,7 @@ export function createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }: MoltenDb
 
 /** Bodies come as bytes: who may not call is told so before anything is said about the payload. */
 function readBodies(app: FastifyInstance, bodyLimit: number): void {
+  refusePacked(app);
   app.removeAllContentTypeParsers();
   const parser = { parseAs: 'buffer', bodyLimit } as const;
   app.addContentTypeParser(
@@ -70,17 +72,13 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
     parser,
     async (_request: unknown, body: Buffer) => body,
   );
-  app.setErrorHandler(async (error: unknown, _request, reply) => {
+  app.setErrorHandler(async (error: unknown, request, reply) => {
+    if (error instanceof DomainError) return await sendRefusal(reply, error, { request });
     const { status, text } = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? {
       status: 500,
       text: 'Internal server error',
     };
-    const known =
-      error instanceof DomainError ? { status: 400, text: error.message } : { status, text };
-    return await sendEnvelope(reply, {
-      status: known.status,
-      body: { error: known.text, statusCode: known.status },
-    });
+    return await sendEnvelope(reply, { status, body: { error: text, statusCode: status } });
   });
 }
 

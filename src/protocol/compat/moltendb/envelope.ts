@@ -1,6 +1,8 @@
 /** Errors as MoltenDB 1.0 words them: `{"error", "statusCode"}`, without a status where it had none. */
 import { isAboutCredential, type Reason } from '../../../errors/reason.ts';
 import type { FastifyReply, FastifyRequest } from '../../http/door.ts';
+import { setRetryAfter } from '../../http/retry-after.ts';
+import { HttpRefusal } from '../../http/refusal.ts';
 import { toWireError, type WireError } from '../../mapping/error.ts';
 import { PlainRefusal, Refusal } from './refusal.ts';
 
@@ -20,16 +22,16 @@ export type ForbiddenText = (missing: {
 const MS_PER_SECOND = 1000;
 
 /** The envelope of whatever a call failed with. */
-export function toEnvelope(
+function toEnvelope(
   error: unknown,
   request: FastifyRequest,
   forbidden: ForbiddenText = lacksScope,
 ): Envelope {
-  if (error instanceof Refusal) {
-    return { status: error.status, body: { error: error.message, statusCode: error.status } };
-  }
   if (error instanceof PlainRefusal)
     return { status: error.status, body: { error: error.message } };
+  if (error instanceof Refusal || error instanceof HttpRefusal) {
+    return { status: error.status, body: { error: error.message, statusCode: error.status } };
+  }
   const wire = toWireError(error);
   return (
     credentialEnvelope(wire, request) ??
@@ -38,6 +40,17 @@ export function toEnvelope(
       ? { status: 403, body: { error: forbiddenText(wire, forbidden) } }
       : otherEnvelope(wire))
   );
+}
+
+/** Answers with the envelope of an error. */
+export async function sendRefusal(
+  reply: FastifyReply,
+  error: unknown,
+  { request, forbidden }: { readonly request: FastifyRequest; readonly forbidden?: ForbiddenText },
+): Promise<FastifyReply> {
+  if (!(error instanceof Refusal || error instanceof PlainRefusal))
+    setRetryAfter(reply, toWireError(error));
+  return await sendEnvelope(reply, toEnvelope(error, request, forbidden));
 }
 
 /** Sends an envelope. */

@@ -5,9 +5,7 @@ import { DomainError } from '../../../errors/domain-error.ts';
 import { createCaller, type Caller } from '../../caller.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
 import { createOrigin, type FastifyReply, type FastifyRequest } from '../../http/door.ts';
-import { setRetryAfter } from '../../http/retry-after.ts';
-import { toWireError } from '../../mapping/error.ts';
-import { sendEnvelope, toEnvelope, type ForbiddenText } from './envelope.ts';
+import { sendRefusal, type ForbiddenText } from './envelope.ts';
 import { Refusal } from './refusal.ts';
 
 /** One route: payload in, RPCs, body out. */
@@ -39,8 +37,7 @@ export function compileHandler(
       });
       return await reply.type('application/json').send(JSON.stringify(body));
     } catch (error) {
-      setRetryAfter(reply, toWireError(error));
-      return await sendEnvelope(reply, toEnvelope(error, request, forbidden));
+      return await sendRefusal(reply, error, { request, ...(forbidden && { forbidden }) });
     }
   };
 }

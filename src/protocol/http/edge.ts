@@ -1,0 +1,133 @@
+/**
+ * What a request must pass before anything reads it: the bounds of its head, and the limit of its address.
+ * A refusal is thrown, and each door words it as it words every other.
+ */
+import { constants, type ServerHttp2Stream } from 'node:http2';
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+import type { RateLimits } from '../../domain/quota/rate-limits.ts';
+import type { DomainError } from '../../errors/domain-error.ts';
+import { soon } from '../../platform/timers.ts';
+import type { ConnectionLimits } from './one-port.ts';
+import { announce } from './rate-limit-fields.ts';
+import { HttpRefusal } from './refusal.ts';
+
+/** A request that was refused for its address. */
+export interface RefusedRequest {
+  readonly address: string;
+  readonly requestId: string;
+  /** The pattern of its route, such as `/v1/collections/:collection`; empty when there is none. */
+  readonly route: string;
+}
+
+/** What the edge is told. */
+export interface EdgeOptions {
+  /** Absent: nothing is counted. */
+  readonly rates?: RateLimits | undefined;
+  readonly limits: Pick<ConnectionLimits, 'urlCharsMax' | 'headerBytesMax'>;
+  /** The refusal of a request that is turned away for overload; undefined: come in. Absent: all come in. */
+  readonly admit?: (() => DomainError | undefined) | undefined;
+  /** The most a body may have. */
+  readonly bodyBytesMax: number;
+  /** Told of requests beyond the limit of their address. */
+  readonly onRefused?: ((refused: RefusedRequest) => void) | undefined;
+}
+
+/** Asked by machines all the time, answered from memory: no limit of calls. */
+const UNCOUNTED: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/version']);
+
+/** What HTTP/2 counts of a header besides its name and value (RFC 9113 section 10.5.1). */
+const HEADER_OVERHEAD_BYTES = 32;
+
+/** Makes every request of the server pass. */
+export function guardEdge(app: FastifyInstance, options: EdgeOptions): void {
+  const { limits, bodyBytesMax } = options;
+  app.addHook('onRequest', async (request, reply) => {
+    try {
+      admit(request, options);
+      checkHead(request, limits);
+      count({ request, reply }, options);
+    } catch (error) {
+      discardBody(request, bodyBytesMax);
+      throw error;
+    }
+  });
+  // Whoever is refused in the middle of a body goes on sending it, over HTTP/1.1 until Fastify closes.
+  app.addHook('onSend', async ({ response }, reply) => {
+    if (reply.statusCode === TOO_LARGE && 'stream' in response) {
+      endUpload(response.stream as ServerHttp2Stream);
+    }
+  });
+}
+
+const TOO_LARGE = 413;
+
+/** Ends a stream when its answer is complete, which is no error (RFC 9113 section 8.1). */
+function endUpload(stream: ServerHttp2Stream): void {
+  stream.once('wantTrailers', () => {
+    soon(() => {
+      stream.close(constants.NGHTTP2_NO_ERROR);
+    });
+  });
+}
+
+/** First of all: what is turned away must cost next to nothing. */
+function admit({ routeOptions }: FastifyRequest, options: EdgeOptions): void {
+  const refusal = routeOptions.config.isVital === true ? undefined : options.admit?.();
+  if (refusal !== undefined) throw refusal;
+}
+
+function checkHead({ raw }: FastifyRequest, limits: EdgeOptions['limits']): void {
+  const chars = raw.url?.length ?? 0;
+  if (chars > limits.urlCharsMax) {
+    const limit = String(limits.urlCharsMax);
+    throw new HttpRefusal(
+      414,
+      `the URL is ${String(chars)} characters long; the limit is ${limit}, so send the request as a body`,
+      { limit },
+    );
+  }
+  // Node bounds the head of HTTP/1.1 itself; over HTTP/2 it only announces the bound.
+  if (raw.httpVersionMajor < 2) return;
+  const bytes = raw.rawHeaders.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  const size = bytes + (raw.rawHeaders.length / 2) * HEADER_OVERHEAD_BYTES;
+  if (size > limits.headerBytesMax) {
+    const limit = String(limits.headerBytesMax);
+    throw new HttpRefusal(431, `the headers are ${String(size)} bytes; the limit is ${limit}`, {
+      limit,
+    });
+  }
+}
+
+function count(
+  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  { rates, onRefused }: EdgeOptions,
+): void {
+  if (rates === undefined) return;
+  request.isCounted = true;
+  if (UNCOUNTED.has(request.routeOptions.url ?? '')) return;
+  const verdict = rates.request(request.server.addressOf(request));
+  if (verdict?.standing !== undefined) announce(reply, verdict.standing);
+  if (verdict?.refusal === undefined) return;
+  onRefused?.(describe(request));
+  throw verdict.refusal;
+}
+
+/**
+ * Over HTTP/1.1 what is left of a refused request stands before the next one, and a connection closed on it
+ * takes the answer with it. So it is thrown away, up to what a body may have.
+ */
+function discardBody({ raw }: FastifyRequest, bodyBytesMax: number): void {
+  if (raw.httpVersionMajor > 1) return;
+  let length = 0;
+  raw.on('data', (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > bodyBytesMax) raw.socket.destroy();
+  });
+}
+
+function describe(request: FastifyRequest): RefusedRequest {
+  const address = request.server.addressOf(request);
+  return { address, requestId: request.id, route: request.routeOptions.url ?? '' };
+}

@@ -1,0 +1,74 @@
+import type { ServerConfig } from '../config/server-config.ts';
+import type { Audit } from '../domain/audit/audit.ts';
+import { createBans, type Ban, type Bans } from '../domain/quota/bans.ts';
+import { createRateLimits, type RateLimits, type RateRules } from '../domain/quota/rate-limits.ts';
+import { createAddressRanges } from '../platform/address-ranges.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { RefusedRequest } from '../protocol/http/edge.ts';
+import type { LiveSettings } from './reload.ts';
+
+/** How much is taken of whom. */
+export interface Traffic {
+  readonly bans: Bans;
+  readonly rates: RateLimits;
+  /** Whose connections and requests are those of many. */
+  readonly isProxy: (address: string) => boolean;
+  /** Records that a request was refused for its address. */
+  readonly onRefused: (refused: RefusedRequest) => void;
+  /** How many were. */
+  refusedRequests(): number;
+}
+
+/** What it needs. */
+export interface TrafficParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly audit: Pick<Audit, 'note'>;
+  /** The settings of the moment. */
+  readonly live: () => LiveSettings;
+}
+
+/** From here operators work, and undeclared proxies bring everybody. */
+const THIS_MACHINE = ['127.0.0.0/8', '::1'];
+
+/** Opens limits and bans, all at zero. */
+export function openTraffic(
+  { trustedProxies }: ServerConfig,
+  { clock, logger, audit, live }: TrafficParts,
+): Traffic {
+  const proxies = createAddressRanges(trustedProxies);
+  const exempt = createAddressRanges([...trustedProxies, ...THIS_MACHINE]);
+  const bans = createBans({
+    clock,
+    rules: () => ({ ...live().bans, windowMs: live().rateLimit.windowMs }),
+    isExempt: (address) => exempt.has(address),
+    onBan: (ban) => {
+      tell(ban, { logger, audit });
+    },
+  });
+  const rules = (): RateRules => ({ ...live().rates, ...live().rateLimit });
+  let refused = 0;
+  return {
+    ...{ bans, rates: createRateLimits({ clock, bans, rules }) },
+    isProxy: (address) => proxies.has(address),
+    refusedRequests: () => refused,
+    onRefused: ({ address, requestId, route }) => {
+      refused += 1;
+      audit.note({
+        ...{ action: 'access.denied', result: 'denied', reason: 'RATE_LIMITED' },
+        ...{ address, requestId, resource: route },
+      });
+    },
+  };
+}
+
+function tell(
+  { address, beganAtMs, endsAtMs, count }: Ban,
+  { logger, audit }: Pick<TrafficParts, 'logger' | 'audit'>,
+): void {
+  const seconds = Math.ceil((endsAtMs - beganAtMs) / 1000);
+  logger.warn('an address was banned', { address, seconds, count });
+  const details = { seconds: String(seconds), count: String(count) };
+  audit.note({ action: 'ban.begin', result: 'success', address, resource: address, details });
+}

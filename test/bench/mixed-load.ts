@@ -1,0 +1,90 @@
+/** A server in a process of its own, filled, and requests to it as applications make them. */
+import { readdirSync } from 'node:fs';
+
+import { createMoltenClient, toBody, type MoltenClient } from '../../src/client/index.ts';
+import { startServe, type ServeProcess } from '../support/serve.ts';
+import { createRandom } from '../support/random.ts';
+import { ROOT } from '../support/server.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+import type { RequestBytes } from './open-load.ts';
+
+/** The server under load. */
+export interface LoadedServer extends AsyncDisposable {
+  readonly port: number;
+  readonly token: string;
+  readonly client: MoltenClient;
+  /** Half of them point reads, three in ten queries by index, two in ten durable writes. */
+  readonly request: RequestBytes;
+  residentBytes(): Promise<number>;
+  eventLoopP99Ms(): Promise<number>;
+  openFiles(): number;
+}
+
+const DOCUMENTS = 10_000;
+const TEXT = 'x'.repeat(300);
+
+/** Starts it on an empty directory, with all options at their defaults. */
+export async function startLoaded(): Promise<LoadedServer> {
+  const directory = createTemporaryDirectory();
+  const serve: ServeProcess = await startServe({
+    args: [
+      ...['--db-path', `${directory.path}/data`, '--port', '0', '--log-level', 'error'],
+      '--disable-encryption',
+    ],
+    variables: {
+      MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
+      MOLTENDB_ROOT_PASSWORD: ROOT.password,
+    },
+  });
+  const anonymous = createMoltenClient({ url: serve.url });
+  const { token } = await anonymous.auth.login({ ...ROOT, ttl: { seconds: 86_400n } });
+  const client = createMoltenClient({ url: serve.url, token: () => token });
+  for (let at = 0; at < DOCUMENTS; at += 1000) {
+    const writes = Array.from({ length: 1000 }, (_, n) => ({
+      ...{ key: `k${String(at + n)}`, body: toBody({ n: at + n, text: TEXT }) },
+    }));
+    await client.documents.batchSetDocuments({ collection: 'bench', writes });
+  }
+  await client.collections.createIndex({ collection: 'bench', fields: [{ path: 'n' }] });
+  const stats = async (): ReturnType<MoltenClient['admin']['getStats']> =>
+    await client.admin.getStats({});
+  return {
+    ...{ port: Number(new URL(serve.url).port), token, client, request: mix(token) },
+    residentBytes: async () => Number((await stats()).process?.residentBytes ?? 0),
+    eventLoopP99Ms: async () => (await stats()).process?.eventLoopDelayP99Ms ?? 0,
+    openFiles: () => readdirSync(`/proc/${String(serve.child.pid)}/fd`).length,
+    async [Symbol.asyncDispose]() {
+      await serve[Symbol.asyncDispose]();
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+function mix(token: string): RequestBytes {
+  const random = createRandom(1);
+  const documents = '/v1/collections/bench/documents';
+  return () => {
+    const key = random.below(DOCUMENTS);
+    const kind = random.below(10);
+    if (kind < 5) return request(token, { line: `GET ${documents}/k${String(key)}` });
+    if (kind < 8) {
+      const body = { query: { where: { n: { $gte: key, $lt: key + 10 } } }, pageSize: 10 };
+      return request(token, { line: `POST ${documents}:query`, body });
+    }
+    const body = { fields: { n: key, text: TEXT } };
+    return request(token, { line: `PUT ${documents}/k${String(key)}`, body: { body } });
+  };
+}
+
+/** The bytes of one request of the root user. */
+export function request(
+  token: string,
+  { line, body }: { readonly line: string; readonly body?: object },
+): Buffer {
+  const text = body === undefined ? '' : JSON.stringify(body);
+  const type = body === undefined ? '' : 'content-type: application/json\r\n';
+  return Buffer.from(
+    `${line} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer ${token}\r\n${type}` +
+      `content-length: ${String(Buffer.byteLength(text))}\r\n\r\n${text}`,
+  );
+}

@@ -1,0 +1,174 @@
+/**
+ * Twice as much as the server can do, then normal load again; connections that do nothing; readers that do
+ * not read. Everything is told as a ratio to what the same run measured before. `MOLTEN_SECONDS` is how
+ * long the overload lasts (20).
+ */
+import { connect, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+
+import { toBody } from '../../src/client/index.ts';
+import { runLoad, type LoadResult } from './open-load.ts';
+import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
+
+const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 20);
+const CONNECTIONS = 500;
+/** The server takes 10,000 in all; some are left for the load. */
+const IDLE = 9900;
+const READERS = 100;
+const STALL_MS = 5000;
+const NORMAL = 0.7;
+const RECOVERY_SECONDS = 8;
+
+const round = (value: number): number => Math.round(value * 100) / 100;
+const mebibytes = (bytes: number): number => Math.round(bytes / 1024 / 1024);
+
+function tell(name: string, result: LoadResult): void {
+  const { offeredPerSecond, goodPerSecond, refusedPerSecond, p50Ms, p99Ms, failures } = result;
+  process.stderr.write(
+    `${name.padEnd(26)} offered ${String(offeredPerSecond)}/s  good ${String(goodPerSecond)}/s  refused ${String(refusedPerSecond)}/s  p50 ${String(p50Ms)} ms  p99 ${String(p99Ms)} ms  failures ${String(failures)}\n`,
+  );
+}
+
+/** Asks a probe and an operator's call all the while. */
+function watchHealth(server: LoadedServer): { stop(): Promise<object> } {
+  const times: number[] = [];
+  let failures = 0;
+  let residentBytes = 0;
+  const stopping = new AbortController();
+  const running = (async () => {
+    while (!stopping.signal.aborted) {
+      const startMs = performance.now();
+      const answer = await fetch(`http://127.0.0.1:${String(server.port)}/healthz`).catch(
+        () => null,
+      );
+      if (answer?.status === 200) times.push(performance.now() - startMs);
+      else failures += 1;
+      const bytes = await server.residentBytes().catch(() => {
+        failures += 1;
+        return 0;
+      });
+      residentBytes = Math.max(residentBytes, bytes);
+      await wait(200);
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort();
+      await running;
+      const sorted = times.toSorted((a, b) => a - b);
+      const p99Ms = round(sorted[Math.floor(sorted.length * 0.99)] ?? 0);
+      return {
+        asked: times.length + failures,
+        failures,
+        p99Ms,
+        residentMiB: mebibytes(residentBytes),
+      };
+    },
+  };
+}
+
+async function measureOverload(server: LoadedServer): Promise<object> {
+  const { port, request: next } = server;
+  await runLoad({ port, request: next, seconds: 3, connections: 64 });
+  const peak = await runLoad({ port, request: next, seconds: 6, connections: 64 });
+  tell('as much as it can', peak);
+  const load = (share: number, seconds: number): Promise<LoadResult> =>
+    runLoad({
+      ...{ port, request: next, seconds, connections: CONNECTIONS },
+      rate: peak.goodPerSecond * share,
+    });
+  const normal = await load(NORMAL, 6);
+  tell('normal', normal);
+  const residentMiB = mebibytes(await server.residentBytes());
+  const health = watchHealth(server);
+  const over = await load(2, SECONDS);
+  const probes = await health.stop();
+  tell('twice of that', over);
+  const after: LoadResult[] = [];
+  for (let second = 0; second < RECOVERY_SECONDS; second++) after.push(await load(NORMAL, 1));
+  const isNormal = ({ refusedPerSecond, p99Ms }: LoadResult): boolean =>
+    refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
+  const firstNormal = after.findIndex(isNormal);
+  return {
+    ...{ peak, normal, over, probes },
+    goodputRatio: round(over.goodPerSecond / peak.goodPerSecond),
+    p99Ratio: round(over.p99Ms / normal.p99Ms),
+    residentMiBBefore: residentMiB,
+    secondsUntilNormal: firstNormal === -1 ? `more than ${String(RECOVERY_SECONDS)}` : firstNormal,
+    after: after.map(({ refusedPerSecond, p99Ms }) => ({ refusedPerSecond, p99Ms })),
+  };
+}
+
+/** Opens a connection, asks once, and is silent from then on. */
+function openIdle(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1');
+    // The server may be the first to end it.
+    socket.on('error', reject);
+    socket.once('data', () => {
+      resolve(socket);
+    });
+    socket.write('GET /healthz HTTP/1.1\r\nhost: bench\r\n\r\n');
+  });
+}
+
+async function measureIdle(server: LoadedServer): Promise<object> {
+  const { port } = server;
+  const before = await server.residentBytes();
+  const sockets: Socket[] = [];
+  while (sockets.length < IDLE) {
+    const some = Array.from({ length: 100 }, () => openIdle(port));
+    sockets.push(...(await Promise.all(some)));
+  }
+  await wait(1000);
+  const after = await server.residentBytes();
+  for (const socket of sockets) socket.destroy();
+  const kilobytesEach = round((after - before) / 1024 / IDLE);
+  process.stderr.write(`${String(IDLE)} idle connections: ${String(kilobytesEach)} kB each\n`);
+  return { connections: IDLE, kilobytesEach };
+}
+
+/** Asks for two megabytes that cost little to make, and for changes, and reads none of it. */
+function openStalled({ port, token }: LoadedServer): Socket {
+  const socket = connect(port, '127.0.0.1').pause();
+  for (const line of ['GET /v1/collections/large/documents', 'GET /v1/watch?collection=bench']) {
+    socket.write(request(token, { line }));
+  }
+  return socket.on('error', () => undefined);
+}
+
+async function measureStalled(server: LoadedServer, rate: number): Promise<object> {
+  const { port, request: next } = server;
+  const load = (): Promise<LoadResult> =>
+    runLoad({ port, request: next, seconds: 8, rate, connections: CONNECTIONS });
+  const writes = Array.from({ length: 20 }, (_, n) => ({
+    ...{ key: `k${String(n)}`, body: toBody({ text: 'x'.repeat(100_000) }) },
+  }));
+  await server.client.documents.batchSetDocuments({ collection: 'large', writes });
+  const before = await load();
+  const bytes = await server.residentBytes();
+  const sockets = Array.from({ length: READERS }, () => openStalled(server));
+  // What they asked for is made first; then they hold it up.
+  await wait(STALL_MS);
+  const during = await load();
+  const mebibytesMore = mebibytes((await server.residentBytes()) - bytes);
+  for (const socket of sockets) socket.destroy();
+  tell('without stalled readers', before);
+  tell('with 100 of them', during);
+  return {
+    readers: READERS,
+    before,
+    during,
+    p99Ratio: round(during.p99Ms / before.p99Ms),
+    mebibytesMore,
+  };
+}
+
+await using server = await startLoaded();
+const overload = await measureOverload(server);
+const peak = (overload as { readonly peak: LoadResult }).peak.goodPerSecond;
+const stalled = await measureStalled(server, peak / 2);
+const idle = await measureIdle(server);
+process.stdout.write(
+  `${JSON.stringify({ bench: 'overload', node: process.version, overload, stalled, idle })}\n`,
+);
