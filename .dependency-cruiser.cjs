@@ -22,21 +22,25 @@ const DOMAIN_ORDER = [
 /** The port: the interface of storage and the query model that every engine and the domain share. */
 const PORT = '^src/storage/((engine|types|codec)\\.ts$|query/)';
 
+/** What engines whose log is their store share. */
+const COMMIT = '^src/storage/commit/';
+
 /** Room → what it may import besides itself, npm packages and Node. */
 const ROOMS = [
   { name: 'errors', path: '^src/errors/', may: [] },
   { name: 'platform', path: '^src/platform/', may: ['^src/errors/'] },
   { name: 'config', path: '^src/config/', may: ['^src/errors/', '^src/platform/'] },
   { name: 'storage-port', path: PORT, may: ['^src/errors/', '^src/platform/'] },
+  { name: 'storage-commit', path: COMMIT, may: [PORT, '^src/errors/', '^src/platform/'] },
   {
     name: 'storage-embedded',
     path: '^src/storage/embedded/',
-    may: [PORT, '^src/errors/', '^src/platform/'],
+    may: [PORT, COMMIT, '^src/errors/', '^src/platform/'],
   },
   {
     name: 'storage-postgres',
     path: '^src/storage/postgres/',
-    may: [PORT, '^src/errors/', '^src/platform/'],
+    may: [PORT, COMMIT, '^src/errors/', '^src/platform/'],
   },
   {
     name: 'identity',

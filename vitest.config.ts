@@ -6,10 +6,19 @@ const TEST_TIMEOUT_MS = {
   unit: 10_000,
   contract: 30_000,
   integration: 30_000,
+  postgres: 60_000,
   e2e: 60_000,
   chaos: 120_000,
   tidy: 30_000,
 } as const;
+
+/** What of the integration tests runs once more, with the store in a PostgreSQL. */
+const ON_POSTGRES = [
+  'test/integration/rest/rest.test.ts',
+  'test/integration/protocol/calls.test.ts',
+  'test/integration/watch/{over-http,web-socket}.test.ts',
+  'test/integration/access/{users,sessions,streams,over-the-wire,api-keys}.test.ts',
+];
 
 const config: ViteUserConfig = {
   test: {
@@ -32,11 +41,17 @@ const config: ViteUserConfig = {
       extends: true,
       test: {
         name,
-        include: [`test/${name}/**/*.test.ts`],
+        include: name === 'postgres' ? ON_POSTGRES : [`test/${name}/**/*.test.ts`],
         exclude: [...configDefaults.exclude, 'dist/**'],
         testTimeout: timeoutMs,
         hookTimeout: timeoutMs,
         teardownTimeout: 10_000,
+        ...(name === 'postgres'
+          ? {
+              globalSetup: './test/support/postgres-run.ts',
+              env: { MOLTEN_TEST_STORAGE: 'postgres' },
+            }
+          : {}),
       },
     })),
   },

@@ -14,6 +14,7 @@ const NAMES = [
   'access',
   'overload',
   'soak',
+  'postgres',
 ];
 const name = process.argv[2] ?? '';
 const file = join(root, 'test', 'bench', `${name}.ts`);

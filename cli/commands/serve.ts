@@ -81,10 +81,11 @@ function explain(error: unknown): string {
 
 function greeting({ url }: RunningServer, { config, development }: LoadedConfig): string {
   const kind = config.encryptionKey === undefined ? 'cleartext' : 'encrypted';
+  const store = config.storage?.url ?? `${config.dbPath} (${kind})`;
   const password = development === undefined ? '' : `, password in ${development.passwordFile}`;
   return [
     `MoltenDB listens on ${url}`,
-    `  store     ${config.dbPath} (${kind})`,
+    `  store     ${store}`,
     `  user      ${config.rootUser}${password}`,
     `  read      ${url}/docs`,
     `  try       curl -s ${url}/v1/health`,

@@ -60,7 +60,7 @@ export function loadConfig(sources: Sources): LoadedConfig {
         jwtSecret: read.text('jwt-secret'),
         rootPassword: read.text('root-password'),
         encryptionKey: read.text('encryption-key'),
-        isEncrypted: !read.switch('disable-encryption'),
+        isEncrypted: !read.switch('disable-encryption') && read.text('storage-url') === undefined,
       })
     : undefined;
   const secrets = {
@@ -79,6 +79,7 @@ type Settings = Omit<ServerConfig, keyof Secrets | 'tls'>;
 function settings(read: OptionReader): Settings {
   return {
     dbPath: read.text('db-path') ?? '',
+    storage: readStorage(read),
     host: read.text('host') ?? '',
     port: read.whole('port'),
     rootUser: read.text('root-user') ?? '',
@@ -129,6 +130,13 @@ function settings(read: OptionReader): Settings {
     sweepIntervalMs: SWEEP_INTERVAL_MS,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
   };
+}
+
+function readStorage(read: OptionReader): ServerConfig['storage'] {
+  const url = read.text('storage-url');
+  if (url === undefined) return undefined;
+  const password = read.text('storage-password');
+  return { url, password, connections: read.whole('storage-connections') };
 }
 
 function readRates(read: OptionReader): ServerConfig['rates'] {

@@ -7,6 +7,7 @@ import { EDGE_OPTIONS } from './edge-options.ts';
 import { IDENTITY_OPTIONS } from './identity-options.ts';
 import { OBSERVATION_OPTIONS } from './observation-options.ts';
 import type { Option } from './option.ts';
+import { STORAGE_OPTIONS } from './storage-options.ts';
 import { VAULT_OPTIONS } from './vault-options.ts';
 
 const BYTES = { kind: 'whole', unit: 'bytes' } as const;
@@ -18,6 +19,7 @@ export const OPTIONS: readonly Option[] = [
     ...{ name: 'db-path', type: { kind: 'path' }, fallback: './data' },
     help: 'The directory of the store. Made when missing.',
   },
+  ...STORAGE_OPTIONS,
   {
     ...{ name: 'host', type: { kind: 'text' }, fallback: '127.0.0.1' },
     help: 'The address to listen on. Beyond this machine it needs TLS, or --allow-cleartext.',

@@ -9,6 +9,7 @@ import { FILE_REFUSALS } from './refusals/files.ts';
 import { IDENTITY_REFUSALS } from './refusals/identity.ts';
 import { NETWORK_REFUSALS } from './refusals/network.ts';
 import { OBSERVATION_REFUSALS } from './refusals/observation.ts';
+import { STORAGE_REFUSALS } from './refusals/storage.ts';
 import { isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
 import { VAULT_REFUSALS } from './refusals/vault.ts';
 import { inspectTls } from './tls-files.ts';
@@ -20,6 +21,7 @@ export const REFUSALS: readonly Refusal[] = [
   ...FILE_REFUSALS,
   ...IDENTITY_REFUSALS,
   ...OBSERVATION_REFUSALS,
+  ...STORAGE_REFUSALS,
   ...VAULT_REFUSALS,
 ];
 
@@ -87,7 +89,9 @@ function productionWarnings(read: OptionReader): readonly string[] {
     ...(read.text('root-password') === undefined
       ? ['there is no --root-password: nobody can sign in until the set-up is completed, once']
       : []),
-    ...(key === undefined ? ['the store is not encrypted; give --encryption-key for that'] : []),
+    ...(key === undefined && read.text('storage-url') === undefined
+      ? ['the store is not encrypted; give --encryption-key for that']
+      : []),
     ...(key !== undefined && Buffer.byteLength(key) < ENCRYPTION_KEY_BYTES
       ? ['--encryption-key is short and could be guessed by who has a copy of the store']
       : []),

@@ -2,6 +2,10 @@
 export interface ServerConfig {
   /** The directory of the store. */
   readonly dbPath: string;
+  /** A PostgreSQL that holds the store; undefined: the directory does. */
+  readonly storage:
+    | { readonly url: string; readonly password: string | undefined; readonly connections: number }
+    | undefined;
   readonly host: string;
   /** 0 chooses a free one. */
   readonly port: number;

@@ -13,7 +13,6 @@ import type { Tracer } from '../platform/tracing.ts';
 import { listenForScrapers } from '../protocol/http/metrics-server.ts';
 import { createHttpServer, type ListenAddress } from '../protocol/http/server.ts';
 import { createWebSocketDoor, type WebSocketTimes } from '../protocol/websocket/door.ts';
-import { openEmbeddedStore } from '../storage/embedded/open.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import { openDomain } from './domain.ts';
 import { openMonitoring } from './monitoring.ts';
@@ -22,6 +21,7 @@ import { createObservation, type Observation } from './observation.ts';
 import { registerEdgeReadings } from './edge-readings.ts';
 import { composeDispatcher, composeDoors } from './protocols.ts';
 import type { LiveSettings } from './reload.ts';
+import { openStore } from './open-store.ts';
 import { registerReadings } from './readings.ts';
 import { RELEASE } from './release.ts';
 import { traceEngine } from './traced-engine.ts';
@@ -78,12 +78,8 @@ async function open(
     observation.process[Symbol.dispose]();
   });
   const tracer = await openTracer(config, rooms);
-  const opened = await openEmbeddedStore({
-    ...{ directory: config.dbPath, clock },
-    ...{ password: config.encryptionKey, cacheBytes: config.cacheBytes },
-    ...{ cacheDocuments: config.cacheDocuments, observer: observation.storeObserver },
-    waitMaxMs,
-  });
+  const observer = observation.storeObserver;
+  const opened = await openStore(config, { clock, observer, waitMaxMs });
   rooms.defer(() => opened.close());
   const engine = tracer === undefined ? opened : traceEngine(opened, tracer);
   return await serve(config, parts, { engine, clock, logger, rooms, observation, tracer });

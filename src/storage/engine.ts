@@ -178,6 +178,16 @@ export interface ReaderFigures {
   readonly busy: number;
 }
 
+/** What not every engine can do; what it cannot is refused with FEATURE_DISABLED. */
+export interface EngineCapabilities {
+  /** Other nodes may write the same store. */
+  readonly shared: boolean;
+  /** `copy`. */
+  readonly copy: boolean;
+  /** `rotateDataKey`, and encryption by the engine at all. */
+  readonly encryption: boolean;
+}
+
 /** Told of what an engine does, as it does it. */
 export interface EngineObserver {
   /** A group of transactions was committed together; milliseconds until its answer. */
@@ -225,11 +235,21 @@ export interface StoreFile {
   readonly sha256: string;
 }
 
+/** What became of a document. */
+export interface FollowedChange {
+  readonly key: string;
+  readonly sequence: Sequence;
+  /** Undefined: it was deleted. */
+  readonly body: string | undefined;
+  readonly expiresAtMs: number | undefined;
+}
+
 /** Ends a subscription; calling it twice is harmless. */
 export type Unsubscribe = () => void;
 
 /** An open store. Made by an engine's `open…` function; owned and disposed by whoever opened it. */
 export interface StorageEngine extends DocumentReader, AsyncDisposable {
+  readonly capabilities: EngineCapabilities;
   /** Groups, counts and totals over the documents a query would match, in one committed state. */
   aggregate(aggregation: Aggregation, options?: ReadOptions): Promise<AggregationResult>;
   /** How a query would run and, because it runs it, what it cost. */
@@ -284,11 +304,19 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
    */
   onCommit(listener: (lastSequence: Sequence) => void): Unsubscribe;
 
+  /**
+   * Told of every put and delete of a collection that other nodes may have made, in order, soon after it is
+   * committed; changes of this node may come as well. Never called by an engine that is not shared. While
+   * an engine cannot keep up with that, its `health` is not `ready`.
+   */
+  follow(collection: string, listener: (change: FollowedChange) => void): Unsubscribe;
+
   /** Keys of documents that are past their expiry, oldest first, at most `limit`. */
   expired(limit: number): Promise<readonly { readonly collection: string; readonly key: string }[]>;
   /**
    * Writes a consistent copy of the store into `directory`, which must not exist, while writes go on, and
-   * reads it back. CANCELED when the signal aborts; nothing stays of a copy that fails.
+   * reads it back. CANCELED when the signal aborts; nothing stays of a copy that fails. FEATURE_DISABLED
+   * without the capability.
    */
   copy(directory: string, signal?: AbortSignal): Promise<StoreCopy>;
   /**
@@ -299,7 +327,7 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
   /**
    * Encrypts everything anew under another random key while the store stays open; calls wait meanwhile,
    * about ten seconds per gigabyte. After a crash the store opens all the same. ARGUMENT_INVALID for a
-   * cleartext store.
+   * cleartext store, FEATURE_DISABLED without the capability.
    */
   rotateDataKey(): Promise<void>;
   health(): EngineHealth;

@@ -131,6 +131,8 @@ export function describeCompaction(subject: ContractSubject): void {
 async function untilFreed(engine: StorageEngine): Promise<void> {
   for (let same = 0, last = -1; same < 3;) {
     await delay(20);
+    // Behind what the engine was about to do.
+    await engine.flush();
     const { historyBytes } = engine.health();
     same = historyBytes === last ? same + 1 : 0;
     last = historyBytes;

@@ -6,6 +6,7 @@ import { describe } from 'vitest';
 
 import type { Clock } from '../../src/platform/clock.ts';
 import type { StorageEngine } from '../../src/storage/engine.ts';
+import { describeCapabilities } from './capabilities.ts';
 import { describeCompaction } from './compaction.ts';
 import { describeDocuments } from './documents.ts';
 import { describeExpiry } from './expiry.ts';
@@ -38,5 +39,6 @@ export function describeStorageContract(name: string, subject: ContractSubject):
     describePast(subject);
     describeCompaction(subject);
     describeLog(subject);
+    describeCapabilities(subject);
   });
 }

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import { startServer, type ServerParts } from '../../src/server/start.ts';
 import { QUERY_BOUNDS } from '../../src/domain/quota/query-limits.ts';
 import type { ServerConfig } from '../../src/config/server-config.ts';
@@ -47,6 +49,7 @@ export const ROOT = { username: 'root', password: 'a password long enough for te
 /** A configuration for tests; `dbPath` must be given. */
 export function testConfig(dbPath: string): ServerConfig {
   return {
+    storage: undefined,
     ...{ dbPath, host: '127.0.0.1', port: 0, rootUser: ROOT.username, rootPassword: ROOT.password },
     identity: { ldap: undefined, oidc: undefined },
     access: {
@@ -87,7 +90,8 @@ export async function startTestServer(
   parts: ServerParts = {},
 ): Promise<TestServer> {
   const directory = createTemporaryDirectory();
-  const config = { ...testConfig(directory.path), ...overrides };
+  const dbPath = overrides.dbPath ?? directory.path;
+  const config = { ...testConfig(dbPath), storage: testStorage(dbPath), ...overrides };
   const server = await startServer(config, parts);
   const { url, port, metricsUrl } = server;
   let token: Promise<string> | undefined;
@@ -131,6 +135,18 @@ export async function startTestServer(
       directory[Symbol.dispose]();
     },
   };
+}
+
+/** In the project `postgres` a store in the database of the run, one per directory; else none. */
+function testStorage(dbPath: string): ServerConfig['storage'] {
+  const { MOLTEN_TEST_STORAGE: kind, MOLTEN_TEST_POSTGRES: place } = process.env;
+  if (kind !== 'postgres' || place === undefined) return undefined;
+  const { url, password } = JSON.parse(place) as {
+    readonly url: string;
+    readonly password: string;
+  };
+  const schema = `store_${createHash('sha256').update(dbPath).digest('hex').slice(0, 16)}`;
+  return { url: `${url}?schema=${schema}`, password, connections: 4 };
 }
 
 function parse(text: string): unknown {

@@ -129,7 +129,7 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
   const issuer = rules.tokenIssuer;
   const secondFactors = createSecondFactors({ accounts, sealer, clock, issuer });
   const authenticator = createAuthenticator({
-    ...{ clock, tokens, signingKeys, accounts, revocations, apiKeys },
+    ...{ clock, tokens, signingKeys, accounts, revocations, apiKeys, isCurrent: isInStep(engine) },
   });
   const linkedUsers = createLinkedUsers({ accounts, roles, clock });
   const signIns = createSignIns({
@@ -168,4 +168,9 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
       ...{ apiKeys, policy },
     }),
   };
+}
+
+/** What other nodes change is known here; a store that is not shared has no others. */
+function isInStep(engine: StorageEngine): () => boolean {
+  return () => !engine.capabilities.shared || engine.health().state !== 'readOnly';
 }

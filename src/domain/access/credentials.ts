@@ -46,6 +46,8 @@ export interface AuthenticatorParts {
   readonly accounts: Accounts;
   readonly revocations: Revocations;
   readonly apiKeys: ApiKeys;
+  /** False: what others changed may not be known here, so that nobody is let in. */
+  readonly isCurrent: () => boolean;
 }
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -78,10 +80,16 @@ class CredentialAuthenticator implements Authenticator {
     if (text === undefined) throw notBearer();
     if (authorization !== undefined && apiKey !== undefined && apiKey !== text) throw twoProofs();
     const principal = text.startsWith('mk_') ? this.#ofApiKey(text) : await this.#ofToken(text);
-    const lapse = this.lapseOf(principal);
+    const lapse = this.#demandCurrent().lapseOf(principal);
     if (lapse === 'expired') throw expired();
     if (lapse === 'revoked') throw revoked();
     return principal;
+  }
+
+  /** What others changed is known; otherwise nobody is let in. */
+  #demandCurrent(): this {
+    if (!this.#parts.isCurrent()) throw outOfStep();
+    return this;
   }
 
   principalOf(token: VerifiedToken): Principal {
@@ -207,6 +215,13 @@ function parseScopes(texts: readonly string[]): ScopeSet {
   } catch (error) {
     throw invalid(error);
   }
+}
+
+function outOfStep(): DomainError {
+  return new DomainError(
+    'ENGINE_UNAVAILABLE',
+    'this node does not know whether credentials were revoked: it cannot reach the log; try again',
+  );
 }
 
 function notBearer(): DomainError {

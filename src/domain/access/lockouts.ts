@@ -54,6 +54,16 @@ const NONE: Failures = { count: 0, lastMs: 0, untilMs: 0 };
 export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
   const known = new LRUCache<string, Failures>({ max: REMEMBERED_MAX });
 
+  // What fails at another node counts here as well.
+  engine.follow(COLLECTION, ({ key, body }) => {
+    if (body === undefined) {
+      known.delete(key);
+      return;
+    }
+    const failures = JSON.parse(body) as Failures;
+    if (failures.lastMs >= (known.get(key)?.lastMs ?? 0)) known.set(key, failures);
+  });
+
   async function find(key: string): Promise<Failures> {
     const [document] = known.has(key) ? [] : await engine.get(COLLECTION, [key]);
     const failures = known.get(key) ?? (document && (JSON.parse(document.body) as Failures));

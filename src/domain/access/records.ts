@@ -1,5 +1,5 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
+import type { FollowedChange, StorageEngine } from '../../storage/engine.ts';
 import { MATCH_ALL } from '../../storage/query/filter.ts';
 import { encodePosition } from '../../storage/query/position.ts';
 import { ALL_KEYS, type Durability, type StoredDocument } from '../../storage/types.ts';
@@ -41,10 +41,6 @@ export async function openRecords<T extends object>(options: RecordsOptions): Pr
   const { engine, collection } = options;
   const records = new Map<string, T>();
   const sequences = new Map<string, bigint>();
-  for await (const document of readAll(engine, collection)) {
-    records.set(document.key, JSON.parse(document.body) as T);
-    sequences.set(document.key, document.sequence);
-  }
   let revision = 0;
 
   function publish(key: string, record: T | undefined, sequence: bigint): void {
@@ -55,6 +51,14 @@ export async function openRecords<T extends object>(options: RecordsOptions): Pr
     if (record === undefined) records.delete(key);
     else records.set(key, record);
   }
+
+  function take({ key, body, sequence }: Pick<FollowedChange, 'key' | 'body' | 'sequence'>): void {
+    publish(key, body === undefined ? undefined : (JSON.parse(body) as T), sequence);
+  }
+
+  // First, so that nothing is missed between what is read and what is told.
+  engine.follow(collection, take);
+  for await (const document of readAll(engine, collection)) take(document);
 
   return {
     get size() {

@@ -2,6 +2,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { hashOf } from '../../platform/secrets.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
+import type { StoredDocument } from '../../storage/types.ts';
 import { readAll } from './records.ts';
 import { userIdOf } from './session-id.ts';
 
@@ -86,6 +87,8 @@ interface StoredRevocation {
   readonly untilMs?: number;
 }
 
+type TakenRevocation = Pick<StoredDocument, 'key' | 'body' | 'expiresAtMs'>;
+
 interface Entry {
   readonly untilMs: number;
   readonly expiresAtMs: number;
@@ -126,12 +129,20 @@ class HeldRevocations implements Revocations {
   }
 
   async load(): Promise<void> {
-    for await (const { key, body, expiresAtMs = Infinity } of readAll(this.#engine, REVOCATIONS)) {
-      const { kind = 'token', id = key, untilMs = 0 } = JSON.parse(body) as StoredRevocation;
-      this.#byKind[kind].set(id, { untilMs, expiresAtMs, isWritten: true });
-      // What is made from now on is made later, whatever the clock says.
-      this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
-    }
+    // First, so that nothing is missed between what is read and what is told.
+    this.#engine.follow(REVOCATIONS, (change) => {
+      if (change.body !== undefined) this.#take({ ...change, body: change.body });
+    });
+    for await (const document of readAll(this.#engine, REVOCATIONS)) this.#take(document);
+  }
+
+  #take({ key, body, expiresAtMs = Infinity }: TakenRevocation): void {
+    const { kind = 'token', id = key, untilMs = 0 } = JSON.parse(body) as StoredRevocation;
+    const before = this.#byKind[kind].get(id)?.untilMs ?? 0;
+    const latestMs = Math.max(untilMs, before);
+    this.#byKind[kind].set(id, { untilMs: latestMs, expiresAtMs, isWritten: true });
+    // What is made from now on is made later, whatever the clock says.
+    this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
   }
 
   issueTime(): number {
@@ -174,9 +185,13 @@ class HeldRevocations implements Revocations {
     const held = this.#byKind[kind];
     const known = held.get(id);
     if (known?.isWritten === true && TIMELESS.has(kind)) return false;
-    const untilMs = this.#passMoment();
-    const entry: Entry = { untilMs, expiresAtMs, isWritten: false };
+    const momentMs = this.#passMoment();
     // At once in this process, so that of two who use a token for the last time one comes too late.
+    held.set(id, { untilMs: momentMs, expiresAtMs, isWritten: false });
+    // The clock of another node that made credentials may be ahead.
+    const untilMs = Math.max(momentMs, (await this.#engine.head()).timestampMs);
+    this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
+    const entry: Entry = { untilMs, expiresAtMs, isWritten: false };
     held.set(id, entry);
     await this.#engine.transact({ durability: 'sync' }, (transaction) => {
       const body = JSON.stringify({ kind, id, untilMs });

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 
-import { openRecords } from './records.ts';
+import { openRecords, type Records } from './records.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 
 /** Encrypts secrets that must be read again (keys that sign, secrets of one-time codes) for the store. */
@@ -36,19 +36,40 @@ export async function openSealer(options: {
   const records = await openRecords<WrappedKey>({
     ...{ engine, collection: '$sealing', recordsMax: 1 },
   });
-  const stored = records.get(NAME)?.wrapped;
-  const opened = stored === undefined ? undefined : openWith(stored, secrets);
-  if (stored !== undefined && opened === undefined) onLost();
-  const key = opened?.key ?? randomBytes(KEY_BYTES);
-  if (opened?.isCurrent !== true) {
-    const [secret = ''] = secrets;
-    const wrapped = seal(wrapperOf(secret), key.toString('base64'), NAME);
-    await records.change(NAME, () => ({ wrapped }));
-  }
+  const key = await settleKey(records, secrets, onLost);
   return {
     seal: (secret, purpose) => seal(key, secret, purpose),
     open: (sealed, purpose) => open(key, sealed, purpose),
   };
+}
+
+async function settleKey(
+  records: Records<WrappedKey>,
+  secrets: readonly string[],
+  onLost: () => void,
+): Promise<Buffer> {
+  const stored = records.get(NAME)?.wrapped;
+  const opened = stored === undefined ? undefined : openWith(stored, secrets);
+  if (stored !== undefined && opened === undefined) onLost();
+  const key = opened?.key ?? randomBytes(KEY_BYTES);
+  if (opened?.isCurrent === true) return key;
+  return await keepKey(records, secrets, { key, stored });
+}
+
+/** Stores a key in place of what is stored; answers that of another node when it was first. */
+async function keepKey(
+  records: Records<WrappedKey>,
+  secrets: readonly string[],
+  { key, stored }: { readonly key: Buffer; readonly stored: string | undefined },
+): Promise<Buffer> {
+  const [secret = ''] = secrets;
+  const wrapped = seal(wrapperOf(secret), key.toString('base64'), NAME);
+  // Of nodes that start side by side the first makes the key of all.
+  const kept = await records.change(NAME, (current) =>
+    current === undefined || current.wrapped === stored ? { wrapped } : current,
+  );
+  const isMine = kept === undefined || kept.wrapped === wrapped;
+  return isMine ? key : (openWith(kept.wrapped, secrets)?.key ?? key);
 }
 
 function openWith(

@@ -45,13 +45,14 @@ export interface SetupParts {
   readonly setupToken: string | undefined;
 }
 
+const COLLECTION = '$setup';
 const DONE = 'completed';
 
 /** Opens the set-up of a store. A store with an administrator has had it. */
 export async function openSetup(parts: SetupParts): Promise<Setup> {
   const { engine, clock, accounts, passwords, policy, rootUser, setupToken } = parts;
   const records = await openRecords<{ readonly completedAtMs: number }>({
-    ...{ engine, collection: '$setup', recordsMax: 1 },
+    ...{ engine, collection: COLLECTION, recordsMax: 1 },
   });
   const isAdministered = [...accounts.records.entries()].some(
     ([, user]) => accounts.grantedTo(user).isAdmin,
@@ -61,7 +62,8 @@ export async function openSetup(parts: SetupParts): Promise<Setup> {
     await records.change(DONE, () => ({ completedAtMs: clock.now() }));
     isDone = true;
   }
-  const isOpen = (): boolean => !isDone;
+  // Another node may have completed it.
+  const isOpen = (): boolean => !isDone && records.get(DONE) === undefined;
   return {
     isOpen,
     demandClosed() {
@@ -83,7 +85,8 @@ export async function openSetup(parts: SetupParts): Promise<Setup> {
       };
       await accounts.inTurn(async () => {
         // Of two who come at once, one closes it; a crash before that leaves it open for another try.
-        if (!isOpen()) throw closed();
+        const [done] = await engine.get(COLLECTION, [DONE]);
+        if (!isOpen() || done !== undefined) throw closed();
         await accounts.records.change(rootUser, () => user);
         await records.change(DONE, () => ({ completedAtMs: clock.now() }));
         isDone = true;

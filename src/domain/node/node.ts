@@ -60,6 +60,7 @@ export function createNode(parts: NodeParts): Node {
     state,
     flush: () => engine.flush(),
     rotateDataKey() {
+      if (!engine.capabilities.encryption) throw notHere();
       if (!isEncrypted) throw notEncrypted();
       const { id, result } = parts.operations.start('rotateDataKey', '', async ({ report }) => {
         report({ phase: 'writing every page again' });
@@ -89,5 +90,12 @@ function notEncrypted(): DomainError {
   return new DomainError(
     'ARGUMENT_INVALID',
     'the store is not encrypted; stop the server and use `molten encryption rotate-offline` to encrypt it',
+  );
+}
+
+function notHere(): DomainError {
+  return new DomainError(
+    'FEATURE_DISABLED',
+    'the server does not encrypt a store in a database; encrypt the disks of the database',
   );
 }

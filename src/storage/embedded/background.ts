@@ -5,12 +5,12 @@
  * slice is a transaction of its own, so that a crash loses at most one and the next start goes on.
  */
 import { createCandidate } from '../query/candidate.ts';
-import type { Committer } from './commit.ts';
+import type { Committer } from '../commit/committer.ts';
 import type { Sql } from './database.ts';
-import type { LogWriter } from './log-writer.ts';
+import type { LogWriter } from '../commit/log-writer.ts';
 import { pruneSlice } from './prune.ts';
-import { DOCUMENT_COLUMNS, documentOf, type DocumentRow, type IndexRow } from './rows.ts';
-import type { LiveCollection, LiveIndex, WriterCatalog } from './writer-catalog.ts';
+import { DOCUMENT_COLUMNS, documentOf, type DocumentRow, type IndexRow } from '../commit/rows.ts';
+import type { LiveCollection, LiveIndex, WriterCatalog } from '../commit/catalog.ts';
 
 /** What background work needs. */
 export interface BackgroundParts {

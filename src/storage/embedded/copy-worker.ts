@@ -3,7 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '../../errors/invariant.ts';
 import { readContent, type StoreContent } from './content.ts';
 import { createStatements, openConnection } from './database.ts';
-import type { Refusal, StoreAccess } from './protocol.ts';
+import type { Refusal } from '../commit/operations.ts';
+import type { StoreAccess } from './protocol.ts';
 import { toRefusal } from './refusal.ts';
 
 /** What a thread that copies is started with. */

@@ -8,7 +8,7 @@ import { toSequence } from '../types.ts';
 import type { CopyReply, CopySettings } from './copy-worker.ts';
 import { KEYRING_FILES } from './keyring.ts';
 import type { StoreAccess } from './protocol.ts';
-import { toError } from './refusal.ts';
+import { toError } from '../commit/operations.ts';
 import { STORE_FILE } from './store-file.ts';
 import { startWorker } from './worker.ts';
 

@@ -1,6 +1,7 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import { sqliteCode } from './database.ts';
-import { toError, toRefusal } from './refusal.ts';
+import { toError } from '../commit/operations.ts';
+import { toRefusal } from './refusal.ts';
 import type { StoreState } from './store-state.ts';
 import type { WriterThread } from './writer-thread.ts';
 

@@ -47,9 +47,11 @@ import { failureOf } from './damage.ts';
 import { createGate } from './gate.ts';
 import { deriveKey } from './keyring.ts';
 import type { LogRequest } from './log-reader.ts';
+import { wrongEpoch } from '../commit/refusals.ts';
+import { toError } from '../commit/operations.ts';
+import { indexOf } from '../commit/rows.ts';
 import type { ReadResults, ReadTask, StoreAccess, WriterResult, WriterTask } from './protocol.ts';
 import { isPointRead } from './point-reads.ts';
-import { wrongEpoch } from './reader.ts';
 import {
   closeReading,
   figuresOf,
@@ -57,8 +59,7 @@ import {
   type Reading,
   type ReadingParts,
 } from './reading.ts';
-import { toError, toRefusal } from './refusal.ts';
-import { indexOf } from './rows.ts';
+import { toRefusal } from './refusal.ts';
 import { beginRotation, dataKeyOf, settleKeys, type PendingKeys } from './store-keys.ts';
 
 /** The opened parts of a store. */
@@ -88,6 +89,7 @@ export function createEngine(parts: EngineParts): StorageEngine {
 }
 
 class EmbeddedEngine implements StorageEngine {
+  readonly capabilities = { shared: false, copy: true, encryption: true };
   readonly #parts: EngineParts;
   #reading: Reading;
   /** What uses the connections passes it; what changes them runs alone. */
@@ -204,6 +206,9 @@ class EmbeddedEngine implements StorageEngine {
   onCommit(listener: (lastSequence: Sequence) => void): Unsubscribe {
     return this.#parts.state.onCommit(listener);
   }
+
+  // Nobody else writes.
+  follow = (): Unsubscribe => () => undefined;
 
   async compact(floor: Sequence): Promise<Sequence> {
     const held = [...this.#pins].map((pin) => pin() ?? floor);

@@ -1,4 +1,4 @@
-import { DomainError } from '../../errors/domain-error.ts';
+import { compacted } from '../commit/refusals.ts';
 import type { Sql } from './database.ts';
 
 /**
@@ -48,11 +48,5 @@ function readNumber(sql: Sql, name: string): number {
 /** SEQUENCE_COMPACTED when a state, or the log behind it, is no longer kept. */
 export function assertKept(sql: Sql, sequence: number): void {
   const floor = readFloor(sql).sequence;
-  if (sequence >= floor) return;
-  const oldest = floor.toString();
-  throw new DomainError(
-    'SEQUENCE_COMPACTED',
-    `sequence ${sequence.toString()} is no longer kept; the log reaches back to ${oldest}`,
-    { metadata: { sequence: sequence.toString(), oldest } },
-  );
+  if (sequence < floor) throw compacted(sequence, floor);
 }

@@ -1,6 +1,6 @@
 import type { LogEntry } from '../types.ts';
 import type { Sql } from './database.ts';
-import { entryOf, type EntryRow, type ReplacingRow } from './rows.ts';
+import { entryOf, type EntryRow, type ReplacingRow } from '../commit/rows.ts';
 
 /** Which stretch of the log. */
 export interface LogRequest {

@@ -14,7 +14,7 @@ import { createKeyring, hasKeyring, type StoreKeys } from './keyring.ts';
 import { lockStore } from './lock.ts';
 import { readEnd } from './log-writer.ts';
 import type { StoreAccess } from './protocol.ts';
-import type { CollectionRow, IndexRow } from './rows.ts';
+import type { CollectionRow, IndexRow } from '../commit/rows.ts';
 import { prepareSchema } from './schema.ts';
 import { STORE_FILE } from './store-file.ts';
 import { settleKeys } from './store-keys.ts';

@@ -2,19 +2,10 @@
  * What the threads of the engine say to each other. Everything here survives a structured clone;
  * sequences travel as numbers, because millions of them pass and a double holds them exactly.
  */
-import type { FieldViolation } from '../../errors/domain-error.ts';
-import type { Reason } from '../../errors/reason.ts';
-import type {
-  CollectionRecord,
-  CollectionSettings,
-  Durability,
-  IndexSpec,
-  LogEntry,
-  Precondition,
-  RemovalCause,
-  Sequence,
-  StoredDocument,
-} from '../types.ts';
+import type { CollectionRecord, IndexSpec, LogEntry, Sequence, StoredDocument } from '../types.ts';
+import type { CommitOutcome, CommitRequest, Refusal } from '../commit/operations.ts';
+import type { CollectionChange, WrittenKey } from '../commit/catalog.ts';
+import type { IndexRow } from '../commit/rows.ts';
 import type {
   Aggregation,
   AggregationResult,
@@ -22,9 +13,7 @@ import type {
   QueryPage,
   QueryPlan,
 } from '../query/query.ts';
-import type { RequestIdentity } from '../engine.ts';
 import type { LogRequest } from './log-reader.ts';
-import type { CollectionRow, IndexRow } from './rows.ts';
 
 /** How every thread reaches the store. */
 export interface StoreAccess {
@@ -33,107 +22,6 @@ export interface StoreAccess {
   readonly dataKey: string | undefined;
   readonly cacheBytes: number;
 }
-
-/** One step of a commit, applied in order. */
-export type Operation =
-  | {
-      readonly kind: 'put';
-      readonly collection: string;
-      readonly key: string;
-      readonly body: string;
-      readonly expiresAtMs: number | undefined;
-      readonly precondition: Precondition | undefined;
-      readonly isUpdate: boolean;
-    }
-  | {
-      readonly kind: 'delete';
-      readonly collection: string;
-      readonly key: string;
-      readonly precondition: Precondition | undefined;
-      readonly cause: RemovalCause | undefined;
-    }
-  | {
-      readonly kind: 'require';
-      readonly collection: string;
-      readonly key: string;
-      readonly precondition: Precondition;
-    }
-  | {
-      readonly kind: 'createCollection' | 'configureCollection';
-      readonly collection: string;
-      readonly settings: CollectionSettings;
-    }
-  | {
-      readonly kind: 'dropCollection' | 'clearCollection';
-      readonly collection: string;
-      readonly cause: RemovalCause | undefined;
-    };
-
-/** A document as the callback saw it; sequence 0 means that it did not exist. */
-export interface SeenDocument {
-  readonly collection: string;
-  readonly key: string;
-  readonly sequence: number;
-}
-
-/** A collection as the callback saw it; revision 0 means that it did not exist. */
-export interface SeenCollection {
-  readonly collection: string;
-  readonly revision: number;
-  /** When something was last put into it; undefined: whenever. */
-  readonly lastPutAtMs: number | undefined;
-}
-
-/** One transaction, ready to commit. */
-export interface CommitRequest {
-  readonly durability: Durability;
-  readonly request: RequestIdentity | undefined;
-  /** The callback's value as JSON text, remembered with `request`. */
-  readonly value: string | undefined;
-  readonly seen: readonly SeenDocument[];
-  readonly seenCollections: readonly SeenCollection[];
-  readonly operations: readonly Operation[];
-}
-
-/** What happened to one document. */
-export interface WrittenDocument {
-  readonly collection: string;
-  readonly key: string;
-  readonly kind: 'put' | 'delete';
-  readonly created: boolean;
-  readonly existed: boolean;
-  readonly version: number;
-  readonly sequence: number;
-  readonly createdSequence: number;
-  readonly createdAtMs: number;
-}
-
-/** What is remembered of a transaction with a request id. */
-export interface Answer {
-  readonly value: string | undefined;
-  readonly writes: readonly WrittenDocument[];
-  readonly sequence: number;
-  readonly timestampMs: number;
-  readonly durability: Durability;
-}
-
-/** A DomainError on its way between threads. */
-export interface Refusal {
-  readonly reason: Reason;
-  readonly message: string;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly violations: readonly FieldViolation[];
-  readonly retryAfterMs: number | undefined;
-  /** What led here, for the log; never for the client. */
-  readonly detail: string;
-}
-
-/** How one transaction ended. */
-export type CommitOutcome =
-  | { readonly kind: 'committed'; readonly answer: Answer }
-  | { readonly kind: 'replayed'; readonly answer: Answer }
-  | { readonly kind: 'changed' }
-  | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 /** What the main thread asks the writer. */
 export type WriterTask =
@@ -175,19 +63,6 @@ export interface WriterState {
   readonly syncsMs: readonly number[];
   /** Set once when writing has become impossible. */
   readonly fault: string | undefined;
-}
-
-/** Names a document that was written. */
-export interface WrittenKey {
-  readonly collection: string;
-  readonly key: string;
-}
-
-/** One collection as it is now. */
-export interface CollectionChange {
-  readonly name: string;
-  readonly row: CollectionRow | undefined;
-  readonly indexes: readonly IndexRow[];
 }
 
 /** A task on its way to the writer. */

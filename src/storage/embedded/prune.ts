@@ -5,8 +5,8 @@
  */
 import type { Sql } from './database.ts';
 import { readFloor, saveFloor } from './floor.ts';
-import type { LogWriter } from './log-writer.ts';
-import { ENTRY_KIND } from './schema.ts';
+import type { LogWriter } from '../commit/log-writer.ts';
+import { ENTRY_KIND } from '../commit/rows.ts';
 
 const SLICE = 500;
 

@@ -4,7 +4,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { ReadMessage, ReadReply, ReadResults, ReadTask, StoreAccess } from './protocol.ts';
 import type { ReaderSettings } from './reader-worker.ts';
-import { toError } from './refusal.ts';
+import { toError } from '../commit/operations.ts';
 import { startWorker } from './worker.ts';
 
 /** How a read is done. */

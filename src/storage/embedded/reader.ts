@@ -2,7 +2,6 @@
  * Reads of one connection, synchronous: the main thread uses it for a few keys, the reader threads for
  * everything that may take long. Every call is one read transaction.
  */
-import { DomainError } from '../../errors/domain-error.ts';
 import {
   executeAggregation,
   executeQuery,
@@ -30,7 +29,7 @@ import { createStatements, type Connection, type Sql } from './database.ts';
 import { readEnd } from './log-writer.ts';
 import { assertKept, readFloor } from './floor.ts';
 import { readLog, type LogRequest } from './log-reader.ts';
-import { collectionOf, type CollectionRow } from './rows.ts';
+import { collectionOf, type CollectionRow } from '../commit/rows.ts';
 import { openView, type View, type ViewOptions } from './view.ts';
 
 /** How one read ends early. */
@@ -241,13 +240,4 @@ function contextOf(
     sequence: toSequence(view.sequence),
     elapsedMs,
   };
-}
-
-/** SEQUENCE_COMPACTED for a position of another timeline of the log. */
-export function wrongEpoch(asked: string): DomainError {
-  return new DomainError(
-    'SEQUENCE_COMPACTED',
-    'the position belongs to another timeline of the log; read the current state and go on from there',
-    { metadata: { epoch: asked, oldest: '0' } },
-  );
 }

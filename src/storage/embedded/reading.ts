@@ -1,3 +1,5 @@
+import { findAnswer } from '../commit/committer.ts';
+import { createTransactor, type Transactor } from '../commit/transactor.ts';
 import type { DocumentReader, EngineFigures } from '../engine.ts';
 import { failureOf } from './damage.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
@@ -5,7 +7,7 @@ import { createPointReads, type PointReads, type PointReadsParts } from './point
 import type { StoreAccess } from './protocol.ts';
 import { createReader, type Reader } from './reader.ts';
 import { createReaderPool, type PoolBounds, type ReaderPool } from './reader-pool.ts';
-import { createTransactor, type Transactor } from './transactor.ts';
+import { createAnswers } from './sql-store.ts';
 import type { WriterThread } from './writer-thread.ts';
 
 /** What reads, all with one data key. */
@@ -32,12 +34,17 @@ export interface ReadingParts extends PointReadsParts {
 /** Opens everything that reads. Threads start when they are needed. */
 export function openReading(access: StoreAccess, parts: ReadingParts): Reading {
   const connection = openConnection({ ...access, access: 'read' });
-  const sql = createStatements(connection);
+  const answers = createAnswers(createStatements(connection));
   const reader = createReader(connection);
   const { writer, state, readers, own } = parts;
   return {
     ...{ access, connection, reader, points: guarded(createPointReads(reader, parts), parts) },
-    transactor: createTransactor({ reader: own, writer, state, sql }),
+    transactor: createTransactor({
+      reader: own,
+      commit: (request, signal) => writer.commit(request, signal),
+      remembered: (identity) => findAnswer(answers, identity),
+      position: () => ({ sequence: state.lastSequence, timestampMs: state.lastTimestampMs }),
+    }),
     pool: createReaderPool(access, readers),
     // Whoever follows the log is in nobody's way.
     logPool: createReaderPool(access, { threads: 1, waitMaxMs: 0 }),

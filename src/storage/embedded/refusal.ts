@@ -1,28 +1,10 @@
 import { DomainError } from '../../errors/domain-error.ts';
+import { refusalOf, type Refusal } from '../commit/operations.ts';
 import { sqliteCode } from './database.ts';
-import type { Refusal } from './protocol.ts';
 
 /** Turns any error into what may cross a thread. What is unknown becomes INTERNAL with its stack as detail. */
 export function toRefusal(error: unknown): Refusal {
-  const known = error instanceof DomainError ? error : translate(error);
-  return {
-    reason: known.reason,
-    message: known.message,
-    metadata: known.metadata,
-    violations: known.violations,
-    retryAfterMs: known.retryAfterMs,
-    detail: known.cause instanceof Error ? (known.cause.stack ?? known.cause.message) : '',
-  };
-}
-
-/** The DomainError that a refusal stands for. */
-export function toError(refusal: Refusal): DomainError {
-  const { metadata, violations, retryAfterMs, detail } = refusal;
-  return new DomainError(refusal.reason, refusal.message, {
-    ...{ metadata, violations },
-    ...(detail === '' ? {} : { cause: new Error(detail) }),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  });
+  return refusalOf(error instanceof DomainError ? error : translate(error));
 }
 
 /** What SQLite's own errors mean to a caller. */

@@ -6,19 +6,6 @@ import type { Connection } from './database.ts';
 /** The format this release reads and writes. A change needs a migration and a fixture. */
 export const STORE_FORMAT = 1;
 
-/** Kinds of log entries as stored. The numbers are part of the format. */
-export const ENTRY_KIND = {
-  put: 1,
-  delete: 2,
-  createCollection: 3,
-  configureCollection: 4,
-  dropCollection: 5,
-  clearCollection: 6,
-} as const;
-
-/** Causes of removals as stored; 0 is «somebody asked». The numbers are part of the format. */
-export const CAUSE = { expired: 1, evicted: 2 } as const;
-
 /** The secondary indexes; made anew where they are rebuilt from nothing. */
 export const ENTRY_TABLE = `CREATE TABLE entry (
     idx INTEGER NOT NULL,

@@ -1,7 +1,7 @@
 import { toSequence, type CollectionRecord, type IndexRecord, type Sequence } from '../types.ts';
 import type { Unsubscribe } from '../engine.ts';
-import type { CollectionRow, IndexRow } from './rows.ts';
-import { collectionOf, indexOf } from './rows.ts';
+import type { CollectionRow, IndexRow } from '../commit/rows.ts';
+import { collectionOf, indexOf } from '../commit/rows.ts';
 import type { WriterState } from './protocol.ts';
 
 /** What the main thread knows without reading: collections, indexes, the end of the log. */

@@ -2,14 +2,20 @@
  * One committed state of the store, as a read transaction sees it: the newest, or one of the past. Both
  * offer the same four things, so that queries do not know which they read.
  */
-import { DomainError } from '../../errors/domain-error.ts';
+import { inFuture } from '../commit/refusals.ts';
 import type { EncodedRange, Plan } from '../query/plan.ts';
 import type { IndexRecord, StoredDocument } from '../types.ts';
 import type { Sql } from './database.ts';
 import { assertKept, readFloor } from './floor.ts';
 import { readEnd } from './log-writer.ts';
-import { DOCUMENT_COLUMNS, documentOf, indexOf, type DocumentRow, type IndexRow } from './rows.ts';
-import { ENTRY_KIND } from './schema.ts';
+import {
+  DOCUMENT_COLUMNS,
+  documentOf,
+  ENTRY_KIND,
+  indexOf,
+  type DocumentRow,
+  type IndexRow,
+} from '../commit/rows.ts';
 import { scanKeys, walkIndex, walkInsertion } from './walk.ts';
 
 /** A state to read from; valid while its read transaction is open. */
@@ -166,12 +172,4 @@ function pastView(sql: Sql, sequence: number): View {
       for (const row of rowsOf(id, access)) yield documentOf(collection, row);
     },
   };
-}
-
-function inFuture(asked: number, last: number): DomainError {
-  return new DomainError(
-    'SEQUENCE_IN_FUTURE',
-    `sequence ${asked.toString()} is not committed yet; the newest is ${last.toString()}`,
-    { metadata: { sequence: asked.toString(), newest: last.toString() } },
-  );
 }

@@ -1,5 +1,5 @@
 import type { Access, EncodedRange, KeyRange } from '../query/plan.ts';
-import { DOCUMENT_COLUMNS, type DocumentRow } from './rows.ts';
+import { DOCUMENT_COLUMNS, type DocumentRow } from '../commit/rows.ts';
 import type { Sql } from './database.ts';
 
 type AccessOf<K extends Access['kind']> = Extract<Access, { readonly kind: K }>;

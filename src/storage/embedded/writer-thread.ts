@@ -1,11 +1,10 @@
 import type { Worker } from 'node:worker_threads';
 
-import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { EngineObserver } from '../engine.ts';
+import { createGroupQueue, writerGone, type GroupQueue } from '../commit/group-queue.ts';
+import type { CommitOutcome, CommitRequest } from '../commit/operations.ts';
 import type {
-  CommitOutcome,
-  CommitRequest,
   WriterMessage,
   WriterReply,
   WriterResult,
@@ -43,23 +42,6 @@ export interface WriterThreadOptions {
   readonly onFailure: () => void;
 }
 
-interface Waiting {
-  readonly request: CommitRequest;
-  readonly bytes: number;
-  readonly sinceMs: number;
-  readonly signal: AbortSignal | undefined;
-  readonly resolve: (outcome: CommitOutcome) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** What waits for the writer, at most; more is refused. */
-const QUEUE_BYTES_MAX = 256 * 1024 * 1024;
-/** One message to the writer carries at most about this much. */
-const GROUP_BYTES_MAX = 4 * 1024 * 1024;
-const GROUP_OPERATIONS_MAX = 1000;
-const OPERATION_BYTES = 256;
-const RETRY_AFTER_MS = 200;
-
 /** Starts the writer thread. */
 export function startWriterThread(options: WriterThreadOptions): WriterThread {
   return new GroupingWriter(options);
@@ -70,16 +52,20 @@ class GroupingWriter implements WriterThread {
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
   readonly #pending = new Map<number, (reply: WriterReply | undefined) => void>();
-  readonly #queue: Waiting[] = [];
-  #queuedBytes = 0;
-  #pumping: Promise<void> | undefined;
+  readonly #queue: GroupQueue;
   #isClosing = false;
   #isGone = false;
   #lastId = 0;
-  #commits = 0;
 
   constructor(options: WriterThreadOptions) {
     this.#options = options;
+    this.#queue = createGroupQueue({
+      ...{ clock: options.clock, observer: options.observer, waitMaxMs: options.waitMaxMs },
+      commitGroup: async (commits) => {
+        const result = await this.run({ kind: 'commit', commits });
+        return result.kind === 'committed' ? result.outcomes : [];
+      },
+    });
     this.#worker = startWorker('writer-worker', options.settings);
     this.#exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
@@ -101,27 +87,18 @@ class GroupingWriter implements WriterThread {
   }
 
   commit(request: CommitRequest, signal?: AbortSignal): Promise<CommitOutcome> {
-    const bytes = sizeOf(request);
-    if (this.#isGone || this.#isClosing) return Promise.reject(gone());
-    const refusal = this.#refusal(bytes);
-    if (refusal !== undefined) return Promise.reject(refusal);
-    const sinceMs = this.#options.clock.monotonic();
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ request, bytes, sinceMs, signal, resolve, reject });
-      this.#queuedBytes += bytes;
-      this.#pumping ??= this.#pump();
-    });
+    return this.#queue.commit(request, signal);
   }
 
   run(task: WriterTask): Promise<WriterResult> {
     return new Promise((resolve, reject) => {
       if (this.#isGone) {
-        reject(gone());
+        reject(writerGone());
         return;
       }
       const id = ++this.#lastId;
       this.#pending.set(id, (reply) => {
-        if (reply === undefined) reject(gone());
+        if (reply === undefined) reject(writerGone());
         else resolve(reply.result);
       });
       const message: WriterMessage = { id, nowMs: this.#options.clock.now(), task };
@@ -130,81 +107,20 @@ class GroupingWriter implements WriterThread {
   }
 
   get commits(): number {
-    return this.#commits;
+    return this.#queue.commits;
   }
 
   queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#queue.queuedBytes;
   }
 
   async close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true;
-      await this.#pumping;
+      await this.#queue.drain();
       if (!this.#isGone) await this.run({ kind: 'close' });
     }
     await this.#exited;
-  }
-
-  #refusal(bytes: number): DomainError | undefined {
-    const isFull = this.#queuedBytes > 0 && this.#queuedBytes + bytes > QUEUE_BYTES_MAX;
-    if (isFull) return full();
-    const { waitMaxMs, clock } = this.#options;
-    const [first] = this.#queue;
-    if (first === undefined || waitMaxMs === 0) return undefined;
-    return clock.monotonic() - first.sinceMs > waitMaxMs ? tooLong(waitMaxMs) : undefined;
-  }
-
-  /** The next group forms while this one is committed; an idle writer waits for nobody. */
-  async #pump(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const group = this.#takeGroup();
-      if (group.length > 0) await this.#commitGroup(group);
-    }
-    this.#pumping = undefined;
-  }
-
-  #takeGroup(): readonly Waiting[] {
-    let operations = 0;
-    let bytes = 0;
-    let count = 0;
-    for (const { request, bytes: size } of this.#queue) {
-      const isFull = operations >= GROUP_OPERATIONS_MAX || bytes >= GROUP_BYTES_MAX;
-      if (count > 0 && isFull) break;
-      operations += request.operations.length;
-      bytes += size;
-      count += 1;
-    }
-    this.#queuedBytes -= bytes;
-    return this.#queue.splice(0, count).filter(({ signal, reject }) => {
-      if (signal?.aborted !== true) return true;
-      reject(new DomainError('CANCELED', 'the transaction was canceled'));
-      return false;
-    });
-  }
-
-  async #commitGroup(group: readonly Waiting[]): Promise<void> {
-    const { clock } = this.#options;
-    const startMs = clock.monotonic();
-    try {
-      const commits = group.map(({ request }) => request);
-      const result = await this.run({ kind: 'commit', commits });
-      const outcomes = result.kind === 'committed' ? result.outcomes : [];
-      this.#count(outcomes, clock.monotonic() - startMs);
-      group.forEach(({ resolve, reject }, at) => {
-        const outcome = outcomes[at];
-        if (outcome === undefined) reject(gone());
-        else resolve(outcome);
-      });
-    } catch (error) {
-      for (const { reject } of group) reject(error);
-    }
-  }
-
-  #count(outcomes: readonly CommitOutcome[], ms: number): void {
-    const committed = outcomes.filter(({ kind }) => kind === 'committed').length;
-    this.#commits += committed;
-    if (committed > 0) this.#options.observer?.committed(committed, ms);
   }
 
   #fail(): void {
@@ -213,36 +129,6 @@ class GroupingWriter implements WriterThread {
     if (!this.#isClosing) this.#options.onFailure();
     for (const settle of this.#pending.values()) settle(undefined);
     this.#pending.clear();
-    for (const { reject } of this.#queue.splice(0)) reject(gone());
-    this.#queuedBytes = 0;
+    this.#queue.fail();
   }
-}
-
-function sizeOf(request: CommitRequest): number {
-  let bytes = OPERATION_BYTES + (request.value?.length ?? 0);
-  for (const operation of request.operations) {
-    bytes += OPERATION_BYTES + (operation.kind === 'put' ? operation.body.length : 0);
-  }
-  return bytes;
-}
-
-function gone(): DomainError {
-  return new DomainError('ENGINE_UNAVAILABLE', 'the store is closed or its writer has stopped');
-}
-
-function full(): DomainError {
-  return new DomainError(
-    'OVERLOADED',
-    `more than ${QUEUE_BYTES_MAX.toString()} bytes wait to be written; try again later`,
-    { metadata: { limit: QUEUE_BYTES_MAX.toString() }, retryAfterMs: RETRY_AFTER_MS },
-  );
-}
-
-function tooLong(limitMs: number): DomainError {
-  const limit = limitMs.toString();
-  return new DomainError(
-    'OVERLOADED',
-    `writes wait longer than ${limit} ms for their turn; try again later`,
-    { metadata: { limit }, retryAfterMs: limitMs },
-  );
 }

@@ -5,20 +5,19 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createBackground, type Background } from './background.ts';
-import { createCommitter, type Committer } from './commit.ts';
+import { createWriterCatalog, type WriterCatalog } from '../commit/catalog.ts';
+import { createCommitter, type Committer } from '../commit/committer.ts';
+import type { LogWriter } from '../commit/log-writer.ts';
+import type { CommitOutcome, CommitRequest } from '../commit/operations.ts';
+import { collectionNotFound, indexExists, indexNotFound } from '../commit/refusals.ts';
+import type { CommitStore } from '../commit/store.ts';
 import { createStatements, sqliteCode, type Connection, type Sql } from './database.ts';
 import { readFloor, saveFloor } from './floor.ts';
-import { createLogWriter, wholeCommit, type LogWriter } from './log-writer.ts';
-import type {
-  CommitOutcome,
-  CommitRequest,
-  WriterResult,
-  WriterState,
-  WriterTask,
-} from './protocol.ts';
+import { createLogWriter, wholeCommit } from './log-writer.ts';
+import type { WriterResult, WriterState, WriterTask } from './protocol.ts';
 import { toRefusal } from './refusal.ts';
 import type { IndexSpec } from '../types.ts';
-import { createWriterCatalog, type WriterCatalog } from './writer-catalog.ts';
+import { createSqlStore } from './sql-store.ts';
 
 /** Does the tasks of the writer thread. Calls must not overlap. */
 export interface Writer {
@@ -48,6 +47,7 @@ class FileWriter implements Writer {
   readonly #database: Connection;
   readonly #commits: Int32Array;
   readonly #sql: Sql;
+  readonly #store: CommitStore;
   readonly #catalog: WriterCatalog;
   #tools: LogTools;
   #durableSequence: number;
@@ -61,7 +61,8 @@ class FileWriter implements Writer {
     this.#database = database;
     this.#commits = commits;
     this.#sql = createStatements(database);
-    this.#catalog = createWriterCatalog(this.#sql);
+    this.#store = createSqlStore(this.#sql);
+    this.#catalog = createWriterCatalog(this.#store);
     this.#tools = this.#createTools();
     this.#durableSequence = this.#tools.log.position().sequence;
     this.#floor = readFloor(this.#sql).sequence;
@@ -110,8 +111,8 @@ class FileWriter implements Writer {
   #createTools(): LogTools {
     const sql = this.#sql;
     const catalog = this.#catalog;
-    const log = createLogWriter(sql);
-    const committer = createCommitter({ sql, catalog, log });
+    const log = createLogWriter(sql, this.#store);
+    const committer = createCommitter({ store: this.#store, catalog, log, refuse: toRefusal });
     return { log, committer, background: createBackground({ sql, catalog, log, committer }) };
   }
 
@@ -236,24 +237,4 @@ const TIME_OF = 'SELECT ts FROM ver WHERE seq <= ? ORDER BY seq DESC LIMIT 1';
 
 function faultOf(code: string): string {
   return `writing stopped after the store failed with ${code}; check the disk, then restart the server`;
-}
-
-function collectionNotFound(collection: string): DomainError {
-  return new DomainError('COLLECTION_NOT_FOUND', `collection '${collection}' does not exist`, {
-    metadata: { collection },
-  });
-}
-
-function indexExists({ collection, name }: { collection: string; name: string }): DomainError {
-  return new DomainError(
-    'INDEX_EXISTS',
-    `collection '${collection}' has an index '${name}' already; drop it first or choose another name`,
-    { metadata: { collection, index: name } },
-  );
-}
-
-function indexNotFound({ collection, name }: { collection: string; name: string }): DomainError {
-  return new DomainError('INDEX_NOT_FOUND', `collection '${collection}' has no index '${name}'`, {
-    metadata: { collection, index: name },
-  });
 }

@@ -51,6 +51,8 @@ export interface RunContext {
 export interface QueryRun {
   /** Takes one candidate; false when no further one can change the page. */
   push(document: StoredDocument): boolean;
+  /** What `finish` has still to look at, with what is joined to it. */
+  kept(): readonly StoredDocument[];
   /** The page; call once, after the last push. */
   finish(): QueryPage;
 }
@@ -110,6 +112,7 @@ export function createQueryRun(query: Query, context: RunContext): QueryRun {
       const wantsMore = sink.add({ document, place });
       return wantsMore || query.total;
     },
+    kept: () => sink.kept(),
     finish() {
       sink.finish();
       const { documents, next } = page;
@@ -217,6 +220,8 @@ interface Found {
 interface Sink {
   /** False when no further match can change the page. */
   readonly add: (found: Found) => boolean;
+  /** What is not on the page yet and may come there. */
+  readonly kept: () => readonly StoredDocument[];
   readonly finish: () => void;
 }
 
@@ -231,6 +236,7 @@ function streamSink(query: Query, page: Page): Sink {
       }
       return page.add(document, place);
     },
+    kept: () => [],
     finish: () => undefined,
   };
 }
@@ -262,6 +268,7 @@ function sortingSink(
         ordering.compareFields(found.place, last.place, arriving) <= 0
       );
     },
+    kept: () => top.sorted().map(({ document }) => document),
     finish() {
       for (const { document, place } of top.sorted().slice(query.offset)) {
         if (!page.add(document, place)) return;

@@ -30,6 +30,18 @@ export function compileJoins(
   };
 }
 
+/** What a document joins: all that a lookup can be asked for on its behalf. */
+export function joinedBy(
+  joins: readonly Join[],
+  document: StoredDocument,
+): readonly { readonly collection: string; readonly key: string }[] {
+  const candidate = createCandidate(document);
+  return joins.flatMap((join) => {
+    const key = joinedKey(join, candidate);
+    return key === undefined ? [] : [{ collection: join.from, key }];
+  });
+}
+
 /** Reports whether a document does not exist any more at `nowMs`: it expires at that instant. */
 export function isExpired(document: StoredDocument, nowMs: number): boolean {
   return document.expiresAtMs !== undefined && document.expiresAtMs <= nowMs;

@@ -59,3 +59,16 @@ export function planWithProbes(
   if (!plan.probes.some((range) => hasEntry(access.index, range))) return plan;
   return planWithProbes({ ...request, unordered: [...request.unordered, access.index] }, hasEntry);
 }
+
+/** The same for engines that must ask elsewhere. */
+export async function planWithRemoteProbes(
+  request: PlanRequest,
+  hasEntry: (index: string, ranges: readonly EncodedRange[]) => Promise<boolean>,
+): Promise<Plan> {
+  const plan = planSelection(request);
+  const { access, probes } = plan;
+  if (access.kind !== 'index' || probes.length === 0) return plan;
+  if (!(await hasEntry(access.index, probes))) return plan;
+  const unordered = [...request.unordered, access.index];
+  return await planWithRemoteProbes({ ...request, unordered }, hasEntry);
+}

@@ -83,8 +83,10 @@ describe('an open stream', () => {
       server.asRoot('PUT', `/v1/collections/c/documents/${key}`, { body: { fields: {} } });
     await put('before');
     await socket.find((frame) => frame['key'] === 'before');
+    await using witness = await openFeed(server, await server.rootToken());
     await server.asRoot('PATCH', '/v1/roles/watcher', { scopes: { values: [] } });
     await put('hidden');
+    await witness.find((frame) => frame['key'] === 'hidden');
     await server.asRoot('PATCH', '/v1/roles/watcher', { scopes: { values: scopes } });
     await put('after');
     await socket.find((frame) => frame['key'] === 'after');
@@ -104,9 +106,11 @@ describe('an open stream', () => {
     });
     expect(response.status).toBe(200);
     const ended = response.text();
+    await using witness = await openFeed(server, await server.rootToken());
     const put = (key: string): Promise<unknown> =>
       server.asRoot('PUT', `/v1/collections/c/documents/${key}`, { body: { fields: { pay: 20 } } });
     await put('seen');
+    await witness.find((frame) => frame['key'] === 'seen');
     const hidden = { scopes: { values: [...scopes, 'hide:c:pay'] } };
     expect((await server.asRoot('PATCH', '/v1/users/ada', hidden)).status).toBe(200);
     await put('unseen');

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { openConnection, type Connection } from '../../../src/storage/embedded/database.ts';
-import type { CommitRequest, WriterResult } from '../../../src/storage/embedded/protocol.ts';
+import type { CommitRequest } from '../../../src/storage/commit/operations.ts';
+import type { WriterResult } from '../../../src/storage/embedded/protocol.ts';
 import { prepareSchema } from '../../../src/storage/embedded/schema.ts';
 import { createWriter } from '../../../src/storage/embedded/writer.ts';
 import { startTestServer } from '../../support/server.ts';

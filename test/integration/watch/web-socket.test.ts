@@ -157,8 +157,12 @@ describe('subscriptions', () => {
       socket.send({ action: 'UNSUBSCRIBE', id: 's' });
     }
     socket.send({ action: 'SUBSCRIBE', id: 's', collection: 'c' });
-    await put(server, 'late', 1);
-    await socket.find(({ changes }) => changes?.[0].key === 'late');
+    // It starts when it starts: what was put before that it does not show.
+    const isTold = async (): Promise<boolean> => {
+      await put(server, 'late', 1);
+      return socket.frames.some(({ changes }) => changes?.[0].key === 'late');
+    };
+    await expect.poll(isTold, { timeout: 20_000 }).toBe(true);
     socket.send({ action: 'UNSUBSCRIBE', id: 's' });
     await socket.find(({ event, id }) => event === 'unsubscribed' && id === 's');
     const before = socket.frames.length;

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createStatements, sqliteCode, type Connection, type Sql } from '../database.ts';
 import { readFloor } from '../floor.ts';
 import { readEnd } from '../log-writer.ts';
-import { ENTRY_KIND } from '../schema.ts';
+import { ENTRY_KIND } from '../../commit/rows.ts';
 
 /** What a file holds, and what is wrong with it. */
 export interface CheckedStore {

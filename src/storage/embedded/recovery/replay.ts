@@ -2,9 +2,15 @@ import { invariant } from '../../../errors/invariant.ts';
 import { DomainError } from '../../../errors/domain-error.ts';
 import type { LogEntry } from '../../types.ts';
 import type { Sql } from '../database.ts';
-import { createLogWriter, type LogWriter } from '../log-writer.ts';
-import { CAUSE, ENTRY_KIND } from '../schema.ts';
-import { createWriterCatalog, type LiveCollection, type WriterCatalog } from '../writer-catalog.ts';
+import type { LogWriter } from '../../commit/log-writer.ts';
+import { createLogWriter } from '../log-writer.ts';
+import { CAUSE, ENTRY_KIND } from '../../commit/rows.ts';
+import { createSqlStore } from '../sql-store.ts';
+import {
+  createWriterCatalog,
+  type LiveCollection,
+  type WriterCatalog,
+} from '../../commit/catalog.ts';
 
 /** Writes entries of a log again, each under its own sequence and time. */
 export interface Replayer {
@@ -37,8 +43,9 @@ class LogReplayer implements Replayer {
 
   constructor(sql: Sql) {
     this.#sql = sql;
-    this.#catalog = createWriterCatalog(sql);
-    this.#log = createLogWriter(sql);
+    const store = createSqlStore(sql);
+    this.#catalog = createWriterCatalog(store);
+    this.#log = createLogWriter(sql, store);
   }
 
   apply(entry: LogEntry): void {

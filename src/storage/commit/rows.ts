@@ -9,13 +9,25 @@ import {
   type RemovalCause,
   type StoredDocument,
 } from '../types.ts';
-import { CAUSE, ENTRY_KIND } from './schema.ts';
+
+/** Kinds of log entries as stored. The numbers are part of the format. */
+export const ENTRY_KIND = {
+  put: 1,
+  delete: 2,
+  createCollection: 3,
+  configureCollection: 4,
+  dropCollection: 5,
+  clearCollection: 6,
+} as const;
+
+/** Causes of removals as stored; 0 is «somebody asked». The numbers are part of the format. */
+export const CAUSE = { expired: 1, evicted: 2 } as const;
 
 /** The columns of `ver` that make a document; `v` is the alias of the table. */
 export const DOCUMENT_COLUMNS =
   'v.key, v.seq, v.version, v.created_seq, v.created_at, v.ts, v.expires_at, v.body';
 
-/** A document as SQLite returns it. Sequences fit a double: 2^53 of them take centuries. */
+/** A document as an engine returns it. Sequences fit a double: 2^53 of them take centuries. */
 export interface DocumentRow {
   readonly key: string;
   readonly seq: number;
@@ -27,12 +39,29 @@ export interface DocumentRow {
   readonly body: string;
 }
 
-/** A log entry as SQLite returns it, with the name of its collection. */
+/** A log entry as an engine returns it, with the name of its collection. */
 export interface EntryRow extends Omit<DocumentRow, 'body'> {
   readonly first: number;
   readonly kind: number;
   readonly name: string;
   readonly previous: number;
+  readonly cause: number;
+  readonly body: string | null;
+}
+
+/** A row of `ver`. */
+export interface LogRow {
+  readonly seq: number;
+  readonly ts: number;
+  readonly first: number;
+  readonly kind: number;
+  readonly collection: number;
+  readonly key: string;
+  readonly version: number;
+  readonly previous: number;
+  readonly created_seq: number;
+  readonly created_at: number;
+  readonly expires_at: number | null;
   readonly cause: number;
   readonly body: string | null;
 }

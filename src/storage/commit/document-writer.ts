@@ -1,12 +1,12 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { IndexEntry } from '../query/encode.ts';
 import type { CollectionSettings, Precondition, RemovalCause } from '../types.ts';
-import type { CommitterParts } from './commit.ts';
 import { createEntryKeeper, type EntryKeeper, type UniqueValue } from './index-entries.ts';
-import type { Operation, SeenDocument, WrittenDocument } from './protocol.ts';
-import { DOCUMENT_COLUMNS, type DocumentRow } from './rows.ts';
-import { CAUSE, ENTRY_KIND } from './schema.ts';
-import type { LiveCollection } from './writer-catalog.ts';
+import type { LiveCollection } from './catalog.ts';
+import type { CommitterParts } from './committer.ts';
+import type { Operation, SeenDocument, WrittenDocument } from './operations.ts';
+import { CAUSE, ENTRY_KIND, type DocumentRow } from './rows.ts';
+import type { Head } from './store.ts';
 
 type Put = Extract<Operation, { kind: 'put' }>;
 type Delete = Extract<Operation, { kind: 'delete' }>;
@@ -26,24 +26,6 @@ export interface DocumentWriter {
   checkUnique(): void;
 }
 
-/** The newest row of a key, deletes included. */
-interface Head {
-  readonly seq: number;
-  readonly live: number;
-  readonly created_seq: number;
-  readonly expires_at: number | null;
-  readonly version: number;
-  readonly created_at: number;
-  readonly bytes: number | null;
-}
-
-const SELECT_HEAD = `SELECT h.seq, h.live, h.created_seq, h.expires_at,
-    v.version, v.created_at, octet_length(v.body) AS bytes
-  FROM head h JOIN ver v ON v.seq = h.seq WHERE h.collection = ? AND h.key = ?`;
-const SAVE_HEAD = `INSERT OR REPLACE INTO head (collection, key, seq, live, created_seq, expires_at)
-  VALUES (?, ?, ?, ?, ?, ?)`;
-const SELECT_DOCUMENT = `SELECT ${DOCUMENT_COLUMNS} FROM ver v WHERE v.seq = ?`;
-
 /** A collection that came into being with its first document. */
 const DEFAULT_SETTINGS: CollectionSettings = { documentsMax: undefined, rules: '{}' };
 
@@ -59,7 +41,7 @@ class LogDocumentWriter implements DocumentWriter {
 
   constructor(parts: CommitterParts) {
     this.#parts = parts;
-    this.#entries = createEntryKeeper(parts.sql);
+    this.#entries = createEntryKeeper(parts.store);
   }
 
   begin(): void {
@@ -68,7 +50,7 @@ class LogDocumentWriter implements DocumentWriter {
 
   put(operation: Put): WrittenDocument {
     const { key } = operation;
-    const { sql, catalog, log } = this.#parts;
+    const { store, catalog, log } = this.#parts;
     const collection = this.#collectionFor(operation.collection);
     const { current, previous } = this.#makeRoom(collection, key);
     check(operation, current);
@@ -79,7 +61,8 @@ class LogDocumentWriter implements DocumentWriter {
       ...{ kind: ENTRY_KIND.put, collection: collection.id, key, version, previous },
       ...{ createdSequence, createdAtMs, expiresAtMs: operation.expiresAtMs, body: operation.body },
     });
-    sql(SAVE_HEAD).run(collection.id, key, sequence, 1, createdSequence, next.expires_at);
+    const { seq, created_seq, expires_at } = next;
+    store.saveHead({ collection: collection.id, key, seq, live: 1, created_seq, expires_at });
     const written = this.#entries.replace(collection, { before, document: next });
     this.#uniqueValues.push(...written);
     catalog.noteWrite(collection, key);
@@ -171,7 +154,7 @@ class LogDocumentWriter implements DocumentWriter {
   }
 
   #headOf(collection: LiveCollection, key: string): Head | undefined {
-    return this.#parts.sql(SELECT_HEAD).get(collection.id, key) as Head | undefined;
+    return this.#parts.store.head(collection.id, key);
   }
 
   /** The head when the document exists: neither deleted nor expired. */
@@ -194,8 +177,7 @@ class LogDocumentWriter implements DocumentWriter {
 
   #entriesOf(collection: LiveCollection, head: Head | undefined): readonly IndexEntry[] {
     if (collection.indexes.length === 0 || head === undefined) return [];
-    const row = this.#parts.sql(SELECT_DOCUMENT).get(head.seq) as DocumentRow;
-    return this.#entries.compute(collection, row);
+    return this.#entries.compute(collection, this.#parts.store.document(head.seq));
   }
 
   #removeHead(
@@ -203,14 +185,17 @@ class LogDocumentWriter implements DocumentWriter {
     key: string,
     { head, cause }: { readonly head: Head; readonly cause: RemovalCause | undefined },
   ): number {
-    const { sql, catalog, log } = this.#parts;
+    const { store, catalog, log } = this.#parts;
     this.#entries.drop(collection, key, this.#entriesOf(collection, head));
     const sequence = log.append({
       ...{ kind: ENTRY_KIND.delete, collection: collection.id, key, previous: head.seq },
       ...{ createdSequence: head.created_seq, createdAtMs: head.created_at },
       cause: cause === undefined ? 0 : CAUSE[cause],
     });
-    sql(SAVE_HEAD).run(collection.id, key, sequence, 0, head.created_seq, null);
+    const { created_seq } = head;
+    store.saveHead({
+      ...{ collection: collection.id, key, seq: sequence, live: 0, created_seq, expires_at: null },
+    });
     catalog.noteWrite(collection, key);
     collection.documents -= 1;
     collection.bytes -= head.bytes ?? 0;

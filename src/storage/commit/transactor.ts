@@ -2,15 +2,17 @@ import { randomInt } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import { delay } from '../../platform/timers.ts';
-import type { Committed, DocumentReader, TransactOptions, Transaction } from '../engine.ts';
+import type {
+  Committed,
+  DocumentReader,
+  RequestIdentity,
+  TransactOptions,
+  Transaction,
+} from '../engine.ts';
 import { toSequence, toVersion } from '../types.ts';
-import { findAnswer } from './commit.ts';
-import type { Sql } from './database.ts';
-import type { Answer, CommitOutcome } from './protocol.ts';
-import { toError } from './refusal.ts';
-import type { StoreState } from './store-state.ts';
-import { createDraft } from './transaction.ts';
-import type { WriterThread } from './writer-thread.ts';
+import { createDraft } from './draft.ts';
+import type { LogPosition } from './log-writer.ts';
+import { toError, type Answer, type CommitOutcome, type CommitRequest } from './operations.ts';
 
 /** What a callback of a transaction is. */
 export type TransactionBody<T> = (transaction: Transaction) => T | Promise<T>;
@@ -20,22 +22,32 @@ export interface Transactor {
   transact<T>(options: TransactOptions, body: TransactionBody<T>): Promise<Committed<T>>;
 }
 
+/** An answer of before, or the refusal to give it. */
+export type Remembered = Extract<CommitOutcome, { kind: 'replayed' | 'refused' }>;
+
 /** What a transactor works with. */
 export interface TransactorParts {
   readonly reader: DocumentReader;
-  readonly writer: WriterThread;
-  readonly state: StoreState;
-  /** Statements of the main thread's own connection. */
-  readonly sql: Sql;
+  readonly commit: (
+    request: CommitRequest,
+    signal: AbortSignal | undefined,
+  ) => Promise<CommitOutcome>;
+  /** What was answered to a request id. */
+  readonly remembered: (
+    identity: RequestIdentity,
+  ) => Remembered | undefined | Promise<Remembered | undefined>;
+  /** The end of the log. */
+  readonly position: () => LogPosition | Promise<LogPosition>;
 }
 
 const RERUNS_MAX = 16;
 const JITTER_MS = 4;
 
 /** Creates the transactor of an engine. */
-export function createTransactor({ reader, writer, state, sql }: TransactorParts): Transactor {
-  function remembered<T>({ request }: TransactOptions): Committed<T> | undefined {
-    const outcome = request && findAnswer(sql, request);
+export function createTransactor(parts: TransactorParts): Transactor {
+  async function remembered<T>({ request }: TransactOptions): Promise<Committed<T> | undefined> {
+    if (request === undefined) return undefined;
+    const outcome = await parts.remembered(request);
     return outcome && replayOf<T>(outcome);
   }
 
@@ -44,7 +56,7 @@ export function createTransactor({ reader, writer, state, sql }: TransactorParts
     options: TransactOptions,
     body: TransactionBody<T>,
   ): Promise<Committed<T> | undefined> {
-    const draft = createDraft(reader);
+    const draft = createDraft(parts.reader);
     const value = await body(draft.transaction);
     draft.seal();
     assertNotAborted(options.signal);
@@ -52,12 +64,12 @@ export function createTransactor({ reader, writer, state, sql }: TransactorParts
     const work = draft.work();
     const isEmpty = Object.values(work).every((list) => list.length === 0);
     if (isEmpty && request === undefined) {
-      const { lastSequence, lastTimestampMs: timestampMs } = state;
-      const sequence = toSequence(lastSequence);
+      const { sequence: last, timestampMs } = await parts.position();
+      const sequence = toSequence(last);
       return { value, writes: [], sequence, timestampMs, durability, replayed: false };
     }
     const text = request === undefined ? undefined : JSON.stringify(value);
-    const outcome = await writer.commit(
+    const outcome = await parts.commit(
       { durability, request, value: text, ...work },
       options.signal,
     );
@@ -69,14 +81,14 @@ export function createTransactor({ reader, writer, state, sql }: TransactorParts
     async transact(options, body) {
       for (let runs = 0; runs <= RERUNS_MAX; runs++) {
         assertNotAborted(options.signal);
-        const before = remembered<Awaited<ReturnType<typeof body>>>(options);
+        const before = await remembered<Awaited<ReturnType<typeof body>>>(options);
         if (before !== undefined) return before;
         try {
           const result = await run(options, body);
           if (result !== undefined) return result;
         } catch (error) {
           // A twin of this request may have committed while the body ran; then its answer counts.
-          const twin = remembered<Awaited<ReturnType<typeof body>>>(options);
+          const twin = await remembered<Awaited<ReturnType<typeof body>>>(options);
           if (twin === undefined) throw error;
           return twin;
         }
@@ -92,10 +104,7 @@ export function createTransactor({ reader, writer, state, sql }: TransactorParts
   };
 }
 
-/** An answer of before, or the refusal to give it. */
-function replayOf<T>(
-  outcome: Extract<CommitOutcome, { kind: 'replayed' | 'refused' }>,
-): Committed<T> {
+function replayOf<T>(outcome: Remembered): Committed<T> {
   if (outcome.kind === 'refused') throw toError(outcome.refusal);
   const { value } = outcome.answer;
   // Remembered from a callback of the same request, so of the same type.

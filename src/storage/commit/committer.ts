@@ -1,33 +1,37 @@
 /**
- * Applies one transaction to the file, inside the writer's open SQLite transaction.
+ * Applies one transaction to the store, inside the engine's own open transaction.
  *
  * Everything is checked where it is done: what the callback saw, preconditions in the order of the
- * operations, unique values at the end. What fails takes back its own changes by a savepoint and leaves
+ * operations, unique values at the end. What fails takes back its own changes and leaves
  * the other transactions of the same group commit alone.
  */
 import { DomainError } from '../../errors/domain-error.ts';
 import type { RequestIdentity } from '../engine.ts';
 import type { CollectionSettings } from '../types.ts';
-import type { Sql } from './database.ts';
+import type { WriterCatalog } from './catalog.ts';
 import { createDocumentWriter, type DocumentWriter } from './document-writer.ts';
-import type {
-  Answer,
-  CommitOutcome,
-  CommitRequest,
-  Operation,
-  SeenCollection,
-  WrittenDocument,
-} from './protocol.ts';
-import { toRefusal } from './refusal.ts';
-import { CAUSE, ENTRY_KIND } from './schema.ts';
-import type { WriterCatalog } from './writer-catalog.ts';
 import type { LogWriter } from './log-writer.ts';
+import {
+  refusalOf,
+  type Answer,
+  type CommitOutcome,
+  type CommitRequest,
+  type Operation,
+  type Refusal,
+  type SeenCollection,
+  type WrittenDocument,
+} from './operations.ts';
+import { collectionNotFound } from './refusals.ts';
+import { CAUSE, ENTRY_KIND } from './rows.ts';
+import type { AnswerStore, CommitStore } from './store.ts';
 
 /** What a committer works on. */
 export interface CommitterParts {
-  readonly sql: Sql;
+  readonly store: CommitStore;
   readonly catalog: WriterCatalog;
   readonly log: LogWriter;
+  /** What an error that is no rule of ours means to a caller; throws it when the whole group must fail. */
+  readonly refuse: (error: unknown) => Refusal;
 }
 
 /** Applies transactions one after the other. */
@@ -42,10 +46,10 @@ const EVICTIONS_PER_COMMIT = 10_000;
 
 /** Creates the committer of a writer. */
 export function createCommitter(parts: CommitterParts): Committer {
-  return new SavepointCommitter(parts);
+  return new StoreCommitter(parts);
 }
 
-class SavepointCommitter implements Committer {
+class StoreCommitter implements Committer {
   readonly #parts: CommitterParts;
   readonly #documents: DocumentWriter;
 
@@ -55,27 +59,27 @@ class SavepointCommitter implements Committer {
   }
 
   apply(request: CommitRequest): CommitOutcome {
-    const { sql, catalog, log } = this.#parts;
+    const { store, catalog, log, refuse } = this.#parts;
     const identity = request.request;
-    const remembered = identity && findAnswer(sql, identity);
+    const remembered = identity && findAnswer(store.answers, identity);
     if (remembered !== undefined) return remembered;
     if (!this.#isAsSeen(request)) return { kind: 'changed' };
     const start = log.mark();
-    sql('SAVEPOINT one').run();
+    store.begin();
     catalog.begin();
     this.#documents.begin();
     try {
       const answer = this.#run(request);
-      if (identity !== undefined) remember(sql, { identity, answer, nowMs: log.nowMs() });
-      sql('RELEASE one').run();
+      if (identity !== undefined) {
+        store.answers.remember(identity, JSON.stringify(answer), log.nowMs());
+      }
+      store.release();
       return { kind: 'committed', answer };
     } catch (error) {
-      // After some failures SQLite has rolled back everything; then the whole group fails.
-      sql('ROLLBACK TO one').run();
-      sql('RELEASE one').run();
+      store.rollback();
       catalog.rollback();
       log.rewind(start);
-      return { kind: 'refused', refusal: toRefusal(error) };
+      return { kind: 'refused', refusal: refuse(error) };
     }
   }
 
@@ -123,16 +127,13 @@ class SavepointCommitter implements Committer {
       const excess = collection.documents - (collection.documentsMax ?? Infinity);
       if (excess <= 0 || evicted >= limit) continue;
       const count = Math.min(excess, limit - evicted);
-      const keys = this.#parts.sql(OLDEST_KEYS).pluck().all(collection.id, count);
-      for (const key of keys) this.#documents.remove(collection.name, String(key), 'evicted');
+      const keys = this.#parts.store.oldestKeys(collection.id, count);
+      for (const key of keys) this.#documents.remove(collection.name, key, 'evicted');
       evicted += keys.length;
     }
     return evicted;
   }
 }
-
-const OLDEST_KEYS = `SELECT key FROM head INDEXED BY head_created
-  WHERE collection = ? AND live = 1 ORDER BY created_seq LIMIT ?`;
 
 function isRevision(catalog: WriterCatalog, seen: SeenCollection): boolean {
   const found = catalog.find(seen.collection);
@@ -178,27 +179,25 @@ function textOf({ settings }: { readonly settings: CollectionSettings }): string
   return JSON.stringify(settings);
 }
 
-function collectionNotFound(collection: string): DomainError {
-  return new DomainError('COLLECTION_NOT_FOUND', `collection '${collection}' does not exist`, {
-    metadata: { collection },
-  });
-}
-
-const SELECT_ANSWER = 'SELECT fingerprint, answer FROM request WHERE principal = ? AND id = ?';
-
 /**
  * The remembered answer to a request id: replayed when the request was the same, REQUEST_ID_REUSED when
  * it was another one, undefined when the id is new.
  */
 export function findAnswer(
-  sql: Sql,
+  answers: Pick<AnswerStore, 'find'>,
   identity: RequestIdentity,
 ): Extract<CommitOutcome, { kind: 'replayed' | 'refused' }> | undefined {
-  const row = sql(SELECT_ANSWER).get(identity.principal, identity.id) as
-    { readonly fingerprint: string; readonly answer: string } | undefined;
-  if (row === undefined) return undefined;
+  const row = answers.find(identity);
+  return row && answerOf(identity, row);
+}
+
+/** What a remembered answer means to whoever asks again. */
+export function answerOf(
+  identity: RequestIdentity,
+  row: { readonly fingerprint: string; readonly answer: string },
+): Extract<CommitOutcome, { kind: 'replayed' | 'refused' }> {
   if (row.fingerprint === identity.fingerprint) {
-    // Written by `remember`.
+    // Written by `apply`.
     return { kind: 'replayed', answer: JSON.parse(row.answer) as Answer };
   }
   const error = new DomainError(
@@ -206,14 +205,5 @@ export function findAnswer(
     `request id '${identity.id}' was used for another request; make a new one per request`,
     { metadata: { requestId: identity.id } },
   );
-  return { kind: 'refused', refusal: toRefusal(error) };
-}
-
-function remember(
-  sql: Sql,
-  { identity, answer, nowMs }: { identity: RequestIdentity; answer: Answer; nowMs: number },
-): void {
-  sql('INSERT INTO request (principal, id, fingerprint, at, answer) VALUES (?, ?, ?, ?, ?)').run(
-    ...[identity.principal, identity.id, identity.fingerprint, nowMs, JSON.stringify(answer)],
-  );
+  return { kind: 'refused', refusal: refusalOf(error) };
 }

@@ -1,8 +1,8 @@
 import { createCandidate } from '../query/candidate.ts';
 import type { IndexEntry } from '../query/encode.ts';
+import type { LiveCollection, LiveIndex } from './catalog.ts';
 import { documentOf, type DocumentRow } from './rows.ts';
-import type { Sql } from './database.ts';
-import type { LiveCollection, LiveIndex } from './writer-catalog.ts';
+import type { DocumentStore } from './store.ts';
 
 /** A value that a document now holds in a unique index; to be checked when all is written. */
 export interface UniqueValue {
@@ -26,12 +26,8 @@ export interface EntryKeeper {
   otherHolders(index: LiveIndex, value: Buffer, key: string): readonly string[];
 }
 
-const INSERT_ENTRY = 'INSERT OR IGNORE INTO entry (idx, value, key) VALUES (?, ?, ?)';
-const DELETE_ENTRY = 'DELETE FROM entry WHERE idx = ? AND value = ? AND key = ?';
-const OTHER_HOLDERS = 'SELECT key FROM entry WHERE idx = ? AND value = ? AND key <> ? LIMIT 2';
-
 /** Creates the keeper of a writer. */
-export function createEntryKeeper(sql: Sql): EntryKeeper {
+export function createEntryKeeper(store: DocumentStore): EntryKeeper {
   function compute(collection: LiveCollection, row: DocumentRow): readonly IndexEntry[] {
     const candidate = createCandidate(documentOf(collection.name, row));
     return collection.indexes.map((index) => index.encode(candidate));
@@ -42,7 +38,7 @@ export function createEntryKeeper(sql: Sql): EntryKeeper {
     drop(collection, key, entries) {
       collection.indexes.forEach((index, at) => {
         const entry = entries[at];
-        if (entry !== undefined) sql(DELETE_ENTRY).run(index.row.id, entry.key, key);
+        if (entry !== undefined) store.removeEntry(index.row.id, entry.key, key);
       });
     },
     replace(collection, { before, document }) {
@@ -53,13 +49,12 @@ export function createEntryKeeper(sql: Sql): EntryKeeper {
         const entry = entries[at];
         const old = before[at];
         if (entry === undefined || old?.key.equals(entry.key) === true) return [];
-        if (old !== undefined) sql(DELETE_ENTRY).run(index.row.id, old.key, key);
-        sql(INSERT_ENTRY).run(index.row.id, entry.key, key);
+        if (old !== undefined) store.removeEntry(index.row.id, old.key, key);
+        store.addEntry(index.row.id, entry.key, key);
         const isGuarded = index.row.is_unique === 1 && index.row.state !== 'failed';
         return isGuarded && !entry.isExempt ? [{ collection, index, value: entry.key, key }] : [];
       });
     },
-    otherHolders: (index, value, key) =>
-      sql(OTHER_HOLDERS).pluck().all(index.row.id, value, key).map(String),
+    otherHolders: (index, value, key) => store.otherHolders(index.row.id, value, key),
   };
 }

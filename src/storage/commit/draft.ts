@@ -1,7 +1,7 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { DocumentReader, Transaction } from '../engine.ts';
 import type { StoredDocument } from '../types.ts';
-import type { CommitRequest, Operation, SeenCollection, SeenDocument } from './protocol.ts';
+import type { CommitRequest, Operation, SeenCollection, SeenDocument } from './operations.ts';
 
 /** A transaction being written down: what was read and what shall be done. */
 export interface Draft {

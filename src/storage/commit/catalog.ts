@@ -3,9 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { DomainError } from '../../errors/domain-error.ts';
 import { compileIndex, type IndexEncoder } from '../query/encode.ts';
 import type { CollectionSettings, IndexField, IndexSpec } from '../types.ts';
-import type { Sql } from './database.ts';
-import type { CollectionChange, WrittenKey } from './protocol.ts';
 import type { CollectionRow, IndexRow } from './rows.ts';
+import type { CatalogStore } from './store.ts';
 
 /** An index and the compiled function that computes its entries. */
 export interface LiveIndex {
@@ -28,6 +27,19 @@ export interface LiveCollection {
   /** The log entry that gave it its settings. */
   settingsSequence: number;
   indexes: readonly LiveIndex[];
+}
+
+/** Names a document that was written. */
+export interface WrittenKey {
+  readonly collection: string;
+  readonly key: string;
+}
+
+/** One collection as it is now. */
+export interface CollectionChange {
+  readonly name: string;
+  readonly row: CollectionRow | undefined;
+  readonly indexes: readonly IndexRow[];
 }
 
 /** What copies elsewhere must take over or forget. */
@@ -71,35 +83,22 @@ export interface WriterCatalog {
   reload(): void;
 }
 
-const SELECT_COLLECTIONS = `SELECT id, name, uid, revision, documents_max, rules, documents, bytes, created_at, last_put_at, settings_seq
-  FROM collection WHERE retired IS NULL`;
-const INSERT_COLLECTION = `INSERT INTO collection
-  (name, uid, revision, documents_max, rules, documents, bytes, created_at, last_put_at, settings_seq, born)
-  VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)`;
-const SAVE_COLLECTION = `UPDATE collection
-  SET revision = ?, documents_max = ?, rules = ?, documents = ?, bytes = ?, last_put_at = ?, settings_seq = ? WHERE id = ?`;
-const INSERT_INDEX = `INSERT INTO idx
-  (collection, name, fields, is_unique, state, documents_done, built_to, failure, created_at)
-  VALUES (?, ?, ?, ?, ?, 0, NULL, '', ?)`;
-const SAVE_INDEX =
-  'UPDATE idx SET state = ?, documents_done = ?, built_to = ?, failure = ? WHERE id = ?';
-
 /** Reads all live collections and keeps them in step with what the writer does. */
-export function createWriterCatalog(sql: Sql): WriterCatalog {
-  return new StoredCatalog(sql);
+export function createWriterCatalog(store: CatalogStore): WriterCatalog {
+  return new StoredCatalog(store);
 }
 
 class StoredCatalog implements WriterCatalog {
-  readonly #sql: Sql;
+  readonly #store: CatalogStore;
   readonly #changed = new Set<string>();
   #live: Map<string, LiveCollection>;
   #before: Map<string, LiveCollection | undefined> | undefined;
   #written: WrittenKey[] = [];
   #hasRetired = false;
 
-  constructor(sql: Sql) {
-    this.#sql = sql;
-    this.#live = loadCollections(sql);
+  constructor(store: CatalogStore) {
+    this.#store = store;
+    this.#live = loadCollections(store);
   }
 
   find(name: string): LiveCollection | undefined {
@@ -125,12 +124,9 @@ class StoredCatalog implements WriterCatalog {
   }
 
   drop(collection: LiveCollection, sequence: number): void {
-    const sql = this.#sql;
     this.#touch(collection.name);
-    saveCollection(sql, collection);
-    sql('UPDATE collection SET retired = ? WHERE id = ?').run(sequence, collection.id);
-    sql('INSERT INTO retired_idx (id) SELECT id FROM idx WHERE collection = ?').run(collection.id);
-    sql('DELETE FROM idx WHERE collection = ?').run(collection.id);
+    this.#store.saveCollection(rowOf(collection));
+    this.#store.retireCollection(collection.id, sequence);
     this.#live.delete(collection.name);
     this.#hasRetired = true;
   }
@@ -161,16 +157,14 @@ class StoredCatalog implements WriterCatalog {
     this.#touch(collection.name);
     collection.revision += 1;
     collection.indexes = collection.indexes.filter((other) => other !== index);
-    this.#sql('DELETE FROM idx WHERE id = ?').run(index.row.id);
-    this.#sql('INSERT INTO retired_idx (id) VALUES (?)').run(index.row.id);
+    this.#store.deleteIndex(index.row.id);
   }
 
   saveIndex(collection: LiveCollection, row: IndexRow): void {
     this.#touch(collection.name);
-    const { state, documents_done: done, built_to: builtTo, failure, id } = row;
-    this.#sql(SAVE_INDEX).run(state, done, builtTo, failure, id);
+    this.#store.saveIndex(row);
     collection.indexes = collection.indexes.map((index) =>
-      index.row.id === id ? { ...index, row } : index,
+      index.row.id === row.id ? { ...index, row } : index,
     );
   }
 
@@ -190,7 +184,7 @@ class StoredCatalog implements WriterCatalog {
     this.#before = undefined;
     for (const name of this.#changed) {
       const collection = this.#live.get(name);
-      if (collection !== undefined) saveCollection(this.#sql, collection);
+      if (collection !== undefined) this.#store.saveCollection(rowOf(collection));
     }
   }
 
@@ -211,7 +205,7 @@ class StoredCatalog implements WriterCatalog {
 
   reload(): void {
     for (const name of this.#live.keys()) this.#changed.add(name);
-    this.#live = loadCollections(this.#sql);
+    this.#live = loadCollections(this.#store);
     for (const name of this.#live.keys()) this.#changed.add(name);
     this.#hasRetired = true;
     this.#before = undefined;
@@ -226,30 +220,22 @@ class StoredCatalog implements WriterCatalog {
 
   #insert(row: Omit<CollectionRow, 'id' | 'documents' | 'bytes'>, born: number): LiveCollection {
     this.#touch(row.name);
-    const { name, uid, revision, documents_max, rules, created_at, last_put_at, settings_seq } =
-      row;
-    const { lastInsertRowid } = this.#sql(INSERT_COLLECTION).run(
-      ...[name, uid, revision, documents_max, rules],
-      ...[created_at, last_put_at, settings_seq, born],
-    );
-    const id = Number(lastInsertRowid);
-    const collection = liveCollection({ ...row, id, documents: 0, bytes: 0 }, []);
-    this.#live.set(name, collection);
+    const empty = { ...row, documents: 0, bytes: 0 };
+    const id = this.#store.insertCollection(empty, born);
+    const collection = liveCollection({ ...empty, id }, []);
+    this.#live.set(row.name, collection);
     return collection;
   }
 
   #insertIndex(collection: LiveCollection, spec: NewIndex): IndexRow {
     const { name, fields, isUnique, createdAtMs } = spec;
     const state = collection.documents === 0 ? 'ready' : 'building';
-    const { lastInsertRowid } = this.#sql(INSERT_INDEX).run(
-      ...[collection.id, name, fields, isUnique, state, createdAtMs],
-    );
-    const row: IndexRow = {
-      id: Number(lastInsertRowid),
+    const fresh = {
       collection: collection.id,
       ...{ name, fields, is_unique: isUnique, state, created_at: createdAtMs },
       ...{ documents_done: 0, built_to: null, failure: '' },
     };
+    const row: IndexRow = { ...fresh, id: this.#store.insertIndex(fresh) };
     collection.indexes = [...collection.indexes, liveIndex(row)];
     return row;
   }
@@ -267,12 +253,9 @@ interface NewIndex {
   readonly createdAtMs: number;
 }
 
-function loadCollections(sql: Sql): Map<string, LiveCollection> {
-  const rows = sql(SELECT_COLLECTIONS).all() as CollectionRow[];
-  const indexes = sql('SELECT * FROM idx WHERE collection = ? ORDER BY id');
-  return new Map(
-    rows.map((row) => [row.name, liveCollection(row, indexes.all(row.id) as IndexRow[])]),
-  );
+function loadCollections(store: CatalogStore): Map<string, LiveCollection> {
+  const all = store.loadCollections();
+  return new Map(all.map(({ row, indexes }) => [row.name, liveCollection(row, indexes)]));
 }
 
 function liveCollection(row: CollectionRow, indexes: readonly IndexRow[]): LiveCollection {
@@ -308,14 +291,6 @@ function changeOf(name: string, collection: LiveCollection | undefined): Collect
     row: collection && rowOf(collection),
     indexes: collection?.indexes.map(({ row }) => row) ?? [],
   };
-}
-
-function saveCollection(sql: Sql, collection: LiveCollection): void {
-  const { revision, documentsMax, rules, documents, bytes, lastPutAtMs, id } = collection;
-  sql(SAVE_COLLECTION).run(
-    ...[revision, documentsMax, rules, documents, bytes, lastPutAtMs],
-    ...[collection.settingsSequence, id],
-  );
 }
 
 function tooManyIndexes(collection: string): DomainError {

@@ -1,0 +1,46 @@
+import { findIf, type Refusal } from '../refusal.ts';
+
+/** Refusals about a store in a database. */
+export const STORAGE_REFUSALS: readonly Refusal[] = [
+  {
+    name: 'database address well-formed',
+    when: '`--storage-url` that is no address of a PostgreSQL, or one with a password in it.',
+    judge({ read }) {
+      const text = read.text('storage-url');
+      if (text === undefined) return [];
+      const url = URL.parse(text);
+      const isPostgres = url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
+      return [
+        ...findIf(!isPostgres, {
+          option: 'storage-url',
+          why: 'is no address of a PostgreSQL',
+          fix: 'write postgres://user@host:port/database',
+        }),
+        ...findIf(isPostgres && url.password !== '', {
+          option: 'storage-url',
+          why: 'holds a password, which shows wherever the address does',
+          fix: 'give it as --storage-password-file, or in its variable',
+        }),
+      ];
+    },
+  },
+  {
+    name: 'database does what is asked',
+    when: '`--encryption-key` or `--snapshot-schedule` along with `--storage-url`: a store in PostgreSQL neither encrypts nor copies itself.',
+    judge({ read }) {
+      const isRemote = read.text('storage-url') !== undefined;
+      return [
+        ...findIf(isRemote && read.text('encryption-key') !== undefined, {
+          option: 'encryption-key',
+          why: 'is given along with --storage-url, whose store the server does not encrypt',
+          fix: 'encrypt the disks of the database, and leave the key out',
+        }),
+        ...findIf(isRemote && read.text('snapshot-schedule') !== undefined, {
+          option: 'snapshot-schedule',
+          why: 'is given along with --storage-url, of whose store the server takes no snapshots',
+          fix: 'back the database up with its own tools, and leave the schedule out',
+        }),
+      ];
+    },
+  },
+];

@@ -1,0 +1,158 @@
+import pg from 'pg';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import type { DatabaseAddress } from './address.ts';
+import { ConnectionLost, sqlState } from './errors.ts';
+
+/** One connection to the database. Statements are sent at once and answered in order. */
+export interface Connection {
+  /** Rows of one statement. Parameters are `$1`, `$2`, …; 64-bit integers come as numbers. */
+  rows<T>(text: string, values?: readonly unknown[]): Promise<readonly T[]>;
+  /** The word of the database for what it did, such as `COMMIT`, which may be `ROLLBACK` instead. */
+  command(text: string, values?: readonly unknown[]): Promise<string>;
+  onNotification(listener: () => void): void;
+  readonly isUsable: boolean;
+  /** Hangs up; the database takes back what is not committed. */
+  close(): Promise<void>;
+}
+
+/** Connections that are shared. */
+export interface ConnectionPool {
+  /** Lends a connection, with no transaction open before or after. Waits for one at most a few seconds. */
+  use<T>(work: (connection: Connection) => Promise<T>): Promise<T>;
+  readonly waiting: number;
+  readonly busy: number;
+  close(): Promise<void>;
+}
+
+/** Milliseconds. */
+export interface ConnectionTimes {
+  readonly connectMs: number;
+  /** Longest statement. */
+  readonly statementMs: number;
+  /** Longest wait for a lock. */
+  readonly lockMs: number;
+}
+
+/** A transaction whose node does not go on is ended by the database, so that it holds up nobody. */
+const IDLE_IN_TRANSACTION_MS = 10_000;
+/** How much longer than the database a node waits for a statement, before it hangs up. */
+const GRACE_MS = 2000;
+
+/** Opens one connection. */
+export async function connect(
+  address: DatabaseAddress,
+  times: ConnectionTimes,
+): Promise<Connection> {
+  const client = new pg.Client(settingsOf(address, times));
+  const connection = new PgConnection(client);
+  await reached(client.connect());
+  return connection;
+}
+
+/** Creates a pool; connections are opened when they are needed. */
+export function createPool(
+  address: DatabaseAddress,
+  { max, ...times }: ConnectionTimes & { readonly max: number },
+): ConnectionPool {
+  const pool = new pg.Pool({ ...settingsOf(address, times), max });
+  // Of a connection that nobody uses: the next use opens another one.
+  pool.on('error', () => undefined);
+  return {
+    async use(work) {
+      const client = await reached(pool.connect());
+      const connection = new PgConnection(client);
+      try {
+        const result = await work(connection);
+        client.release();
+        return result;
+      } catch (error) {
+        // After an error of the database itself, whatever was left open goes with the connection.
+        client.release(!(error instanceof DomainError));
+        throw error;
+      } finally {
+        connection.forget();
+      }
+    },
+    get waiting() {
+      return pool.waitingCount;
+    },
+    get busy() {
+      return pool.totalCount - pool.idleCount;
+    },
+    close: () => pool.end(),
+  };
+}
+
+class PgConnection implements Connection {
+  readonly #client: pg.ClientBase;
+  readonly #onError = (): void => {
+    this.#isUsable = false;
+  };
+  #isUsable = true;
+
+  constructor(client: pg.ClientBase) {
+    this.#client = client;
+    client.on('error', this.#onError);
+    client.on('end', this.#onError);
+  }
+
+  get isUsable(): boolean {
+    return this.#isUsable;
+  }
+
+  async rows<T>(text: string, values: readonly unknown[] = []): Promise<readonly T[]> {
+    const result = await reached(this.#client.query<object>(text, [...values]));
+    // Whoever wrote the statement knows its columns.
+    return result.rows as T[];
+  }
+
+  async command(text: string, values: readonly unknown[] = []): Promise<string> {
+    const { command } = await reached(this.#client.query(text, [...values]));
+    return command;
+  }
+
+  onNotification(listener: () => void): void {
+    this.#client.on('notification', listener);
+  }
+
+  forget(): void {
+    this.#client.off('error', this.#onError);
+    this.#client.off('end', this.#onError);
+  }
+
+  async close(): Promise<void> {
+    this.#isUsable = false;
+    if (this.#client instanceof pg.Client) await this.#client.end().catch(() => undefined);
+  }
+}
+
+function settingsOf(
+  { host, port, database, user, password, tls, schema }: DatabaseAddress,
+  { connectMs, statementMs, lockMs }: ConnectionTimes,
+): pg.ClientConfig {
+  return {
+    ...{ host, port, database, user, password: password ?? '', ssl: tls ?? false },
+    ...{ connectionTimeoutMillis: connectMs, statement_timeout: statementMs },
+    ...{ lock_timeout: lockMs, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS },
+    ...{ query_timeout: statementMs + GRACE_MS, keepAlive: true, pipeline: true },
+    // The schema was checked where the address was read; nothing is looked for anywhere else.
+    ...{ application_name: 'moltendb', options: `-c search_path=${schema}` },
+    types: { getTypeParser },
+  };
+}
+
+/** Sequences and counters of bytes fit a double. */
+const getTypeParser: typeof pg.types.getTypeParser = (oid, format) =>
+  oid === pg.types.builtins.INT8 ? Number : (pg.types.getTypeParser(oid, format) as unknown);
+
+/** Errors of statements pass; all others are of the connection. */
+async function reached<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (sqlState(error) !== undefined) throw error;
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new ConnectionLost(problem, { cause: error });
+  }
+}

@@ -1,0 +1,331 @@
+/**
+ * The PostgreSQL engine: any number of nodes over one database, none of which knows more than another. A
+ * node keeps nothing that has to be handed over. Its writes share commits, and commits of all nodes go
+ * through one locked row, the clock, so that the log is as dense and ordered as that of one machine.
+ *
+ * Nothing here relies on more than transactions that are read committed, row locks and snapshots: neither
+ * on sequences, whose numbers become visible out of order, nor on advisory locks, notifications or
+ * transaction ids.
+ */
+import { DomainError } from '../../errors/domain-error.ts';
+import { systemClock, type Clock } from '../../platform/clock.ts';
+import { answerOf } from '../commit/committer.ts';
+import { wrongEpoch } from '../commit/refusals.ts';
+import { collectionOf, indexOf, type CollectionRow, type IndexRow } from '../commit/rows.ts';
+import { createTransactor, type Remembered, type Transactor } from '../commit/transactor.ts';
+import type {
+  Committed,
+  EngineFigures,
+  EngineHealth,
+  FollowedChange,
+  LogHead,
+  LogReadOptions,
+  ReadOptions,
+  RequestIdentity,
+  StorageEngine,
+  StoreCopy,
+  TransactOptions,
+  Transaction,
+  Unsubscribe,
+} from '../engine.ts';
+import type {
+  Aggregation,
+  AggregationResult,
+  Query,
+  QueryPage,
+  QueryPlan,
+} from '../query/query.ts';
+import {
+  toSequence,
+  type CollectionRecord,
+  type IndexRecord,
+  type IndexSpec,
+  type LogEntry,
+  type Position,
+  type Sequence,
+  type StoredDocument,
+} from '../types.ts';
+import { compactTurn, createIndexTurn, dropIndexTurn, flushTurn } from './catalog-turns.ts';
+import { readClock, type ClockRow } from './clock-row.ts';
+import type { Connection, ConnectionPool } from './connections.ts';
+import { translate } from './errors.ts';
+import type { Followers } from './followers.ts';
+import { readLog, sequenceAt } from './log-reader.ts';
+import type { Pins } from './pins.ts';
+import { createReader, type Reader } from './reader.ts';
+import { inSnapshot, readableSequence } from './snapshot.ts';
+import type { StoreState } from './state.ts';
+import { assertStorable } from './storable.ts';
+import type { Tailer } from './tailer.ts';
+import type { Writer } from './writer.ts';
+
+/** The opened parts of a node. */
+export interface EngineParts {
+  readonly clock: Clock;
+  readonly pool: ConnectionPool;
+  readonly writer: Writer;
+  readonly tailer: Tailer;
+  readonly state: StoreState;
+  readonly pins: Pins;
+  readonly followers: Followers;
+  /** Bytes of all tables, as of the last count. */
+  readonly storedBytes: () => number;
+}
+
+/** How long the log may be out of reach before a node says that it is. */
+const OUT_OF_REACH_MS = 3000;
+
+const COLLECTIONS = 'SELECT * FROM collection WHERE retired IS NULL ORDER BY name';
+const PAST_COLLECTIONS = `SELECT * FROM collection
+  WHERE born <= $1 AND (retired IS NULL OR retired > $1) ORDER BY name`;
+const COLLECTION = 'SELECT * FROM collection WHERE name = $1 AND retired IS NULL';
+const INDEXES = `SELECT i.* FROM collection c JOIN idx i ON i.collection = c.id
+  WHERE c.name = $1 AND c.retired IS NULL ORDER BY i.name`;
+const ANSWER = 'SELECT fingerprint, answer FROM request WHERE principal = $1 AND id = $2';
+const EXPIRED = `SELECT c.name AS collection, h.key
+  FROM collection c JOIN head h ON h.collection = c.id
+  WHERE c.retired IS NULL AND h.expires_at <= $1 ORDER BY h.expires_at, h.key LIMIT $2`;
+
+/** Assembles the engine. */
+export function createEngine(parts: EngineParts): StorageEngine {
+  return new PostgresEngine(parts);
+}
+
+class PostgresEngine implements StorageEngine {
+  readonly capabilities = { shared: true, copy: false, encryption: false };
+  readonly #parts: EngineParts;
+  readonly #reader: Reader;
+  readonly #transactor: Transactor;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+    this.#reader = createReader(parts.pool, parts.clock);
+    this.#transactor = createTransactor({
+      reader: this,
+      commit: async (request, signal) => {
+        assertStorable(request);
+        return await parts.writer.commit(request, signal);
+      },
+      remembered: (identity) => this.#remembered(identity),
+      position: async () => {
+        const { seq: sequence, ts: timestampMs } = await this.#clock();
+        return { sequence, timestampMs };
+      },
+    });
+  }
+
+  async get(
+    collection: string,
+    keys: readonly string[],
+    options: ReadOptions = {},
+  ): Promise<readonly (StoredDocument | undefined)[]> {
+    this.#assertOpen();
+    return await this.#reader.get(collection, keys, options);
+  }
+
+  async query(query: Query, options: ReadOptions = {}): Promise<QueryPage> {
+    this.#assertOpen();
+    return await this.#reader.query(query, options);
+  }
+
+  async aggregate(aggregation: Aggregation, options: ReadOptions = {}): Promise<AggregationResult> {
+    this.#assertOpen();
+    return await this.#reader.aggregate(aggregation, options);
+  }
+
+  async explain(query: Query, options: ReadOptions = {}): Promise<QueryPlan> {
+    this.#assertOpen();
+    return await this.#reader.explain(query, options);
+  }
+
+  async transact<T>(
+    options: TransactOptions,
+    body: (transaction: Transaction) => T | Promise<T>,
+  ): Promise<Committed<T>> {
+    this.#assertOpen();
+    return await this.#transactor.transact(options, body);
+  }
+
+  async flush(): Promise<Sequence> {
+    this.#assertOpen();
+    await this.#parts.writer.run(flushTurn());
+    return toSequence(this.#parts.state.clock.durable_seq);
+  }
+
+  async collections({ atSequence }: Pick<ReadOptions, 'atSequence'> = {}): Promise<
+    readonly CollectionRecord[]
+  > {
+    const rows = await this.#ask(async (connection) => {
+      if (atSequence === undefined) return await connection.rows<CollectionRow>(COLLECTIONS);
+      const at = readableSequence(await readClock(connection), atSequence);
+      return await connection.rows<CollectionRow>(PAST_COLLECTIONS, [at]);
+    });
+    return rows.map(collectionOf);
+  }
+
+  async findCollection(name: string): Promise<CollectionRecord | undefined> {
+    const [row] = await this.#ask((connection) =>
+      connection.rows<CollectionRow>(COLLECTION, [name]),
+    );
+    return row && collectionOf(row);
+  }
+
+  async createIndex(spec: IndexSpec): Promise<IndexRecord> {
+    this.#assertOpen();
+    const { writer, clock } = this.#parts;
+    return indexOf(spec.collection, await writer.run(createIndexTurn(spec, clock.now())));
+  }
+
+  async dropIndex(collection: string, name: string): Promise<void> {
+    this.#assertOpen();
+    const { writer, clock } = this.#parts;
+    await writer.run(dropIndexTurn({ collection, name }, clock.now()));
+  }
+
+  async indexes(collection: string): Promise<readonly IndexRecord[]> {
+    const rows = await this.#ask((connection) => connection.rows<IndexRow>(INDEXES, [collection]));
+    return rows.map((row) => indexOf(collection, row));
+  }
+
+  async head(): Promise<LogHead> {
+    const { epoch, seq, ts, durable_seq: durable, floor } = await this.#clock();
+    return {
+      ...{ epoch, sequence: toSequence(seq), timestampMs: ts },
+      ...{ durableSequence: toSequence(durable), oldest: toSequence(floor) },
+    };
+  }
+
+  async readLog(after: Position, options: LogReadOptions): Promise<readonly LogEntry[]> {
+    this.#assertOpen();
+    if (after.epoch !== this.#parts.state.clock.epoch) throw wrongEpoch(after.epoch);
+    return await this.#ask((connection) => readLog(connection, Number(after.sequence), options));
+  }
+
+  async sequenceAt(timestampMs: number): Promise<Sequence> {
+    this.#assertOpen();
+    try {
+      return toSequence(
+        await inSnapshot(this.#parts.pool, (snapshot) => sequenceAt(snapshot, timestampMs)),
+      );
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  onCommit(listener: (lastSequence: Sequence) => void): Unsubscribe {
+    return this.#parts.state.onCommit(listener);
+  }
+
+  follow(collection: string, listener: (change: FollowedChange) => void): Unsubscribe {
+    return this.#parts.followers.add(collection, listener);
+  }
+
+  async compact(floor: Sequence): Promise<Sequence> {
+    this.#assertOpen();
+    const lowest = this.#parts.pins.lowest() ?? floor;
+    const asked = Number(lowest < floor ? lowest : floor);
+    const clock = await this.#parts.writer.run(compactTurn(asked));
+    return toSequence(clock.floor);
+  }
+
+  pin(lowest: () => Sequence | undefined): Unsubscribe {
+    return this.#parts.pins.add(lowest);
+  }
+
+  async expired(
+    limit: number,
+  ): Promise<readonly { readonly collection: string; readonly key: string }[]> {
+    return await this.#ask((connection) =>
+      connection.rows<{ collection: string; key: string }>(EXPIRED, [
+        ...[this.#parts.clock.now(), limit],
+      ]),
+    );
+  }
+
+  copy(): Promise<StoreCopy> {
+    return Promise.reject(
+      notHere(
+        'takes no copies of itself; back the database up with its own tools (pg_basebackup, pg_dump)',
+      ),
+    );
+  }
+
+  derivedKey(): undefined {
+    return undefined;
+  }
+
+  rotateDataKey(): Promise<void> {
+    return Promise.reject(notHere('does not encrypt; encrypt the disks of the database'));
+  }
+
+  health(): EngineHealth {
+    const { state, writer, followers, storedBytes } = this.#parts;
+    const { seq, durable_seq: durable, history_bytes: historyBytes } = state.clock;
+    const isInReach = systemClock.monotonic() - followers.currentAtMs <= OUT_OF_REACH_MS;
+    const open = isInReach ? 'ready' : 'readOnly';
+    return {
+      state: this.#closing === undefined ? open : 'closed',
+      detail: isInReach ? '' : 'the database cannot be reached',
+      lastSequence: toSequence(seq),
+      durableSequence: toSequence(durable),
+      ...{ historyBytes, queuedBytes: writer.queuedBytes, storedBytes: storedBytes() },
+    };
+  }
+
+  figures(): EngineFigures {
+    const { pool, writer } = this.#parts;
+    const readers = [{ pool: 'queries' as const, waiting: pool.waiting, busy: pool.busy }];
+    // Other nodes write as well: what is kept here could be of the past.
+    const cache = { cacheHits: 0, cacheMisses: 0, cachedDocuments: 0, cachedBytes: 0 };
+    return { commits: writer.commits, ...cache, cachedBytesMax: 0, readers };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { writer, tailer, pool } = this.#parts;
+    await writer.close();
+    await tailer.close();
+    await pool.close();
+  }
+
+  async #clock(): Promise<ClockRow> {
+    const row = await this.#ask(readClock);
+    this.#parts.state.apply(row);
+    return row;
+  }
+
+  async #remembered(identity: RequestIdentity): Promise<Remembered | undefined> {
+    const { principal, id } = identity;
+    const [row] = await this.#ask((connection) =>
+      connection.rows<{ fingerprint: string; answer: string }>(ANSWER, [principal, id]),
+    );
+    return row && answerOf(identity, row);
+  }
+
+  async #ask<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    try {
+      return await this.#parts.pool.use(work);
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing === undefined) return;
+    throw new DomainError('ENGINE_UNAVAILABLE', 'the store is closed');
+  }
+}
+
+function notHere(what: string): DomainError {
+  return new DomainError('FEATURE_DISABLED', `a store on PostgreSQL ${what}`);
+}

@@ -1,0 +1,92 @@
+import { DomainError } from '../../errors/domain-error.ts';
+
+/** The SQLSTATE of an error of the database; undefined for other errors. */
+export function sqlState(error: unknown): string | undefined {
+  const hasCode = error instanceof Error && 'code' in error && typeof error.code === 'string';
+  return hasCode && /^[0-9A-Z]{5}$/.test(String(error.code)) ? String(error.code) : undefined;
+}
+
+/** The connection failed, and not a statement on it: what was under way may or may not have happened. */
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost';
+}
+
+/** Two transactions met, and this one gave way; it may be tried again as it is. */
+export function isTransient(error: unknown): boolean {
+  return ['40001', '40P01'].includes(sqlState(error) ?? '');
+}
+
+/** The connection is gone, or the database goes down or comes up. */
+export function isConnectionLost(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state === undefined) return error instanceof ConnectionLost;
+  return state.startsWith('08') || ['57P01', '57P02', '57P03', '53300', '25P03'].includes(state);
+}
+
+/** What an error of the database means to a caller. Messages of the database go to the log alone. */
+export function translate(error: unknown): DomainError {
+  if (error instanceof DomainError) return error;
+  const cause = { cause: error };
+  const state = sqlState(error);
+  switch (state) {
+    case '57014':
+      return new DomainError(
+        'ENGINE_UNAVAILABLE',
+        'the database took longer than its time limit; try again, or narrow what is asked',
+        cause,
+      );
+    case '40001':
+    case '40P01':
+      return new DomainError(
+        'TRANSACTION_CONFLICT',
+        'other transactions of the database came first, again and again; try again',
+        cause,
+      );
+    case '55P03':
+      return new DomainError(
+        'ENGINE_UNAVAILABLE',
+        'the log is held by another node for too long; try again',
+        cause,
+      );
+    case '53100':
+      return new DomainError('STORAGE_FULL', 'the disk of the database is full', cause);
+    case '25006':
+      return new DomainError(
+        'READ_ONLY',
+        'the database takes no writes; it is a standby, or set to read only',
+        cause,
+      );
+    case 'XX001':
+    case 'XX002':
+      return new DomainError('CORRUPTION_DETECTED', 'the database reports damaged data', cause);
+    case '28P01':
+    case '28000':
+    case '3D000':
+    case '42501':
+      return new DomainError(
+        'ENGINE_UNAVAILABLE',
+        'the database refuses the user; check user, password, database and grants',
+        cause,
+      );
+    default:
+      return isConnectionLost(error) ? unreachable(error) : failed(error, state);
+  }
+}
+
+/** ENGINE_UNAVAILABLE: no connection to the database. */
+export function unreachable(cause: unknown): DomainError {
+  return new DomainError(
+    'ENGINE_UNAVAILABLE',
+    'the database cannot be reached; try again when it is back',
+    { cause },
+  );
+}
+
+/** Undefined table or column and the like are our own bugs; so is what has no SQLSTATE. */
+function failed(cause: unknown, state: string | undefined): DomainError {
+  return new DomainError(
+    'INTERNAL',
+    `the store failed unexpectedly${state === undefined ? '' : ` with ${state}`}`,
+    { cause },
+  );
+}

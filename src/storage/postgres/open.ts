@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto';
+
+import { systemClock, type Clock } from '../../platform/clock.ts';
+import type { EngineObserver, StorageEngine } from '../engine.ts';
+import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
+import { readClock, type ClockRow } from './clock-row.ts';
+import { connect, createPool, type ConnectionTimes } from './connections.ts';
+import { createEngine } from './engine.ts';
+import { translate } from './errors.ts';
+import { createFollowers } from './followers.ts';
+import { createLogTurns } from './log-turn.ts';
+import { createPins } from './pins.ts';
+import { prepareSchema, sizeOf } from './schema.ts';
+import { createStoreState } from './state.ts';
+import { startTailer } from './tailer.ts';
+import { createWriter } from './writer.ts';
+
+/** How a store is opened. */
+export interface PostgresStoreOptions {
+  /** `postgres://user@host:port/database`; see `parseDatabaseUrl`. */
+  readonly url: string;
+  readonly password?: string | undefined;
+  readonly clock: Clock;
+  /** Connections for reads. Default 10, at least 1; writes and the log take two more. */
+  readonly connections?: number;
+  /** Longest statement in milliseconds. Default 30,000. */
+  readonly statementMs?: number;
+  readonly observer?: EngineObserver | undefined;
+  /** Longest wait of writes for their turn, in milliseconds. Default 0: any. */
+  readonly waitMaxMs?: number;
+}
+
+const CONNECTIONS = 10;
+const CONNECT_MS = 5000;
+const STATEMENT_MS = 30_000;
+const LOCK_MS = 10_000;
+
+/**
+ * Opens a node over the tables in a database, making them when there are none.
+ *
+ * ARGUMENT_INVALID for an address that is none; ENGINE_UNAVAILABLE when the database cannot be reached,
+ * refuses the user, or holds tables of a newer release.
+ */
+export async function openPostgresStore(options: PostgresStoreOptions): Promise<StorageEngine> {
+  const { url, password, clock, observer } = options;
+  const address = parseDatabaseUrl(url, password);
+  const times: ConnectionTimes = {
+    ...{ connectMs: CONNECT_MS, lockMs: LOCK_MS },
+    statementMs: options.statementMs ?? STATEMENT_MS,
+  };
+  const { row, bytes, channel } = await prepare(address, times);
+  const node = randomUUID();
+  const state = createStoreState(row);
+  const pins = createPins();
+  const followers = createFollowers(row.seq, systemClock.monotonic());
+  const pool = createPool(address, { ...times, max: options.connections ?? CONNECTIONS });
+  const shared = { node, address, times, clock, state, channel };
+  const writer = createWriter({
+    ...{ state, clock, observer, waitMaxMs: options.waitMaxMs ?? 0 },
+    turns: createLogTurns({ ...shared, observer }),
+  });
+  let storedBytes = bytes;
+  const tailer = startTailer({
+    ...{ ...shared, followers },
+    pinned: () => pins.lowest(),
+    onSeen: () => {
+      writer.look();
+    },
+    onSize: (counted) => {
+      storedBytes = counted;
+    },
+  });
+  return createEngine({
+    ...{ clock, pool, writer, tailer, state, pins, followers },
+    storedBytes: () => storedBytes,
+  });
+}
+
+interface Prepared {
+  readonly row: ClockRow;
+  /** Of all tables. */
+  readonly bytes: number;
+  /** Undefined: the database cannot wake anybody up. */
+  readonly channel: string | undefined;
+}
+
+/** Makes the tables and finds out what the database can do. */
+async function prepare(address: DatabaseAddress, times: ConnectionTimes): Promise<Prepared> {
+  try {
+    const connection = await connect(address, times);
+    try {
+      await prepareSchema(connection, address.schema);
+      const row = await readClock(connection);
+      const bytes = await sizeOf(connection, address.schema);
+      const channel = `molten_${address.schema}`;
+      const canNotify = await connection.command(`LISTEN "${channel}"`).then(
+        () => true,
+        () => false,
+      );
+      return { row, bytes, channel: canNotify ? channel : undefined };
+    } finally {
+      await connection.close();
+    }
+  } catch (error) {
+    throw translate(error);
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Keeps a node in step with the others: looks at the clock every quarter of a second, and at once when
+ * the database says that somebody committed. What it is told is never more than a reason to look.
+ */
+import { systemClock, type Clock } from '../../platform/clock.ts';
+import { delay, every } from '../../platform/timers.ts';
+import type { Sequence } from '../types.ts';
+import type { DatabaseAddress } from './address.ts';
+import { forgetRequests } from './background.ts';
+import { readClock } from './clock-row.ts';
+import { connect, type Connection, type ConnectionTimes } from './connections.ts';
+import type { Followers } from './followers.ts';
+import { sizeOf } from './schema.ts';
+import type { StoreState } from './state.ts';
+
+/** What a tailer needs. */
+export interface TailerParts {
+  /** Names this node. */
+  readonly node: string;
+  readonly address: DatabaseAddress;
+  readonly times: ConnectionTimes;
+  readonly clock: Clock;
+  readonly state: StoreState;
+  readonly followers: Followers;
+  /** Undefined: the database cannot wake anybody up. */
+  readonly channel: string | undefined;
+  /** The lowest sequence that readers of this node need; undefined: none. */
+  readonly pinned: () => Sequence | undefined;
+  /** Called after each look. */
+  readonly onSeen: () => void;
+  /** Bytes of all tables. */
+  readonly onSize: (bytes: number) => void;
+}
+
+/** Follows the clock. */
+export interface Tailer {
+  close(): Promise<void>;
+}
+
+const LOOK_MS = 250;
+const RECONNECT_MS = 250;
+const BEAT_MS = 5000;
+const TIDY_MS = 60_000;
+const FORGOTTEN_NODES_MS = 24 * 60 * 60 * 1000;
+
+const BEAT = `INSERT INTO node (id, last_group, seen_at, pinned)
+  VALUES ($1, 0, (extract(epoch FROM now()) * 1000)::bigint, $2)
+  ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, pinned = excluded.pinned`;
+const FORGET_NODES =
+  'DELETE FROM node WHERE seen_at < extract(epoch FROM now()) * 1000 - $1::bigint';
+/** Starts to follow. */
+export function startTailer(parts: TailerParts): Tailer {
+  return new ClockTailer(parts);
+}
+
+class ClockTailer implements Tailer {
+  readonly #parts: TailerParts;
+  readonly #stopping = new AbortController();
+  readonly #ended: Promise<void>;
+  readonly #stopTicking: () => void;
+  #wake: () => void = () => undefined;
+  #isNews = false;
+  #told: Sequence | undefined;
+  #beatAtMs = -Infinity;
+  #tidyAtMs = -Infinity;
+
+  constructor(parts: TailerParts) {
+    this.#parts = parts;
+    this.#stopTicking = every(LOOK_MS, () => {
+      this.#wake();
+    });
+    this.#ended = this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    this.#stopTicking();
+    this.#wake();
+    await this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      // Whatever goes wrong: another connection is tried; meanwhile the state tells how old it is.
+      await this.#follow().catch(() => undefined);
+      await delay(RECONNECT_MS, signal);
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const { address, times, channel } = this.#parts;
+    const connection = await connect(address, times);
+    try {
+      connection.onNotification(() => {
+        this.#isNews = true;
+        this.#wake();
+      });
+      if (channel !== undefined) await connection.command(`LISTEN "${channel}"`);
+      while (!this.#stopping.signal.aborted) {
+        this.#isNews = false;
+        await this.#look(connection);
+        await this.#rest();
+      }
+    } finally {
+      await connection.close();
+    }
+  }
+
+  #rest(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      // What came while it looked may be newer than what it saw.
+      if (this.#isNews || this.#stopping.signal.aborted) resolve();
+    });
+  }
+
+  async #look(connection: Connection): Promise<void> {
+    const { state, followers, onSeen } = this.#parts;
+    const askedAtMs = systemClock.monotonic();
+    const seen = await readClock(connection);
+    await followers.advance(connection, seen, askedAtMs);
+    state.apply(seen);
+    onSeen();
+    if (askedAtMs - this.#beatAtMs >= BEAT_MS || this.#isPinnedLower()) {
+      this.#beatAtMs = askedAtMs;
+      await this.#beat(connection);
+    }
+    if (askedAtMs - this.#tidyAtMs >= TIDY_MS) {
+      this.#tidyAtMs = askedAtMs;
+      await this.#tidy(connection);
+    }
+  }
+
+  /** Readers need more than others were told of, or none is left. */
+  #isPinnedLower(): boolean {
+    const pinned = this.#parts.pinned();
+    if (pinned === undefined || this.#told === undefined) return pinned !== this.#told;
+    return pinned < this.#told;
+  }
+
+  async #beat(connection: Connection): Promise<void> {
+    const { node, pinned } = this.#parts;
+    this.#told = pinned();
+    await connection.command(BEAT, [node, this.#told ?? null]);
+  }
+
+  async #tidy(connection: Connection): Promise<void> {
+    const { clock, address, onSize } = this.#parts;
+    await forgetRequests(connection, clock.now());
+    await connection.command(FORGET_NODES, [FORGOTTEN_NODES_MS]);
+    onSize(await sizeOf(connection, address.schema));
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Several servers on one PostgreSQL, of which one after the other is killed (SIGKILL) while all of them
+ * write. Whatever was acknowledged is there, once, and the log has no gap.
+ */
+import { describe, expect, it } from 'vitest';
+
+import { createMoltenClient, toBody, type MoltenClient } from '../../src/client/index.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { openPostgresStore } from '../../src/storage/postgres/open.ts';
+import { toSequence, type LogEntry } from '../../src/storage/types.ts';
+import { startPostgres } from '../support/postgres.ts';
+import { startServe, type ServeProcess } from '../support/serve.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const NODES = 3;
+const KILLS = 3;
+const PASSWORD = 'a password long enough for tests';
+
+describe('nodes that are killed', () => {
+  it('lose nothing that they acknowledged, and hold up nobody', async () => {
+    using directory = createTemporaryDirectory();
+    await using database = await startPostgres();
+    const start = (at: number): Promise<ServeProcess> =>
+      startServe({
+        args: [
+          ...['--storage-url', database.url('molten'), '--port', '0', '--log-level', 'silent'],
+          ...['--db-path', `${directory.path}/${at.toString()}`],
+        ],
+        variables: {
+          MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
+          MOLTENDB_ROOT_PASSWORD: PASSWORD,
+          MOLTENDB_STORAGE_PASSWORD: database.password,
+        },
+      });
+    const nodes = await Promise.all(Array.from({ length: NODES }, (_, at) => start(at)));
+    const acknowledged: string[] = [];
+    let isOver = false;
+    const writers = nodes.flatMap((_, at) =>
+      [0, 1, 2].map(async (writer) => {
+        let client: { readonly of: ServeProcess; readonly is: MoltenClient } | undefined;
+        for (let n = 0; !isOver; n++) {
+          const key = `${at.toString()}-${writer.toString()}-${n.toString()}`;
+          const node = nodes[at];
+          if (node === undefined) return;
+          try {
+            if (client?.of !== node) client = { of: node, is: await signedIn(node.url) };
+            await client.is.documents.setDocument({ collection: 'c', key, body: toBody({ n }) });
+            acknowledged.push(key);
+          } catch {
+            // Of what was not acknowledged nothing is known.
+            await new Promise((resolve) => setTimeout(resolve, 20));
+          }
+        }
+      }),
+    );
+    for (let kill = 0; kill < KILLS; kill++) {
+      const before = acknowledged.length;
+      const more = (): number => acknowledged.length - before;
+      await expect.poll(more, { timeout: 30_000 }).toBeGreaterThan(50);
+      const at = kill % NODES;
+      await nodes[at]?.stop('SIGKILL');
+      // The others go on, whatever it held.
+      await expect.poll(more, { timeout: 30_000 }).toBeGreaterThan(100);
+      nodes[at] = await start(at);
+    }
+    isOver = true;
+    await Promise.all(writers);
+    await Promise.all(nodes.map((node) => node.stop('SIGTERM')));
+    const { password } = database;
+    const store = await openPostgresStore({
+      ...{ url: database.url('molten'), password, clock: systemClock },
+    });
+    const { epoch, sequence: last } = await store.head();
+    const log: LogEntry[] = [];
+    for (let sequence = toSequence(0); sequence < last;) {
+      log.push(...(await store.readLog({ epoch, sequence }, { limit: 1000 })));
+      sequence = log.at(-1)?.sequence ?? last;
+    }
+    expect(log.map(({ sequence }) => sequence)).toEqual(log.map((_, at) => BigInt(at + 1)));
+    const puts = log.filter(({ collection }) => collection === 'c').map(({ key }) => key);
+    expect(acknowledged.filter((key) => !puts.includes(key))).toEqual([]);
+    await store.close();
+  }, 180_000);
+});
+
+async function signedIn(url: string): Promise<MoltenClient> {
+  const login = { username: 'root', password: PASSWORD };
+  const { token } = await createMoltenClient({ url }).auth.login(login);
+  return createMoltenClient({ url, token: () => token, timeoutMs: 5000 });
+}

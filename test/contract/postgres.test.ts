@@ -1,0 +1,25 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll } from 'vitest';
+
+import { openPostgresStore } from '../../src/storage/postgres/open.ts';
+import { startPostgres, type TestDatabase } from '../support/postgres.ts';
+import { describeStorageContract } from './storage-contract.ts';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  // What a power cut leaves is tested elsewhere.
+  database = await startPostgres({ fsync: 'off' });
+});
+
+afterAll(async () => {
+  await database[Symbol.asyncDispose]();
+});
+
+describeStorageContract('the PostgreSQL engine', {
+  async open({ clock, place = `store_${randomBytes(8).toString('hex')}` }) {
+    const { password } = database;
+    const engine = await openPostgresStore({ url: database.url(place), password, clock });
+    return { engine, place };
+  },
+});

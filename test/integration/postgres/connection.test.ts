@@ -1,0 +1,99 @@
+import { chownSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+
+import { systemClock } from '../../../src/platform/clock.ts';
+import { openPostgresStore } from '../../../src/storage/postgres/open.ts';
+import { certificate, otherCertificate, privateKey } from '../../support/certificate.ts';
+import { startPostgres } from '../../support/postgres.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
+import { failureOf, increment, logOf, newSchema, openNode, put } from './scene.ts';
+
+describe('a database that speaks TLS', () => {
+  it('is spoken to when its certificate is good, and otherwise not', async () => {
+    using directory = createTemporaryDirectory();
+    await using database = await startPostgres({}, (data) => {
+      // Its key belongs to whoever the database runs as.
+      const { uid, gid } = statSync(data);
+      for (const [name, text] of [
+        ['server.crt', certificate],
+        ['server.key', privateKey],
+      ] as const) {
+        writeFileSync(join(data, name), text, { mode: 0o600 });
+        chownSync(join(data, name), uid, gid);
+      }
+      return { ssl: 'on' };
+    });
+    const open = (ca: string, name: string): ReturnType<typeof openPostgresStore> => {
+      const file = join(directory.path, name);
+      writeFileSync(file, ca);
+      const url = `${database.url(newSchema())}&sslmode=verify-full&sslrootcert=${file}`;
+      return openPostgresStore({ url, password: database.password, clock: systemClock });
+    };
+    const node = await open(certificate, 'good.pem');
+    expect(await increment(node)).toBe(1);
+    const schemas = await database.run('pg_catalog', 'SELECT ssl FROM pg_stat_ssl WHERE ssl');
+    expect(schemas.length).toBeGreaterThan(0);
+    await node.close();
+    expect(await failureOf(open(otherCertificate, 'other.pem'))).toMatch(/^ENGINE_UNAVAILABLE: /);
+  });
+});
+
+describe('a database that goes away', () => {
+  it('is written to again when it is back, and nothing acknowledged is lost', async () => {
+    await using database = await startPostgres();
+    const schema = newSchema();
+    const node = await openNode(database, schema);
+    const acknowledged: string[] = [];
+    let isDone = false;
+    const writers = Array.from({ length: 4 }, async (_, writer) => {
+      for (let n = 0; !isDone; n++) {
+        const key = `${writer.toString()}-${n.toString()}`;
+        await put(node, key).then(
+          () => acknowledged.push(key),
+          () => undefined,
+        );
+      }
+    });
+    await expect.poll(() => acknowledged.length, { timeout: 20_000 }).toBeGreaterThan(20);
+    await database.kill();
+    const before = acknowledged.length;
+    await database.start();
+    await expect.poll(() => acknowledged.length, { timeout: 20_000 }).toBeGreaterThan(before + 20);
+    isDone = true;
+    await Promise.all(writers);
+    const entries = await logOf(node);
+    expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, at) => BigInt(at + 1)));
+    const puts = entries.filter(({ kind }) => kind === 'put').map(({ key }) => key);
+    expect(acknowledged.filter((key) => !puts.includes(key))).toEqual([]);
+    expect(new Set(puts).size).toBe(puts.length);
+    await node.close();
+  });
+
+  it('is an error that says so, and never the password', async () => {
+    const database = await startPostgres();
+    const node = await openNode(database, newSchema());
+    await put(node, 'a');
+    await database.kill();
+    const errors = await Promise.all(
+      [node.get('things', ['a']), put(node, 'b'), openNode(database, newSchema())].map((work) =>
+        work.then(
+          () => undefined,
+          (error: unknown) => error,
+        ),
+      ),
+    );
+    for (const error of errors) {
+      expect(error).toMatchObject({ reason: 'ENGINE_UNAVAILABLE' });
+      expect(inspect(error, { depth: 9 })).not.toContain(database.password);
+    }
+    await expect.poll(() => node.health().state, { timeout: 20_000 }).toBe('readOnly');
+    await node.close();
+    await database.start();
+    const url = database.url(newSchema());
+    const wrong = openPostgresStore({ url, password: 'a wrong one', clock: systemClock });
+    expect(await failureOf(wrong)).toMatch(/^ENGINE_UNAVAILABLE: the database refuses the user/);
+    await database[Symbol.asyncDispose]();
+  });
+});

