@@ -19,6 +19,7 @@ const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
 const PASSWORD = 'a password long enough for tests';
 const BASE = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
 const LDAP = ['--ldap-url', 'ldaps://ldap.example.org', '--ldap-user-base', 'dc=example'];
+const DATABASE = ['--storage-url', 'postgres://molten@db.example.org/app'];
 const OIDC = ['--oidc-client-id', 'molten', '--oidc-issuer'];
 
 /** One start: the row it is for, what is given, and what is said. */
@@ -155,6 +156,42 @@ const CASES: readonly Case[] = [
     args: ['--rate-limit-burst', '10'],
     variables: { ...BASE, MOLTENDB_RATE_LIMIT_REQS: '5' },
     says: '--rate-limit-burst is 10, above --rate-limit-requests 5; lower it',
+  },
+  {
+    row: 'database address well-formed',
+    args: ['--storage-url', 'mysql://molten@db.example.org/app'],
+    says: '--storage-url is no address of a PostgreSQL; write postgres://',
+  },
+  {
+    row: 'database address well-formed',
+    args: ['--storage-url', 'postgres://molten:secret@db.example.org/app'],
+    says: '--storage-url holds a password, which shows wherever the address does; give it as',
+  },
+  {
+    row: 'database does what is asked',
+    args: [...DATABASE, '--snapshot-schedule', '0 3 * * *'],
+    says: '--snapshot-schedule is given along with --storage-url, of whose store',
+  },
+  {
+    row: 'database does what is asked',
+    args: DATABASE,
+    variables: { ...BASE, MOLTENDB_ENCRYPTION_KEY: 'a key for the store, long enough' },
+    says: 'MOLTENDB_ENCRYPTION_KEY is given along with --storage-url, whose store',
+  },
+  {
+    row: 'Vault by TLS',
+    args: ['--vault-address', 'http://vault.example.org:8200'],
+    says: '--vault-address is not https, and secrets would cross the network in the clear; use',
+  },
+  {
+    row: 'Vault by TLS',
+    args: ['--vault-address', 'https://me:secret@vault.example.org:8200'],
+    says: '--vault-address holds a user name or a password; use --vault-auth',
+  },
+  {
+    row: 'Vault can be signed in to',
+    args: ['--vault-address', 'https://vault.example.org:8200', '--vault-auth', 'approle'],
+    says: '--vault-role-id is missing; --vault-auth approle needs it',
   },
   {
     row: 'traces to a collector',
