@@ -16,17 +16,40 @@ export interface FileDocument {
 /** What a file holds: JSON as a whole, or a JSON object a line. */
 export type Format = 'json' | 'ndjson';
 
-/** The format that the name of a file says, encrypted (`.age`) or not. */
-export function formatOf(file: string): Format {
-  return /\.(ndjson|jsonl)(\.age)?$/.test(file) ? 'ndjson' : 'json';
+/** The format that the name of a file says, encrypted (`.age`) or not; undefined: what it holds says. */
+export function formatOf(file: string): Format | undefined {
+  return /\.(ndjson|jsonl)(\.age)?$/.test(file) ? 'ndjson' : undefined;
 }
 
-/** Reads the documents of a file. */
+/** What everything starts with that `docs export` has written. */
+const EXPORT_HEAD = '{"_key":';
+
+/** Reads the documents of a file. Without a format, what an export starts with is one object a line. */
 export async function* readDocuments(
   content: AsyncIterable<Uint8Array>,
-  format: Format,
+  format: Format | undefined,
 ): AsyncIterable<FileDocument> {
-  yield* format === 'ndjson' ? readLines(content) : readJsonStream(content);
+  const iterator = content[Symbol.asyncIterator]();
+  let head = Buffer.alloc(0);
+  for (let isOver = false; head.length < EXPORT_HEAD.length && !isOver;) {
+    const next = await iterator.next();
+    isOver = next.done === true;
+    if (next.done !== true) head = Buffer.concat([head, next.value]);
+  }
+  const isExport = head.toString('latin1').startsWith(EXPORT_HEAD);
+  const whole = resume(head, iterator);
+  const isLines = format === undefined ? isExport : format === 'ndjson';
+  yield* isLines ? readLines(whole) : readJsonStream(whole);
+}
+
+async function* resume(
+  head: Uint8Array,
+  iterator: AsyncIterator<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  yield head;
+  for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+    yield next.value;
+  }
 }
 
 async function* readLines(content: AsyncIterable<Uint8Array>): AsyncIterable<FileDocument> {

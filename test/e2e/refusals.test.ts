@@ -168,6 +168,11 @@ const CASES: readonly Case[] = [
     says: '--storage-url holds a password, which shows wherever the address does; give it as',
   },
   {
+    row: 'database by TLS',
+    args: ['--storage-url', 'postgres://molten@db.example.org/app?sslmode=disable'],
+    says: '--storage-url would send every document over the network in the clear; leave',
+  },
+  {
     row: 'database does what is asked',
     args: [...DATABASE, '--snapshot-schedule', '0 3 * * *'],
     says: '--snapshot-schedule is given along with --storage-url, of whose store',

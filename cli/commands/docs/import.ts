@@ -35,7 +35,7 @@ export default class DocsImport extends MoltenCommand {
     }),
     'number-keys': Flags.boolean({ description: 'Make keys of the place in the file, from 1.' }),
     format: Flags.string({
-      description: 'Otherwise by the name of the file.',
+      description: 'Otherwise by the name of the file, or by what it starts with.',
       options: ['json', 'ndjson'],
     }),
     'batch-size': Flags.integer({

@@ -1,3 +1,4 @@
+import { isLoopback } from '../../platform/loopback.ts';
 import { findIf, type Refusal } from '../refusal.ts';
 
 /** Refusals about a store in a database. */
@@ -22,6 +23,19 @@ export const STORAGE_REFUSALS: readonly Refusal[] = [
           fix: 'give it as --storage-password-file, or in its variable',
         }),
       ];
+    },
+  },
+  {
+    name: 'database by TLS',
+    when: '`--storage-url` with `sslmode=disable` beyond this machine.',
+    judge({ read }) {
+      const url = URL.parse(read.text('storage-url') ?? '');
+      const isClear = url?.searchParams.get('sslmode') === 'disable';
+      return findIf(isClear && !isLoopback(url.hostname), {
+        option: 'storage-url',
+        why: 'would send every document over the network in the clear',
+        fix: 'leave sslmode=disable out',
+      });
     },
   },
   {

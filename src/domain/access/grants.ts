@@ -126,11 +126,11 @@ function toPlaced({ key, body }: StoredDocument): PlacedGrant {
   return { grant: JSON.parse(body) as GrantRecord, path: key };
 }
 
-/** A delegation, as revocations know it. */
+/** A delegation, as revocations know it: whichever of its tokens is the newest. */
 export function chainOf(grant: GrantRecord): RevocableChain {
   const { id, userId, clientId, signingKeyId, createdAtMs, ancestors, callsPerMinute } = grant;
   const own = {
-    ...{ tokenId: id, grantId: id, clientId, signingKeyId, callsPerMinute },
+    ...{ tokenId: '', grantId: id, clientId, signingKeyId, callsPerMinute },
     issuedAtMs: createdAtMs,
   };
   return { links: [own, ...ancestors], sessionId: '', userId };

@@ -1,9 +1,10 @@
+import type { DomainError } from '../../errors/domain-error.ts';
 import type { Accounts, StoredUser } from './accounts.ts';
 import type { Lockouts } from './lockouts.ts';
 import type { PasswordPolicy } from './password-policy.ts';
 import type { Passwords } from './passwords.ts';
 import type { Principal } from './principal.ts';
-import type { SecondFactors } from './second-factor.ts';
+import { wrongCode, type SecondFactors } from './second-factor.ts';
 import type { Sessions } from './sessions.ts';
 import { wrongPassword } from './sign-in.ts';
 import { checkTexts, selfOf, withoutUndefined } from './user-rules.ts';
@@ -42,12 +43,16 @@ export function createProfiles(parts: ProfilesParts): Profiles {
   const { accounts, passwords, lockouts, sessions, secondFactors } = parts;
 
   /** Guessing is as slow here as at the login. */
-  async function demand(username: string, check: () => Promise<boolean>): Promise<void> {
+  async function demand(
+    username: string,
+    check: () => Promise<boolean>,
+    refusal: () => DomainError = wrongPassword,
+  ): Promise<void> {
     const attempt = { username, address: '' };
     await lockouts.check(attempt);
     if (await check()) return;
     await lockouts.fail(attempt);
-    throw wrongPassword();
+    throw refusal();
   }
 
   return {
@@ -66,19 +71,23 @@ export function createProfiles(parts: ProfilesParts): Profiles {
     async confirmSecondFactor({ credential }, code) {
       const { name } = selfOf(accounts, credential);
       let codes: readonly string[] = [];
-      await demand(name, async () => {
-        codes = (await secondFactors.confirm(name, code)) ?? [];
-        return codes.length > 0;
-      });
+      await demand(
+        name,
+        async () => {
+          codes = (await secondFactors.confirm(name, code)) ?? [];
+          return codes.length > 0;
+        },
+        wrongCode,
+      );
       return codes;
     },
     async demandCode({ credential }, code) {
       const { name } = selfOf(accounts, credential);
-      await demand(name, () => secondFactors.take(name, code));
+      await demand(name, () => secondFactors.take(name, code), wrongCode);
     },
     async removeSecondFactor({ credential }, code) {
       const { name, sessionId } = selfOf(accounts, credential);
-      await demand(name, () => secondFactors.take(name, code));
+      await demand(name, () => secondFactors.take(name, code), wrongCode);
       await secondFactors.remove(name);
       await sessions.keep(sessionId, accounts.find(name)?.epoch ?? 0);
     },

@@ -54,8 +54,12 @@ export interface TokenControl {
    * who have the scope.
    */
   revokeToken(principal: Principal, tokenId: string): Promise<void>;
-  /** Revokes by any kind. The scope `tokens:*:*` is demanded by the protocol. */
+  /**
+   * Revokes by any kind, and counts everything it concerns, revoked before or not. The scope `tokens:*:*`
+   * is demanded by the protocol.
+   */
   revoke(target: RevocationTarget): Promise<RevocationPreview>;
+  /** What it would take down of what is not revoked yet. */
   preview(target: RevocationTarget): Promise<RevocationPreview>;
 }
 
@@ -142,7 +146,7 @@ class StoredTokenControl implements TokenControl {
     const expiresAtMs = isKey ? Infinity : await this.#endOf(target);
     // First what ends everything at once, then what is counted and tidied.
     await revocations.revoke({ kind: target.kind, id, expiresAtMs });
-    const impact = await this.#impactOf(target, id);
+    const impact = await this.#impactOf(target, id, () => true);
     await this.#tidy(target, id);
     return impact;
   }
@@ -187,17 +191,22 @@ class StoredTokenControl implements TokenControl {
   }
 
   async preview(target: RevocationTarget): Promise<RevocationPreview> {
-    return await this.#impactOf(target, this.#idOf(target));
+    return await this.#impactOf(target, this.#idOf(target), (placed) => !this.isRevoked(placed));
   }
 
-  async #impactOf(target: RevocationTarget, id: string): Promise<RevocationPreview> {
+  async #impactOf(
+    target: RevocationTarget,
+    id: string,
+    isCounted: (placed: PlacedGrant) => boolean,
+  ): Promise<RevocationPreview> {
     const sessions = await this.#countSessions(target.kind, id);
     const apiKeys = this.#countKeys(target.kind, id);
     const clients = new Set<string>();
     let tokens = 0;
-    for await (const { grant } of this.#below(target, id)) {
+    for await (const placed of this.#below(target, id)) {
+      if (!isCounted(placed)) continue;
       tokens += 1;
-      if (clients.size < CLIENTS_SHOWN) clients.add(grant.clientId);
+      if (clients.size < CLIENTS_SHOWN) clients.add(placed.grant.clientId);
     }
     return { tokens, sessions, apiKeys, clients: [...clients].sort() };
   }

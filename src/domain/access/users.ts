@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
+import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { userNotFound, type Accounts, type StoredUser, type UserState } from './accounts.ts';
 import type { ApiKeys } from './api-keys.ts';
@@ -74,6 +75,7 @@ export interface Users {
   update(principal: Principal, name: string, change: UserChange): Promise<User>;
   delete(principal: Principal, name: string): Promise<void>;
   /** Signs the user out everywhere. PASSWORD_WEAK. */
+  /** ARGUMENT_INVALID for the caller's own. */
   setPassword(principal: Principal, name: string, password: string): Promise<void>;
   /** Forgets failed logins. */
   unlock(principal: Principal, name: string): Promise<void>;
@@ -202,6 +204,7 @@ class StoredUsers implements Users {
   async setPassword(principal: Principal, name: string, password: string): Promise<void> {
     const { accounts, sessions } = this.#parts;
     const user = accounts.get(name);
+    if (principal.credential?.chain.userId === user.id) throw isOwn();
     demandOver(principal, accounts.grantedTo(user));
     await storePassword(this.#parts, { name, user, password });
     await sessions.endAll(user.id);
@@ -286,4 +289,12 @@ function isHarmless(before: RoleSpec, after: RoleSpec): boolean {
   const takesAway = createScopeSet(after.scopes).restrictions.length > 0;
   const demandsMore = after.needsSecondFactor && !before.needsSecondFactor;
   return (!isAdmin(before) || isAdmin(after)) && !takesAway && !demandsMore;
+}
+
+/** A session alone must not be enough to take an account over. */
+function isOwn(): DomainError {
+  return new DomainError(
+    'ARGUMENT_INVALID',
+    'this is your own password; it is changed with the one before it: ChangePassword, molten password change',
+  );
 }

@@ -128,11 +128,20 @@ describe('a chain of delegations', () => {
     const both = await Promise.all([renew(body.token), renew(body.token)]);
     expect(both.map(({ status }) => status).sort()).toEqual([200, 401]);
     const next = both.find(({ status }) => status === 200)?.body;
+    expect(await isShownRevoked(server, parent.tokenId)).toBe(false);
     // Any of its ids ends the delegation and what is below it.
     await server.asRoot('DELETE', `/v1/tokens/${parent.tokenId}`);
     expect(await read(server, next.token)).toBe('CREDENTIAL_REVOKED');
     expect(await read(server, child.token)).toBe('CREDENTIAL_REVOKED');
+    expect(await isShownRevoked(server, parent.tokenId)).toBe(true);
+    const again = { kind: 'REVOCATION_KIND_ALL' };
+    const { body: preview } = await server.asRoot('POST', '/v1/tokens:previewRevocation', again);
+    expect(preview.impact.tokens).toBe('0');
   });
+
+  async function isShownRevoked(server: TestServer, tokenId: string): Promise<unknown> {
+    return (await server.asRoot('GET', `/v1/tokens/${tokenId}`)).body.token.revoked;
+  }
 });
 
 describe('the tree of delegations', () => {

@@ -91,6 +91,11 @@ describe('a user', () => {
     expect((await tryLogin(server, 'ada', 'another good passphrase')).status).toBe(200);
     await server.asRoot('POST', '/v1/users/ada:setPassword', { password: 'a third passphrase' });
     expect(await whoAmI(server, here.token)).toBe('CREDENTIAL_REVOKED');
+    const own = await server.asRoot('POST', `/v1/users/${ROOT.username}:setPassword`, {
+      password: 'a fourth passphrase',
+    });
+    expect([own.status, own.body.reason]).toEqual([400, 'ARGUMENT_INVALID']);
+    expect(own.body.detail).toContain('molten password change');
   });
 
   it('edits its own profile and nothing else of itself', async () => {
