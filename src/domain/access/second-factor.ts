@@ -150,9 +150,12 @@ function hashOfCode(code: string): string {
   return hashOf(code.toLowerCase().replaceAll(/[\s-]/g, ''));
 }
 
-/** CREDENTIAL_INVALID. */
-export function wrongCode(): DomainError {
-  return new DomainError('CREDENTIAL_INVALID', 'the code is wrong, too old, or was used already');
+/** CREDENTIAL_INVALID. `user` is whose code it was to be, for the audit log; the caller knows it. */
+export function wrongCode(user?: string): DomainError {
+  const message = 'the code is wrong, too old, or was used already';
+  return new DomainError('CREDENTIAL_INVALID', message, {
+    metadata: user === undefined ? {} : { user },
+  });
 }
 
 function isEnrolled(): DomainError {

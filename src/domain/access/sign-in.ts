@@ -184,7 +184,7 @@ class PasswordSignIns implements SignIns {
     await lockouts.check(attempt);
     if (!(await secondFactors.take(name, code))) {
       await lockouts.fail(attempt);
-      throw wrongCode();
+      throw wrongCode(name);
     }
     await lockouts.succeed(attempt);
     await this.#close(id);

@@ -99,9 +99,13 @@ function createActions(audit: AuditLog, recorded: WeakSet<object>): CallIntercep
     const describe = rules.get(method);
     if (describe === undefined) return await next(call);
     const failed = (error: unknown): unknown => {
-      const { reason } = toWireError(error);
+      const { reason, metadata } = toWireError(error);
       const result = isDenial(reason) ? 'denied' : 'failure';
-      if (!isRecorded(recorded, error)) audit.note({ ...describe(call), result, reason });
+      if (isRecorded(recorded, error)) return error;
+      // Who could not sign in is known by a challenge, of which the request says nothing.
+      const { user } = metadata;
+      const who = call.principal.kind === 'anonymous' && user !== undefined ? { actor: user } : {};
+      audit.note({ ...describe(call), ...who, result, reason });
       return error;
     };
     const succeeded = async (answer?: Message): Promise<void> => {

@@ -1,5 +1,5 @@
 import { Secret, TOTP } from 'otpauth';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { createManualClock, type ManualClock } from '../../support/manual-clock.ts';
 import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
@@ -115,6 +115,12 @@ describe('a second factor', () => {
       expect((await answer(server, first, 'wrong')).body.reason).toBe('CREDENTIAL_INVALID');
     }
     expect((await answer(server, first, app.code())).body.reason).toBe('CREDENTIAL_EXPIRED');
+    // Whose codes are guessed is known to the audit log, though the request names nobody.
+    const guesses = '/v1/auditRecords?actor=ada&action=session.login&result=AUDIT_RESULT_DENIED';
+    await vi.waitFor(async () => {
+      const { body } = await server.asRoot('GET', guesses);
+      expect(body.records).toMatchObject([{ actor: 'ada', reason: 'CREDENTIAL_INVALID' }]);
+    });
     // Guessing codes makes the account wait like guessing passwords.
     expect((await tryLogin(server, 'ada')).body.reason).toBe('RATE_LIMITED');
     clock.advance(300_001);
