@@ -27,7 +27,12 @@ export function sampleOf(method: DescMethod): Message {
     const result = validator.validate(input, request);
     if (result.kind === 'valid') return request;
     if (result.kind === 'error') throw result.error;
-    for (const { field } of result.violations) fillAt(request, field);
+    for (const { field } of result.violations) {
+      const [first] = input.fields;
+      // What a rule of the whole message finds wanting, its first field may be.
+      if (field.length === 0 && first !== undefined) request[first.localName] = plainest(first);
+      fillAt(request, field);
+    }
   }
   const text = JSON.stringify(toJson(input, request));
   throw new Error(`no sample of ${input.typeName} is valid: ${text}`);
