@@ -34,7 +34,7 @@ export interface Issuer extends AsyncDisposable {
 
 /** How an issuer differs from the plain one. */
 export interface IssuerOptions {
-  /** 0: any. */
+  /** 0: one that is free. */
   readonly port?: number;
   /** Tells claims at the userinfo endpoint only. */
   readonly keepsClaims?: boolean;

@@ -92,7 +92,7 @@ export async function openRecords<T extends object>(options: RecordsOptions): Pr
 
 /** Which documents of a system collection are read. */
 export interface ReadRange {
-  /** Only keys that start with this. Absent: any. */
+  /** Only keys that start with this. Absent: every key. */
   readonly keyPrefix?: string;
   /** Only keys after this one. Absent or empty: from the first. */
   readonly after?: string;

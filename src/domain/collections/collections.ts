@@ -52,7 +52,7 @@ export interface CreateRequest {
 /** A change of settings: only the rules named are taken. */
 export interface RulesChange {
   readonly rules: RulesPatch;
-  /** Undefined: any revision. */
+  /** The revision the settings must have. Undefined: they may have been changed meanwhile. */
   readonly revision: bigint | undefined;
   readonly allowMissing: boolean;
   readonly validateOnly: boolean;
@@ -60,7 +60,7 @@ export interface RulesChange {
 
 /** What is dropped, and how surely. */
 export interface DropRequest {
-  /** Undefined: any incarnation. */
+  /** The incarnation that is meant. Undefined: the one that has the name now. */
   readonly uid: string | undefined;
   readonly allowMissing: boolean;
   readonly durability: Durability;

@@ -9,9 +9,9 @@ import type { Json, RemovalCause, Sequence, StoredDocument } from '../../storage
 export interface WatchTarget {
   /** Empty: every collection the caller may read. */
   readonly collection: string;
-  /** Empty: any key. At most 1,000. */
+  /** At most 1,000. Empty: every key that `keyPrefix` takes. */
   readonly keys: readonly string[];
-  /** Empty: any key. */
+  /** Empty: every key. */
   readonly keyPrefix: string;
   /** A filter as queries have it, without joins; undefined matches everything. */
   readonly where: Json | undefined;

@@ -42,7 +42,7 @@ const FROM_RESULTS: ReadonlyMap<ResultMessage, AuditResult> = new Map([
   [ResultMessage.FAILURE, 'failure'],
 ]);
 
-/** A result in the words of the domain; undefined: any. */
+/** A result in the words of the domain; undefined: every result is wanted. */
 export function fromAuditResult(result: ResultMessage): AuditResult | undefined {
   return FROM_RESULTS.get(result);
 }

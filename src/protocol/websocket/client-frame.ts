@@ -11,7 +11,7 @@ export type ClientFrame =
       readonly id: string;
       /** The members of a WatchRequest. */
       readonly request: Readonly<Record<string, unknown>>;
-      /** Messages that may go unacknowledged; undefined: any number. */
+      /** Messages that may go unacknowledged; undefined: no acknowledgement is waited for. */
       readonly unacknowledgedMax: number | undefined;
     }
   | { readonly action: 'UNSUBSCRIBE'; readonly id: string }

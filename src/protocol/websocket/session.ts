@@ -289,7 +289,7 @@ class DispatchingSession implements Session {
     };
   }
 
-  /** Ends the connection for what ended its feed, in the words of MoltenDB where it has any. */
+  /** Ends the connection for what ended its feed, in MoltenDB's own words where they exist. */
   async #refuse(error: unknown): Promise<void> {
     if (this.#closing.signal.aborted) return;
     const known = error instanceof DomainError ? error : undefined;

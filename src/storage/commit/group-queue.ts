@@ -22,7 +22,7 @@ export interface GroupQueueOptions {
   /** Commits a group; one outcome per request, in their order. */
   readonly commitGroup: (requests: readonly CommitRequest[]) => Promise<readonly CommitOutcome[]>;
   readonly observer?: EngineObserver | undefined;
-  /** Longest wait of the first in the queue before others are refused, in milliseconds; 0: any. */
+  /** Longest wait of the first in the queue before others are refused, in milliseconds; 0: as long as the queue has room. */
   readonly waitMaxMs: number;
 }
 

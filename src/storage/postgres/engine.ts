@@ -1,5 +1,5 @@
 /**
- * The PostgreSQL engine: any number of nodes over one database, none of which knows more than another. A
+ * The PostgreSQL engine: several nodes over one database, none of which knows more than another. A
  * node keeps nothing that has to be handed over. Its writes share commits, and commits of all nodes go
  * through one locked row, the clock, so that the log is as dense and ordered as that of one machine.
  *

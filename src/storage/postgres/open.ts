@@ -26,7 +26,7 @@ export interface PostgresStoreOptions {
   /** Longest statement in milliseconds. Default 30,000. */
   readonly statementMs?: number;
   readonly observer?: EngineObserver | undefined;
-  /** Longest wait of writes for their turn, in milliseconds. Default 0: any. */
+  /** Longest wait of writes for their turn, in milliseconds. Default 0: as long as the queue has room. */
   readonly waitMaxMs?: number;
 }
 

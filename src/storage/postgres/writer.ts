@@ -28,7 +28,7 @@ export interface WriterParts {
   readonly state: StoreState;
   readonly clock: Clock;
   readonly observer?: EngineObserver | undefined;
-  /** Longest wait for a turn before writes are refused, in milliseconds; 0: any. */
+  /** Longest wait for a turn before writes are refused, in milliseconds; 0: as long as the queue has room. */
   readonly waitMaxMs: number;
 }
 

@@ -66,7 +66,7 @@ export interface Plan {
 /** What is planned. */
 export interface PlanRequest {
   readonly selection: Selection;
-  /** Absent: any order will do (aggregation). */
+  /** Undefined: the order does not matter, as for an aggregation. */
   readonly order: Order | undefined;
   /** The position to continue after, as in `Query.after`. */
   readonly after: string | undefined;

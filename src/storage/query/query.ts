@@ -72,7 +72,7 @@ export interface Selection {
   readonly access: KeyAccess;
   /** Only these keys; none when empty. Undefined: every key that `access` lets through. */
   readonly keys: readonly string[] | undefined;
-  /** Only keys that start with this. Empty: any. */
+  /** Only keys that start with this. Empty: every key. */
   readonly keyPrefix: string;
   readonly filter: Filter;
   readonly joins: readonly Join[];
