@@ -120,7 +120,7 @@ describe('a second factor', () => {
     await vi.waitFor(async () => {
       const { body } = await server.asRoot('GET', guesses);
       expect(body.records).toMatchObject([{ actor: 'ada', reason: 'CREDENTIAL_INVALID' }]);
-    });
+    }, 30_000);
     // Guessing codes makes the account wait like guessing passwords.
     expect((await tryLogin(server, 'ada')).body.reason).toBe('RATE_LIMITED');
     clock.advance(300_001);
