@@ -7,7 +7,7 @@
 import { DomainError } from '../../../errors/domain-error.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
-import type { Door, FastifyInstance } from '../../http/door.ts';
+import { HTTP_METHODS, type Door, type FastifyInstance } from '../../http/door.ts';
 import { refusePacked } from '../../http/read-body.ts';
 import { frameworkCodeOf } from '../../http/framework-error.ts';
 import { delegateRoute, loginRoute, refreshRoute, revokeRoute } from './auth.ts';
@@ -29,12 +29,15 @@ export interface MoltenDbDoorOptions {
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  /** Where the store is. */
+  readonly directory: string;
 }
 
 type Routes = readonly (readonly ['GET' | 'POST' | 'DELETE', string, RouteHandler])[];
 
 /** Creates the door of the compatibility routes. */
-export function createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }: MoltenDbDoorOptions): Door {
+export function createMoltenDbDoor(options: MoltenDbDoorOptions): Door {
+  const { dispatcher, maxBodyBytes } = options;
   const routes: Routes = [
     ['POST', '/login', loginRoute],
     ['POST', '/auth/delegate', delegateRoute],
@@ -52,14 +55,31 @@ export function createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }: MoltenDb
     ['GET', '/collections/:collection/docs/:key', getDocumentRoute],
     ['POST', '/analytics', analyticsRoute],
     ['GET', '/system/health', healthRoute],
-    ['GET', '/system/metrics', metricsRoute(clock)],
+    ['GET', '/system/metrics', metricsRoute(options)],
   ];
   return (app) => {
     readBodies(app, maxBodyBytes);
     for (const [method, url, route] of routes) {
-      app.route({ method, url, handler: compileHandler(dispatcher, route) });
+      const handler = compileHandler(dispatcher, route);
+      app.route({ method, url, handler, exposeHeadRoute: method === 'GET' });
     }
+    for (const url of new Set(routes.map(([, one]) => one))) refuseOtherMethods(app, url);
   };
+}
+
+/** A known path says which methods it takes. */
+function refuseOtherMethods(app: FastifyInstance, url: string): void {
+  const taken = HTTP_METHODS.filter((method) => app.hasRoute({ method, url }));
+  const allow = taken.join(', ');
+  app.route({
+    method: HTTP_METHODS.filter((method) => !taken.includes(method)),
+    url,
+    handler: async ({ method }, reply) => {
+      const error = `${method} is not a method of this path; it takes ${allow}`;
+      const answer = reply.header('allow', allow);
+      return await sendEnvelope(answer, { status: 405, body: { error, statusCode: 405 } });
+    },
+  });
 }
 
 /** Bodies come as bytes: who may not call is told so before anything is said about the payload. */
