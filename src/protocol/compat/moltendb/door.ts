@@ -94,7 +94,7 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
   );
   app.setErrorHandler(async (error: unknown, request, reply) => {
     if (error instanceof DomainError) return await sendRefusal(reply, error, { request });
-    const { status, text } = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? {
+    const { status, text } = frameworkErrors(bodyLimit)[frameworkCodeOf(error)] ?? {
       status: 500,
       text: 'Internal server error',
     };
@@ -102,11 +102,22 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
   });
 }
 
-const FRAMEWORK_ERRORS: Readonly<Record<string, { status: number; text: string }>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, text: 'Payload too large' },
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
-    status: 415,
-    text: 'Expected the content type application/json',
-  },
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { status: 400, text: 'The body is not as long as announced' },
-};
+const MEGABYTE = 1024 * 1024;
+
+function frameworkErrors(
+  bytesMax: number,
+): Readonly<Record<string, { readonly status: number; readonly text: string }>> {
+  const max =
+    bytesMax % MEGABYTE === 0 ? `${String(bytesMax / MEGABYTE)}MB` : `${String(bytesMax)} bytes`;
+  return {
+    FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, text: `Payload too large (max ${max})` },
+    FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+      status: 415,
+      text: 'Expected the content type application/json',
+    },
+    FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+      status: 400,
+      text: 'The body is not as long as announced',
+    },
+  };
+}
