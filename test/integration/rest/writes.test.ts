@@ -92,7 +92,8 @@ describe('updating several documents', () => {
     await fill('several', { a: { n: 1 }, b: { n: 2 } });
     const { status, body } = await update('MISSING_POLICY_CREATE');
     expect(status).toBe(200);
-    const made = body.results.map(({ key, created = false }: never) => [key, created]);
+    const results = body.results as readonly { key: string; created?: boolean }[];
+    const made = results.map(({ key, created = false }) => [key, created]);
     expect(made).toEqual([
       ['a', false],
       ['none', true],
