@@ -91,7 +91,7 @@ function settings(read: OptionReader): Settings {
     maxKeysPerRequest: read.whole('max-keys-per-request'),
     cacheBytes: read.whole('cache-size'),
     cacheDocuments:
-      read.text('storage-mode') === 'standard' ? undefined : read.whole('hot-threshold'),
+      read.text('storage-mode') === 'tiered' ? read.whole('hot-threshold') : undefined,
     rateLimit: {
       requests: read.whole('rate-limit-requests'),
       windowMs: read.whole('rate-limit-window') * MS_PER_SECOND,
