@@ -152,7 +152,15 @@ export interface RoleMappingConfig {
   readonly defaultRoles: readonly string[];
   /** Whoever signs in first becomes a user. */
   readonly provision: boolean;
+  /** Of those, only who meets one of these. Absent or empty: all. */
+  readonly provisionOnly?: readonly ProvisionRuleConfig[];
 }
+
+/** One way to be let in at the first sign-in. */
+export type ProvisionRuleConfig =
+  | { readonly kind: 'mapped' }
+  | { readonly kind: 'group'; readonly group: string }
+  | { readonly kind: 'emailDomain'; readonly domain: string };
 
 /** A directory of users. */
 export interface LdapConfig {

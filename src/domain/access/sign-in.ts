@@ -367,7 +367,8 @@ function tooManyLogins(): DomainError {
   });
 }
 
-/** CREDENTIAL_INVALID. */
-export function wrongPassword(): DomainError {
-  return new DomainError('CREDENTIAL_INVALID', 'the user name or the password is wrong');
+/** CREDENTIAL_INVALID. The note goes to the logs, and not to who signs in. */
+export function wrongPassword(note?: string): DomainError {
+  const message = 'the user name or the password is wrong';
+  return new DomainError('CREDENTIAL_INVALID', message, note === undefined ? {} : { note });
 }

@@ -245,7 +245,7 @@ describe('a sign-on on another device', () => {
         isDecided && flow === 'a flow'
           ? {
               ...{ provider: 'oidc', issuer: 'https://x.example', subject: 's', username: 'ada' },
-              ...{ displayName: '', email: '', roles: ['viewer'], provision: true },
+              ...{ displayName: '', email: '', roles: ['viewer'], whyNotProvisioned: undefined },
             }
           : undefined,
     };
