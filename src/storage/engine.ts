@@ -103,9 +103,18 @@ export interface RequestIdentity {
   readonly fingerprint: string;
 }
 
+/** The right to do a job that one node of a store does at a time. */
+export interface Lease {
+  readonly job: string;
+  /** Grows whenever another node takes the job: what is written with an older one is refused. */
+  readonly fence: number;
+}
+
 /** How a transaction commits. */
 export interface TransactOptions {
   readonly durability: Durability;
+  /** Commits only while no other node has taken the job, else TRANSACTION_CONFLICT; renews it. */
+  readonly lease?: Lease | undefined;
   readonly request?: RequestIdentity | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -294,8 +303,9 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
   /**
    * Raises the floor to `floor`, or as far as pins and the newest entry let it, and returns it. Reads and
    * positions below it are SEQUENCE_COMPACTED at once; the space is freed bit by bit. It never sinks.
+   * With a lease that is lost: TRANSACTION_CONFLICT.
    */
-  compact(floor: Sequence): Promise<Sequence>;
+  compact(floor: Sequence, lease?: Lease): Promise<Sequence>;
   /** Holds the floor at or below what `lowest` says, as long as it says something. */
   pin(lowest: () => Sequence | undefined): Unsubscribe;
   /**
@@ -310,6 +320,13 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
    * an engine cannot keep up with that, its `health` is not `ready`.
    */
   follow(collection: string, listener: (change: FollowedChange) => void): Unsubscribe;
+
+  /**
+   * Takes a job that one node does at a time, or renews it, for half a minute by the clock of the store;
+   * undefined while another node has it. Whoever pauses may have lost it without knowing: what it still
+   * writes has to carry the lease. Given back when the engine closes.
+   */
+  lease(job: string): Promise<Lease | undefined>;
 
   /** Keys of documents that are past their expiry, oldest first, at most `limit`. */
   expired(limit: number): Promise<readonly { readonly collection: string; readonly key: string }[]>;

@@ -71,7 +71,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     },
   });
   return createEngine({
-    ...{ clock, pool, writer, tailer, state, pins, followers },
+    ...{ node, clock, pool, writer, tailer, state, pins, followers },
     storedBytes: () => storedBytes,
   });
 }
