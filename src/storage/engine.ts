@@ -10,6 +10,8 @@
  * does unbounded work on the main loop, and everything that can take long ends on its AbortSignal.
  */
 import type {
+  BudgetDraw,
+  BudgetShare,
   CollectionRecord,
   CollectionSettings,
   Durability,
@@ -187,6 +189,16 @@ export interface ReaderFigures {
   readonly busy: number;
 }
 
+/** Budgets that all nodes of a store draw from. Nothing but counts of the moment, and so lost in a crash. */
+export interface SharedBudgets {
+  /** One share per draw, in their order; at most 256 draws, each of another key. */
+  draw(draws: readonly BudgetDraw[]): Promise<{
+    readonly shares: readonly BudgetShare[];
+    /** Nodes that were heard of lately, this one included. */
+    readonly nodes: number;
+  }>;
+}
+
 /** What not every engine can do; what it cannot is refused with FEATURE_DISABLED. */
 export interface EngineCapabilities {
   /** Other nodes may write the same store. */
@@ -259,6 +271,8 @@ export type Unsubscribe = () => void;
 /** An open store. Made by an engine's `open…` function; owned and disposed by whoever opened it. */
 export interface StorageEngine extends DocumentReader, AsyncDisposable {
   readonly capabilities: EngineCapabilities;
+  /** Undefined: no other node spends. */
+  readonly budgets: SharedBudgets | undefined;
   /** Groups, counts and totals over the documents a query would match, in one committed state. */
   aggregate(aggregation: Aggregation, options?: ReadOptions): Promise<AggregationResult>;
   /** How a query would run and, because it runs it, what it cost. */

@@ -23,6 +23,7 @@ import type {
   LogReadOptions,
   ReadOptions,
   RequestIdentity,
+  SharedBudgets,
   StorageEngine,
   StoreCopy,
   TransactOptions,
@@ -46,6 +47,7 @@ import {
   type Sequence,
   type StoredDocument,
 } from '../types.ts';
+import { drawBudgets } from './budgets.ts';
 import { compactTurn, createIndexTurn, dropIndexTurn, flushTurn } from './catalog-turns.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import type { Connection, ConnectionPool } from './connections.ts';
@@ -97,6 +99,9 @@ export function createEngine(parts: EngineParts): StorageEngine {
 
 class PostgresEngine implements StorageEngine {
   readonly capabilities = { shared: true, copy: false, encryption: false };
+  readonly budgets: SharedBudgets = {
+    draw: (draws) => this.#ask((connection) => drawBudgets(connection, draws)),
+  };
   readonly #parts: EngineParts;
   readonly #reader: Reader;
   readonly #transactor: Transactor;

@@ -6,7 +6,7 @@ import type { Connection } from './connections.ts';
 import { isTransient, sqlState } from './errors.ts';
 
 /** The format this release writes, and reads along with all before it. A change adds a migration. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /**
  * The log is the store, as in the embedded engine: `ver` holds every body once, `head` finds the newest
@@ -20,6 +20,8 @@ const FORMAT = 2;
  * - `collection`: one row per incarnation, as in the embedded engine.
  *
  * - `lease`: one row per job that one node does at a time. `fence` grows whenever another node takes it.
+ * - `budget`: one row per rate limit and whoever it counts, of what all nodes drew from it in a window and
+ *   the one before. Unlogged: it is of the moment, and empty after a crash.
  *
  * Bodies are text and not jsonb, because jsonb reorders members, drops duplicates, changes numbers and
  * refuses U+0000. Text compares by bytes, which is the order of code points.
@@ -125,6 +127,13 @@ const MIGRATIONS: readonly string[] = [
     job text COLLATE "C" PRIMARY KEY,
     holder text NOT NULL,
     fence bigint NOT NULL,
+    until bigint NOT NULL
+  ) WITH (fillfactor = 50)`,
+  `CREATE UNLOGGED TABLE budget (
+    key text COLLATE "C" PRIMARY KEY,
+    idx bigint NOT NULL,
+    count bigint NOT NULL,
+    before bigint NOT NULL,
     until bigint NOT NULL
   ) WITH (fillfactor = 50)`,
 ];
