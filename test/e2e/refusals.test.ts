@@ -164,6 +164,16 @@ const CASES: readonly Case[] = [
   },
   {
     row: 'database address well-formed',
+    args: ['--storage-url', 'postgres://molten@db.example.org/app?sslmod=disable'],
+    says: "--storage-url has the unknown parameter 'sslmod'; did you mean 'sslmode'?",
+  },
+  {
+    row: 'database address well-formed',
+    args: ['--storage-url', 'postgres://molten@db.example.org/app?sslrootcert=/nowhere.pem'],
+    says: '--storage-url names a file as sslrootcert that is not there',
+  },
+  {
+    row: 'database address well-formed',
     args: ['--storage-url', 'postgres://molten:secret@db.example.org/app'],
     says: '--storage-url holds a password, which shows wherever the address does; give it as',
   },

@@ -86,13 +86,13 @@ export function createLinkedUsers(parts: {
     // One that is missing may be one that takes away.
     for (const role of identity.roles) roles.get(role);
     const name = known ?? (await provision(identity));
-    const user = await accounts.records.change(name, (current) => {
+    const takeOver = (current: StoredUser | undefined): StoredUser | undefined => {
       if (current?.isProvisioned !== true) return current;
-      const { displayName, email } = identity;
-      const next = { ...current, roles: identity.roles };
-      accounts.keepAdministrator(name, next);
-      return { ...next, displayName: cut(displayName), email: cut(email) };
-    });
+      const { roles, displayName, email } = identity;
+      return { ...current, roles, displayName: cut(displayName), email: cut(email) };
+    };
+    const confirm = accounts.keepAdministrator(name);
+    const user = await accounts.records.change(name, takeOver, { confirm });
     if (user === undefined) throw notAdmitted(identity);
     return { name, user };
   }
