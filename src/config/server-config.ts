@@ -33,7 +33,7 @@ export interface ServerConfig {
   /** How much one query may do at most; administrators lower it while the server runs. */
   readonly queryCeiling: {
     readonly rowsMax: number;
-    readonly timeMs: number;
+    readonly timeMsMax: number;
     readonly examinedMax: number;
     readonly memoryBytesMax: number;
   };

@@ -104,7 +104,7 @@ function bindAll(
 
 /** Every protocol of the one port. */
 export function composeDoors(
-  { maxBodyBytes, access, tls }: ServerConfig,
+  { maxBodyBytes, access, tls, dbPath: directory }: ServerConfig,
   dispatcher: Dispatcher,
   { node, csrfKey, clock }: Pick<Domain, 'node' | 'csrfKey'> & { readonly clock: Clock },
 ): readonly Door[] {
@@ -124,7 +124,7 @@ export function composeDoors(
     // Before REST, which refuses the methods that nobody has taken.
     createSseDoor({ dispatcher }),
     createRestDoor({ dispatcher, maxBodyBytes }),
-    createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
+    createMoltenDbDoor({ dispatcher, clock, maxBodyBytes, directory }),
     createMddbDoor({ dispatcher, clock }),
     createAegisDoor({ dispatcher }),
     createCookieSessionDoor({ dispatcher, clock, csrf, needsTls: tls !== undefined }),

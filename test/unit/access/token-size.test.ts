@@ -14,8 +14,11 @@ function tokensOf(length: number): Tokens {
   };
 }
 
-const NEW = {} as TokenClaims;
-const RENEWED = { renews: { tokenId: 'x', issuedAtMs: 0 } } as TokenClaims;
+const NEW: TokenClaims = {
+  ...{ kind: 'delegated', subject: 'x', scopes: [], user: 'u', userId: 'i', sessionId: '' },
+  ...{ ancestors: [], expiresAtMs: 0, grantEndsAtMs: 0, impersonator: '', callsPerMinute: 0 },
+};
+const RENEWED: TokenClaims = { ...NEW, renews: { tokenId: 'x', issuedAtMs: 0 } };
 
 describe('a token', () => {
   it.each([
