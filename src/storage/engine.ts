@@ -162,6 +162,11 @@ export interface EngineHealth {
   /** Bytes of bodies that only the past needs. */
   readonly historyBytes: number;
   readonly queuedBytes: number;
+  /**
+   * Milliseconds since the log was last seen as it is, where other nodes write as well. While it grows, the
+   * database is away or this node stands still. Absent: nobody else writes.
+   */
+  readonly lagMs?: number;
   /** Size of the store on disk in bytes, log included. */
   readonly storedBytes: number;
 }

@@ -67,6 +67,8 @@ import type { Writer } from './writer.ts';
 export interface EngineParts {
   /** Names this node. */
   readonly node: string;
+  /** The database in words, for operators. */
+  readonly name: string;
   readonly clock: Clock;
   readonly pool: ConnectionPool;
   readonly writer: Writer;
@@ -273,13 +275,15 @@ class PostgresEngine implements StorageEngine {
   }
 
   health(): EngineHealth {
-    const { state, writer, followers, storedBytes } = this.#parts;
+    const { name, state, writer, followers, storedBytes } = this.#parts;
     const { seq, durable_seq: durable, history_bytes: historyBytes } = state.clock;
-    const isInReach = systemClock.monotonic() - followers.currentAtMs <= OUT_OF_REACH_MS;
+    const lagMs = Math.round(systemClock.monotonic() - followers.currentAtMs);
+    const isInReach = lagMs <= OUT_OF_REACH_MS;
     const open = isInReach ? 'ready' : 'readOnly';
     return {
       state: this.#closing === undefined ? open : 'closed',
-      detail: isInReach ? '' : 'the database cannot be reached',
+      detail: isInReach ? '' : `${name}, was last heard of ${(lagMs / 1000).toFixed(0)} s ago`,
+      lagMs,
       lastSequence: toSequence(seq),
       durableSequence: toSequence(durable),
       ...{ historyBytes, queuedBytes: writer.queuedBytes, storedBytes: storedBytes() },

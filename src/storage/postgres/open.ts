@@ -6,7 +6,7 @@ import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import { connect, createPool, type ConnectionTimes } from './connections.ts';
 import { createEngine } from './engine.ts';
-import { translate } from './errors.ts';
+import { nameOf, startFailure } from './errors.ts';
 import { createFollowers } from './followers.ts';
 import { createLogTurns } from './log-turn.ts';
 import { createPins } from './pins.ts';
@@ -71,7 +71,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     },
   });
   return createEngine({
-    ...{ node, clock, pool, writer, tailer, state, pins, followers },
+    ...{ node, name: nameOf(address), clock, pool, writer, tailer, state, pins, followers },
     storedBytes: () => storedBytes,
   });
 }
@@ -107,6 +107,6 @@ async function prepare(
       await connection.close();
     }
   } catch (error) {
-    throw translate(error);
+    throw startFailure(error, address);
   }
 }

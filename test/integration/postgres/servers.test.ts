@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DocumentEncoding, type WriteResult } from '../../../gen/molten/v1/documents_pb.ts';
+import { examineConfiguration } from '../../../cli/lib/doctor/configuration.ts';
+import { examineInside } from '../../../cli/lib/doctor/inside.ts';
 import { createMoltenClient, toBody, type MoltenClient } from '../../../src/client/index.ts';
 import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
 import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
@@ -176,6 +178,30 @@ describe('several servers on one PostgreSQL', () => {
         (await one.request('PATCH', `/v1/users/${name}`, { token: left, body })).status;
       await expect.poll(again, { timeout: 10_000 }).toBe(200);
     }
+    await closeAll(servers);
+  });
+
+  it('tell operators of their database, and advise nothing that they cannot do', async () => {
+    const servers = await startServers(1);
+    const [server] = servers;
+    const { body } = await server.asRoot('GET', '/v1/status');
+    expect(body).toMatchObject({
+      shared: true,
+      storeLag: expect.stringMatching(/^[\d.]+s$/) as string,
+    });
+    const findings = await examineInside(clientOf(server, await server.rootToken()));
+    const found = Object.fromEntries(
+      findings.map(({ name, verdict, detail }) => [name, `${verdict}: ${detail}`]),
+    );
+    expect(found['database']).toMatch(/^ok: last heard of \d+ ms ago$/);
+    expect(found['encryption at rest']).toMatch(/^warn: .* encrypted$/);
+    expect(found['snapshots recent']).toMatch(/^warn: .*its own backups are recent$/);
+    const advised = (flags: Readonly<Record<string, string>>): readonly string[] =>
+      examineConfiguration({ flags, environment: {} }).map(({ name }) => name);
+    expect(advised({ 'storage-url': 'postgres://molten@localhost/app' })).not.toContain(
+      'snapshot-schedule',
+    );
+    expect(advised({})).toContain('snapshot-schedule');
     await closeAll(servers);
   });
 
