@@ -98,7 +98,7 @@ function settings(read: OptionReader): Settings {
     },
     queryCeiling: {
       rowsMax: read.whole('max-query-rows'),
-      timeMs: read.whole('max-query-time'),
+      timeMsMax: read.whole('max-query-time'),
       examinedMax: read.whole('max-query-scan'),
       memoryBytesMax: read.whole('max-query-memory'),
     },

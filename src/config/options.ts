@@ -58,7 +58,7 @@ export const OPTIONS: readonly Option[] = [
   {
     ...{ name: 'max-tokens-per-user', fallback: '100000' },
     type: { kind: 'whole', min: 100, max: 10_000_000, unit: 'tokens' },
-    help: 'How many tokens that one user, its API keys and their clients have delegated may live at once. One lives for as long as it can be renewed: 30 days at least, unless it is revoked. About 2 kB each on disk.',
+    help: 'How many tokens that one user, its API keys and their clients have delegated may live at once. One lives for as long as it can be renewed, unless it is revoked. About 2 kB each on disk.',
   },
   {
     ...{ name: 'password-min-length', fallback: '12' },

@@ -33,6 +33,28 @@ export interface JsonObject {
   readonly [name: string]: Json;
 }
 
+/** A share of a budget that is asked for. */
+export interface BudgetDraw {
+  /** Whose budget, and of what. Windows of another length are other budgets. */
+  readonly key: string;
+  /** How much all nodes together may draw in a sliding window. */
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly amount: number;
+}
+
+/** A share of a budget. */
+export interface BudgetShare {
+  /** At most what was asked for; 0 when nothing is left. */
+  readonly granted: number;
+  /** What all nodes drew in this window, this share included, and in the one before. */
+  readonly count: number;
+  readonly before: number;
+  /** The number of the window, and the milliseconds until it ends, by the clock of the store. */
+  readonly index: number;
+  readonly resetMs: number;
+}
+
 /**
  * What a commit promises: `sync` is on stable storage (fsync) before the reply; `async` is
  * committed, survives a crash of the process, and is fsynced within the engine's flush window.

@@ -255,6 +255,10 @@ describe('the guide to access', () => {
     expect(loaded[0]?.identity.oidc?.mapping.groups).toEqual({
       ...{ 'orders-team': ['clerk'], platform: ['operator'] },
     });
+    expect(loaded[0]?.identity.oidc?.mapping.provisionOnly).toEqual([
+      { kind: 'mapped' },
+      { kind: 'emailDomain', domain: 'example.org' },
+    ]);
     expect(loaded[1]?.identity.ldap).toMatchObject({ userBase: 'ou=people,dc=example,dc=org' });
   });
 

@@ -17,11 +17,13 @@ import type {
   Committed,
   EngineFigures,
   EngineHealth,
+  Lease,
   FollowedChange,
   LogHead,
   LogReadOptions,
   ReadOptions,
   RequestIdentity,
+  SharedBudgets,
   StorageEngine,
   StoreCopy,
   TransactOptions,
@@ -45,11 +47,13 @@ import {
   type Sequence,
   type StoredDocument,
 } from '../types.ts';
+import { drawBudgets } from './budgets.ts';
 import { compactTurn, createIndexTurn, dropIndexTurn, flushTurn } from './catalog-turns.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import type { Connection, ConnectionPool } from './connections.ts';
 import { translate } from './errors.ts';
 import type { Followers } from './followers.ts';
+import { releaseLeases, takeLease } from './lease.ts';
 import { readLog, sequenceAt } from './log-reader.ts';
 import type { Pins } from './pins.ts';
 import { createReader, type Reader } from './reader.ts';
@@ -61,6 +65,10 @@ import type { Writer } from './writer.ts';
 
 /** The opened parts of a node. */
 export interface EngineParts {
+  /** Names this node. */
+  readonly node: string;
+  /** The database in words, for operators. */
+  readonly name: string;
   readonly clock: Clock;
   readonly pool: ConnectionPool;
   readonly writer: Writer;
@@ -93,6 +101,9 @@ export function createEngine(parts: EngineParts): StorageEngine {
 
 class PostgresEngine implements StorageEngine {
   readonly capabilities = { shared: true, copy: false, encryption: false };
+  readonly budgets: SharedBudgets = {
+    draw: (draws) => this.#ask((connection) => drawBudgets(connection, draws)),
+  };
   readonly #parts: EngineParts;
   readonly #reader: Reader;
   readonly #transactor: Transactor;
@@ -221,12 +232,16 @@ class PostgresEngine implements StorageEngine {
     return this.#parts.followers.add(collection, listener);
   }
 
-  async compact(floor: Sequence): Promise<Sequence> {
+  async compact(floor: Sequence, lease?: Lease): Promise<Sequence> {
     this.#assertOpen();
     const lowest = this.#parts.pins.lowest() ?? floor;
     const asked = Number(lowest < floor ? lowest : floor);
-    const clock = await this.#parts.writer.run(compactTurn(asked));
+    const clock = await this.#parts.writer.run(compactTurn(asked, lease));
     return toSequence(clock.floor);
+  }
+
+  lease(job: string): Promise<Lease | undefined> {
+    return this.#ask((connection) => takeLease(connection, job, this.#parts.node));
   }
 
   pin(lowest: () => Sequence | undefined): Unsubscribe {
@@ -260,13 +275,15 @@ class PostgresEngine implements StorageEngine {
   }
 
   health(): EngineHealth {
-    const { state, writer, followers, storedBytes } = this.#parts;
+    const { name, state, writer, followers, storedBytes } = this.#parts;
     const { seq, durable_seq: durable, history_bytes: historyBytes } = state.clock;
-    const isInReach = systemClock.monotonic() - followers.currentAtMs <= OUT_OF_REACH_MS;
+    const lagMs = Math.round(systemClock.monotonic() - followers.currentAtMs);
+    const isInReach = lagMs <= OUT_OF_REACH_MS;
     const open = isInReach ? 'ready' : 'readOnly';
     return {
       state: this.#closing === undefined ? open : 'closed',
-      detail: isInReach ? '' : 'the database cannot be reached',
+      detail: isInReach ? '' : `${name}, was last heard of ${(lagMs / 1000).toFixed(0)} s ago`,
+      lagMs,
       lastSequence: toSequence(seq),
       durableSequence: toSequence(durable),
       ...{ historyBytes, queuedBytes: writer.queuedBytes, storedBytes: storedBytes() },
@@ -291,9 +308,11 @@ class PostgresEngine implements StorageEngine {
   }
 
   async #close(): Promise<void> {
-    const { writer, tailer, pool } = this.#parts;
+    const { node, writer, tailer, pool } = this.#parts;
     await writer.close();
     await tailer.close();
+    // Of a database that is away they run out by themselves.
+    await pool.use((connection) => releaseLeases(connection, node)).catch(() => undefined);
     await pool.close();
   }
 

@@ -6,7 +6,7 @@ import type { Connection } from './connections.ts';
 import { isTransient, sqlState } from './errors.ts';
 
 /** The format this release writes, and reads along with all before it. A change adds a migration. */
-const FORMAT = 1;
+const FORMAT = 3;
 
 /**
  * The log is the store, as in the embedded engine: `ver` holds every body once, `head` finds the newest
@@ -18,6 +18,10 @@ const FORMAT = 1;
  * - `node`: one row per server, with the last group that it committed, which after a lost connection tells
  *   what became of it, and the sequence that its readers still need.
  * - `collection`: one row per incarnation, as in the embedded engine.
+ *
+ * - `lease`: one row per job that one node does at a time. `fence` grows whenever another node takes it.
+ * - `budget`: one row per rate limit and whoever it counts, of what all nodes drew from it in a window and
+ *   the one before. Unlogged: it is of the moment, and empty after a crash.
  *
  * Bodies are text and not jsonb, because jsonb reorders members, drops duplicates, changes numbers and
  * refuses U+0000. Text compares by bytes, which is the order of code points.
@@ -118,7 +122,21 @@ const TABLES = `
 `;
 
 /** From each format to the next one, in order; the first leads from 1 to 2. */
-const MIGRATIONS: readonly string[] = [];
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE lease (
+    job text COLLATE "C" PRIMARY KEY,
+    holder text NOT NULL,
+    fence bigint NOT NULL,
+    until bigint NOT NULL
+  ) WITH (fillfactor = 50)`,
+  `CREATE UNLOGGED TABLE budget (
+    key text COLLATE "C" PRIMARY KEY,
+    idx bigint NOT NULL,
+    count bigint NOT NULL,
+    before bigint NOT NULL,
+    until bigint NOT NULL
+  ) WITH (fillfactor = 50)`,
+];
 
 const ATTEMPTS_MAX = 20;
 const RETRY_MS = 50;
@@ -171,7 +189,7 @@ async function migrate(connection: Connection, schema: string): Promise<void> {
   const version = row?.version ?? 0;
   if (version > FORMAT || version < 1) throw unknownFormat(version);
   if (version === FORMAT) return;
-  for (const step of MIGRATIONS.slice(version - 1)) await connection.command(step);
+  await migrateFrom(connection, version);
   await connection.command('UPDATE format SET version = $1', [FORMAT]);
 }
 
@@ -181,13 +199,22 @@ async function create(connection: Connection, schema: string): Promise<void> {
     [schema],
   );
   if (schemas.length === 0) await connection.command(`CREATE SCHEMA "${schema}"`);
-  for (const statement of TABLES.split(';')) {
-    if (statement.trim() !== '') await connection.command(statement);
-  }
+  await runAll(connection, TABLES);
+  await migrateFrom(connection, 1);
   await connection.command('INSERT INTO format (version) VALUES ($1)', [FORMAT]);
   await connection.command('INSERT INTO clock VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, false, $1)', [
     randomUUID(),
   ]);
+}
+
+async function migrateFrom(connection: Connection, version: number): Promise<void> {
+  for (const step of MIGRATIONS.slice(version - 1)) await runAll(connection, step);
+}
+
+async function runAll(connection: Connection, statements: string): Promise<void> {
+  for (const statement of statements.split(';')) {
+    if (statement.trim() !== '') await connection.command(statement);
+  }
 }
 
 function unknownFormat(version: number): DomainError {

@@ -8,6 +8,7 @@ import { parsePayload, wholeOf } from './payload.ts';
 import { PlainRefusal } from './refusal.ts';
 
 const HOUR_S = 3600;
+const RENEWABLE_S = 30 * 24 * HOUR_S;
 const TTL_PROBLEM = "'ttl_secs' must be a positive integer (seconds)";
 
 export const loginRoute: RouteHandler = {
@@ -35,7 +36,7 @@ export const delegateRoute: RouteHandler = {
     const payload = parsePayload(request.body);
     const { client_id: clientId, scopes } = payload;
     const isSound = Array.isArray(scopes) && scopes.every((one) => typeof one === 'string');
-    if (typeof clientId !== 'string' || !isSound) {
+    if (typeof clientId !== 'string' || clientId === '' || !isSound) {
       throw new PlainRefusal("'client_id' must be a string and 'scopes' an array of strings", 422);
     }
     const texts: readonly string[] = scopes;
@@ -57,6 +58,8 @@ async function delegate(
   try {
     return await caller.call(AuthService.method.delegateToken, {
       ...{ clientId, scopes: [...texts], ttl: { seconds: BigInt(seconds) } },
+      // There every token can be refreshed.
+      renewableFor: { seconds: BigInt(RENEWABLE_S) },
     });
   } catch (error) {
     if (!hasReason(error, 'SCOPE_MISSING') || !texts.includes('*:*:*')) throw error;
