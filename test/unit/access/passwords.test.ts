@@ -6,10 +6,7 @@ import { createPasswords } from '../../../src/domain/access/passwords.ts';
 describe('the hash of a password', () => {
   it('is Argon2id with 19 MiB, 2 passes and 1 lane, and another one each time', async () => {
     const passwords = createPasswords();
-    const [one, other] = await Promise.all([
-      passwords.hash('a word'),
-      passwords.hash('a word'),
-    ]);
+    const [one, other] = await Promise.all([passwords.hash('a word'), passwords.hash('a word')]);
     expect(one).toMatch(/^\$argon2id\$v=19\$m=19456,p=1,t=2\$/);
     expect(other).not.toBe(one);
     expect(await passwords.verify(one, 'a word')).toBe(true);
