@@ -15,10 +15,18 @@ function tokensOf(length: number): Tokens {
 }
 
 const NEW: TokenClaims = {
-  ...{ kind: 'delegated', subject: 'x', scopes: [], user: 'u', userId: 'i', sessionId: '' },
+  ...{
+    kind: 'delegated',
+    subject: 'x',
+    scopes: [],
+    user: 'u',
+    userId: 'i',
+    sessionId: '',
+    signInId: '',
+  },
   ...{ ancestors: [], expiresAtMs: 0, grantEndsAtMs: 0, impersonator: '', callsPerMinute: 0 },
 };
-const RENEWED: TokenClaims = { ...NEW, renews: { tokenId: 'x', issuedAtMs: 0 } };
+const RENEWED: TokenClaims = { ...NEW, renews: 'x', madeAtMs: 0 };
 
 describe('a token', () => {
   it.each([
