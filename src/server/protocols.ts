@@ -1,4 +1,4 @@
-import { AdminService } from '../../gen/molten/v1/admin_pb.ts';
+import type { AdminService } from '../../gen/molten/v1/admin_pb.ts';
 import type { Monitor } from '../domain/node/monitor.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';

@@ -1,3 +1,5 @@
+import type { DescService } from '@bufbuild/protobuf';
+
 import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
 import { ApiKeyService } from '../../../gen/molten/v1/api_keys_pb.ts';
 import { AuditService } from '../../../gen/molten/v1/audit_pb.ts';
@@ -52,8 +54,7 @@ export type Implementations = {
 
 /** Binds every service to what implements it. */
 export function bindServices(implementations: Implementations): readonly ServiceBinding[] {
-  const bind = <Name extends keyof Services>(name: Name): ServiceBinding =>
-    bindService<Services[Name]>(SERVICES[name], implementations[name]);
   // The keys of a constant are the names that its type has.
-  return (Object.keys(SERVICES) as (keyof Services)[]).map((name) => bind(name));
+  const names = Object.keys(SERVICES) as (keyof Services)[];
+  return names.map((name) => bindService<DescService>(SERVICES[name], implementations[name]));
 }

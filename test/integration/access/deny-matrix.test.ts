@@ -2,7 +2,13 @@
  * Every RPC of the contract against every kind of caller. What is expected is read off the proto option
  * here, in another way than the server reads it; a new RPC is covered as soon as it exists.
  */
-import { create, getOption, hasOption, type DescMethod } from '@bufbuild/protobuf';
+import {
+  create,
+  getOption,
+  hasOption,
+  type DescMethod,
+  type DescService,
+} from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
 import { scope, ScopeTarget } from '../../../gen/molten/v1/options_pb.ts';
@@ -13,7 +19,9 @@ import { hasReason } from '../../../src/errors/domain-error.ts';
 import { compileAuthorizer } from '../../../src/protocol/interceptors/authorize.ts';
 import { SERVICES } from '../../../src/protocol/services/mounted.ts';
 
-const METHODS: readonly DescMethod[] = Object.values(SERVICES).flatMap(({ methods }) => methods);
+const METHODS = (Object.values(SERVICES) as readonly DescService[]).flatMap(
+  ({ methods }) => methods,
+);
 
 function principal(scopes: readonly string[]): Principal {
   return {

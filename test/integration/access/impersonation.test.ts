@@ -80,7 +80,8 @@ describe('the audit record of a call by somebody as another', () => {
     expect(done.status).toBe(200);
     const recordOf = async (action: string): Promise<Readonly<Record<string, unknown>>> => {
       const query = `?action=${action}&pageSize=1`;
-      return (await server.asRoot('GET', `/v1/auditRecords${query}`)).body.records[0];
+      const { records } = (await server.asRoot('GET', `/v1/auditRecords${query}`)).body;
+      return records[0] as Readonly<Record<string, unknown>>;
     };
     const { actor, impersonator, resource, result } = await recordOf('token.revokeMany');
     expect({ actor, impersonator, resource, result }).toEqual({

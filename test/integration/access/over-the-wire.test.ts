@@ -4,7 +4,14 @@
  */
 import { randomUUID } from 'node:crypto';
 
-import { create, getOption, toJson, type DescMethod, type Message } from '@bufbuild/protobuf';
+import {
+  create,
+  getOption,
+  toJson,
+  type DescMethod,
+  type DescService,
+  type Message,
+} from '@bufbuild/protobuf';
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -23,7 +30,9 @@ import { refusedCallers, type RefusedCallers } from './refused-callers.ts';
 import { sampleOf } from './sample-requests.ts';
 import { login, makeUser } from './team.ts';
 
-const METHODS: readonly DescMethod[] = Object.values(SERVICES).flatMap(({ methods }) => methods);
+const METHODS = (Object.values(SERVICES) as readonly DescService[]).flatMap(
+  ({ methods }) => methods,
+);
 
 let server: TestServer;
 let callers: RefusedCallers;

@@ -125,7 +125,7 @@ describe('a revocation', () => {
     // And over a restart.
     await using server = await startTestServer({ dbPath: directory.path, ...EDDSA });
     await expectFallen({ ...scene, server }, [one, two]);
-  });
+  }, 180_000);
 
   it('of a token of a sign-in ends the sign-in and what it has delegated', async () => {
     using directory = createTemporaryDirectory();
