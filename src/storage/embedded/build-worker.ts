@@ -13,14 +13,16 @@ import { prepareSchema } from './schema.ts';
 /** What a thread that builds a file is told; it answers each in turn. */
 export type BuildTask =
   | { readonly kind: 'insert'; readonly table: TableName; readonly rows: readonly Row[] }
-  /** Removes what belongs to collections that are not there. */
+  /** Removes what belongs to collections that are not there; answers the bytes that only the past needs. */
   | { readonly kind: 'tidy' }
-  /** The last one: writes where the store ends, and reads all of it back. */
-  | { readonly kind: 'finish'; readonly end: StoreEnd };
+  /** Lets others read what is there. */
+  | { readonly kind: 'flush' }
+  /** The last one: writes where the store ends. */
+  | { readonly kind: 'finish'; readonly end: StoreEnd; readonly isCheckNeeded: boolean };
 
 /** What it answers. */
 export type BuildReply =
-  | { readonly kind: 'done'; readonly content: StoreContent | undefined }
+  | { readonly kind: 'done'; readonly result: StoreContent | number | undefined }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 const port = parentPort;
@@ -34,19 +36,21 @@ prepareSchema(database);
 database.pragma('journal_mode = OFF');
 database.pragma('synchronous = OFF');
 sql('BEGIN').run();
+const HISTORY_BYTES = `SELECT (SELECT coalesce(sum(octet_length(body)), 0) FROM ver WHERE kind = 1)
+  - (SELECT coalesce(sum(bytes), 0) FROM collection WHERE retired IS NULL)`;
 port.on('message', (task: BuildTask) => {
   port.postMessage(replyTo(task));
 });
 
 function replyTo(task: BuildTask): BuildReply {
   try {
-    return { kind: 'done', content: run(task) };
+    return { kind: 'done', result: run(task) };
   } catch (error) {
     return { kind: 'refused', refusal: toRefusal(error) };
   }
 }
 
-function run(task: BuildTask): StoreContent | undefined {
+function run(task: BuildTask): StoreContent | number | undefined {
   switch (task.kind) {
     case 'insert':
       insert(task.table, task.rows);
@@ -55,10 +59,14 @@ function run(task: BuildTask): StoreContent | undefined {
       for (const table of ['ver', 'head']) {
         sql(`DELETE FROM ${table} WHERE collection NOT IN (SELECT id FROM collection)`).run();
       }
+      return Number(sql(HISTORY_BYTES).pluck().get());
+    case 'flush':
+      sql('COMMIT').run();
+      sql('BEGIN').run();
       return undefined;
     case 'finish':
       finish(task.end);
-      return readSoundContent(access);
+      return task.isCheckNeeded ? readSoundContent(access) : undefined;
   }
 }
 

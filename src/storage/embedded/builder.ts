@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { invariant } from '../../errors/invariant.ts';
 import { toError } from '../commit/operations.ts';
 import {
   assertWanted,
@@ -16,11 +17,17 @@ import { startWorker } from './worker.ts';
 
 /** Builds the file of a store in a thread of its own, out of rows. Calls must not overlap. */
 export interface Builder extends StoreTarget, AsyncDisposable {
-  /** Removes what belongs to collections that are not there. */
-  tidy(): Promise<void>;
-  /** Writes where the store ends, and reads all of it back; nothing may follow. */
-  finish(end: StoreEnd, signal?: AbortSignal): Promise<StoreContent>;
+  /** Removes what belongs to collections that are not there; returns the bytes that only the past needs. */
+  tidy(): Promise<number>;
+  /** Lets others read what is there. */
+  flush(): Promise<void>;
+  /** Writes where the store ends; nothing may follow. */
+  finish(end: StoreEnd): Promise<void>;
+  /** The same, and reads every page back. */
+  finishChecked(end: StoreEnd, signal: AbortSignal | undefined): Promise<StoreContent>;
 }
+
+type BuildResult = Extract<BuildReply, { kind: 'done' }>['result'];
 
 /** Starts to build a file that is not there yet. */
 export function startBuilder(access: StoreAccess): Builder {
@@ -49,13 +56,21 @@ class ThreadBuilder implements Builder {
     await this.#run({ kind: 'insert', table, rows });
   }
 
-  async tidy(): Promise<void> {
-    await this.#run({ kind: 'tidy' });
+  async tidy(): Promise<number> {
+    return Number(await this.#run({ kind: 'tidy' }));
   }
 
-  async finish(end: StoreEnd, signal?: AbortSignal): Promise<StoreContent> {
-    const content = await this.#run({ kind: 'finish', end }, signal);
-    if (content === undefined) throw new Error('a file that is finished has a content');
+  async flush(): Promise<void> {
+    await this.#run({ kind: 'flush' });
+  }
+
+  async finish(end: StoreEnd): Promise<void> {
+    await this.#run({ kind: 'finish', end, isCheckNeeded: false });
+  }
+
+  async finishChecked(end: StoreEnd, signal: AbortSignal | undefined): Promise<StoreContent> {
+    const content = await this.#run({ kind: 'finish', end, isCheckNeeded: true }, signal);
+    invariant(typeof content === 'object', 'a file that is finished has a content');
     return content;
   }
 
@@ -63,7 +78,7 @@ class ThreadBuilder implements Builder {
     await this.#worker.terminate();
   }
 
-  async #run(task: BuildTask, signal?: AbortSignal): Promise<StoreContent | undefined> {
+  async #run(task: BuildTask, signal?: AbortSignal): Promise<BuildResult> {
     const reply = await new Promise<BuildReply | undefined>((resolve) => {
       this.#settle = resolve;
       if (this.#failure !== undefined || signal?.aborted === true) resolve(undefined);
@@ -76,7 +91,7 @@ class ThreadBuilder implements Builder {
         { once: true },
       );
     });
-    if (reply?.kind === 'done') return reply.content;
+    if (reply?.kind === 'done') return reply.result;
     if (reply?.kind === 'refused') throw toError(reply.refusal);
     assertWanted(signal);
     throw this.#failure;

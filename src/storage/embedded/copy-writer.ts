@@ -74,7 +74,7 @@ async function begin(
   return {
     insert: (table, rows) => builder.insert(table, rows),
     async finish(end, signal) {
-      const content = await builder.finish(end, signal);
+      const content = await builder.finishChecked(end, signal);
       const files = await listFiles(directory, signal);
       await syncDirectory(directory);
       isFinished = true;

@@ -6,7 +6,9 @@ import type { Connection } from './connections.ts';
 import { isTransient, sqlState } from './errors.ts';
 
 /** The format this release writes, and reads along with all before it. A change adds a migration. */
-const FORMAT = 1;
+export const FORMAT = 1;
+/** The format of tables that are being filled: no release opens them. */
+export const LOADING = 0;
 
 /**
  * The log is the store, as in the embedded engine: `ver` holds every body once, `head` finds the newest
@@ -128,11 +130,19 @@ const RETRY_MS = 50;
  * Nodes that start side by side wait for each other. ENGINE_UNAVAILABLE for tables of a newer release.
  */
 export async function prepareSchema(connection: Connection, schema: string): Promise<void> {
+  await inSchemaTurn(connection, () => migrate(connection, schema));
+}
+
+/** Does some work on the tables in one transaction, and again when others do the same. */
+export async function inSchemaTurn(
+  connection: Connection,
+  work: () => Promise<void>,
+): Promise<void> {
   await refuseOtherEncodings(connection);
   for (let attempt = 1; ; attempt++) {
     try {
       await connection.command('BEGIN');
-      await migrate(connection, schema);
+      await work();
       await connection.command('COMMIT');
       return;
     } catch (error) {
@@ -158,24 +168,39 @@ async function refuseOtherEncodings(connection: Connection): Promise<void> {
 }
 
 async function migrate(connection: Connection, schema: string): Promise<void> {
-  const found = await connection.rows(
-    `SELECT 1 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'format'`,
-    [schema],
-  );
-  if (found.length === 0) {
-    await create(connection, schema);
+  const version = await lockFormat(connection, schema);
+  if (version === undefined) {
+    await createTables(connection, schema, FORMAT);
     return;
   }
-  // Holds back other nodes until this one is done.
-  const [row] = await connection.rows<{ version: number }>('SELECT version FROM format FOR UPDATE');
-  const version = row?.version ?? 0;
+  if (version === LOADING) throw halfLoaded(schema);
   if (version > FORMAT || version < 1) throw unknownFormat(version);
   if (version === FORMAT) return;
   for (const step of MIGRATIONS.slice(version - 1)) await connection.command(step);
   await connection.command('UPDATE format SET version = $1', [FORMAT]);
 }
 
-async function create(connection: Connection, schema: string): Promise<void> {
+/** The format of the tables, held until the transaction ends; undefined when there are none. */
+export async function lockFormat(
+  connection: Connection,
+  schema: string,
+): Promise<number | undefined> {
+  const found = await connection.rows(
+    `SELECT 1 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'format'`,
+    [schema],
+  );
+  if (found.length === 0) return undefined;
+  // Holds back other nodes until this one is done.
+  const [row] = await connection.rows<{ version: number }>('SELECT version FROM format FOR UPDATE');
+  return row?.version ?? -1;
+}
+
+/** Makes empty tables, and the schema when there is none. */
+export async function createTables(
+  connection: Connection,
+  schema: string,
+  format: number,
+): Promise<void> {
   const schemas = await connection.rows(
     'SELECT 1 FROM information_schema.schemata WHERE schema_name = $1',
     [schema],
@@ -184,13 +209,28 @@ async function create(connection: Connection, schema: string): Promise<void> {
   for (const statement of TABLES.split(';')) {
     if (statement.trim() !== '') await connection.command(statement);
   }
-  await connection.command('INSERT INTO format (version) VALUES ($1)', [FORMAT]);
+  await connection.command('INSERT INTO format (version) VALUES ($1)', [format]);
   await connection.command('INSERT INTO clock VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, false, $1)', [
     randomUUID(),
   ]);
 }
 
-function unknownFormat(version: number): DomainError {
+/** Removes them. */
+export async function dropTables(connection: Connection): Promise<void> {
+  const names = [...TABLES.matchAll(/CREATE TABLE (\w+)/g)].map(([, name = '']) => name);
+  await connection.command(`DROP TABLE ${names.join(', ')}`);
+}
+
+function halfLoaded(schema: string): DomainError {
+  return new DomainError(
+    'ENGINE_UNAVAILABLE',
+    `the tables in schema '${schema}' are not loaded to the end; run \`molten migrate\` again, which begins anew, or drop the schema`,
+    { metadata: { schema } },
+  );
+}
+
+/** ENGINE_UNAVAILABLE for tables that this release cannot use. */
+export function unknownFormat(version: number): DomainError {
   const [found, known] = [version.toString(), FORMAT.toString()];
   return new DomainError(
     'ENGINE_UNAVAILABLE',

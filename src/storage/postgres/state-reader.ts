@@ -2,7 +2,6 @@ import { BATCH, columnsOf, keyOf, TABLE_NAMES, TABLES } from '../transfer/rows.t
 import type { Cell, Row, StateReader, StoreEnd, TableName } from '../transfer/rows.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import type { Connection } from './connections.ts';
-import { IS_LIVE } from './source.ts';
 
 type NamedRow = Readonly<Record<string, Cell>>;
 
@@ -19,10 +18,6 @@ export async function createStateReader(connection: Connection): Promise<StateRe
       const text = after === undefined ? FIRST[name] : NEXT[name];
       const rows = await connection.rows<NamedRow>(text, after ?? []);
       return cellsOf(columnsOf(name), rows);
-    },
-    async documents(collection, after) {
-      const rows = await connection.rows<NamedRow>(DOCUMENTS, [collection, after]);
-      return cellsOf(DOCUMENT, rows);
     },
   };
 }
@@ -60,13 +55,6 @@ function batchText(name: TableName, where: string): string {
   const order = (keyOf(name, columnsOf(name)) ?? []).join(', ');
   return bounded({ columns, order, bulk, from: `${name} ${where}` });
 }
-
-const DOCUMENT = ['key', 'version', 'seq', 'expires_at', 'body'];
-const DOCUMENTS = bounded({
-  ...{ columns: DOCUMENT.join(', '), order: 'key', bulk: 'body' },
-  from: `(SELECT h.key, v.version, v.seq, v.expires_at, v.body FROM head h JOIN ver v ON v.seq = h.seq
-    WHERE h.collection = $1 AND h.key > $2 AND ${IS_LIVE}) d`,
-});
 
 /** Rows up to a number, and up to the one that passes a size. */
 function bounded(asked: {

@@ -82,11 +82,6 @@ export interface StateReader {
   readonly end: StoreEnd;
   /** The rows behind a key, in the order of keys; none at the end. */
   batch(table: TableName, after: Row | undefined): Promise<readonly Row[]>;
-  /**
-   * The documents of an incarnation behind a key, expired ones included: key, version, sequence, expiry,
-   * body.
-   */
-  documents(collection: number, after: string): Promise<readonly Row[]>;
 }
 
 /** Takes rows. */
