@@ -161,6 +161,11 @@ export const METRICS = {
   },
   molten_history_bytes: { kind: 'gauge', labels: [], help: 'Bodies that only the past needs.' },
   molten_store_bytes: { kind: 'gauge', labels: [], help: 'The size of the store on disk.' },
+  molten_store_lag_seconds: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Since the database of the store was last heard of. Absent for a store in a directory.',
+  },
   molten_store_writable: {
     kind: 'gauge',
     labels: [],

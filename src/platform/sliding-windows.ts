@@ -28,11 +28,15 @@ export interface SlidingWindows {
   readonly size: number;
 }
 
-interface Window {
-  windowMs: number;
+/** What was counted in a window, and in the one before it. Windows are numbered from the start of time. */
+export interface WindowCount {
   index: number;
   count: number;
   before: number;
+}
+
+interface Window extends WindowCount {
+  windowMs: number;
 }
 
 /** Keys remembered; the least recently seen are forgotten first. */
@@ -51,11 +55,7 @@ export function createSlidingWindows(clock: Clock, keysMax: number = KEYS_MAX): 
       window = { windowMs, index, count: 0, before: 0 };
       windows.set(key, window);
     }
-    if (window.index !== index) {
-      window.before = window.index === index - 1 ? window.count : 0;
-      window.count = 0;
-      window.index = index;
-    }
+    roll(window, index);
     return window;
   }
 
@@ -65,9 +65,9 @@ export function createSlidingWindows(clock: Clock, keysMax: number = KEYS_MAX): 
       const index = Math.floor(nowMs / windowMs);
       const window = windowOf(key, windowMs, index);
       const resetMs = (index + 1) * windowMs - nowMs;
-      const room = limit - window.count - window.before * (resetMs / windowMs);
+      const room = roomOf(window, { limit, windowMs }, resetMs);
       if (room <= 0) {
-        return { waitMs: waitOf(window, limit, resetMs), remaining: 0, resetMs };
+        return { waitMs: waitOf(window, { limit, windowMs }, resetMs), remaining: 0, resetMs };
       }
       window.count += 1;
       return { waitMs: 0, remaining: Math.max(0, Math.ceil(room) - 1), resetMs };
@@ -82,8 +82,29 @@ export function createSlidingWindows(clock: Clock, keysMax: number = KEYS_MAX): 
   };
 }
 
+/** Goes on to a window. */
+export function roll(window: WindowCount, index: number): void {
+  if (window.index === index) return;
+  window.before = window.index === index - 1 ? window.count : 0;
+  window.count = 0;
+  window.index = index;
+}
+
+/** How many there is room for, `resetMs` before the window ends; a part of one is enough for one. */
+export function roomOf(
+  { count, before }: WindowCount,
+  { limit, windowMs }: WindowBound,
+  resetMs: number,
+): number {
+  return limit - count - before * (resetMs / windowMs);
+}
+
 /** Until what still counts of the past leaves room: in this window, or else a moment into the next one. */
-function waitOf({ windowMs, count, before }: Window, limit: number, resetMs: number): number {
+export function waitOf(
+  { count, before }: WindowCount,
+  { limit, windowMs }: WindowBound,
+  resetMs: number,
+): number {
   const room = limit - count;
   const waitMs =
     room > 0

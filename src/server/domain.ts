@@ -25,6 +25,7 @@ import type { Logger } from '../platform/logger.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import { openDirectories, openProviders } from './identity.ts';
 import type { Observation } from './observation.ts';
+import { onOneNode } from './one-node.ts';
 import { RELEASE } from './release.ts';
 import { createSlowQueryLog } from './slow-queries.ts';
 
@@ -171,10 +172,12 @@ async function openSnapshotRooms(
     isEncrypted: encryptionKey !== undefined,
   });
   if (rules.schedule !== undefined) {
-    const schedule = startSchedule(rules.schedule, async () => {
-      // A failure is told by the operation.
-      await snapshots.create('schedule').result.catch(() => undefined);
-    });
+    const schedule = startSchedule(rules.schedule, () =>
+      onOneNode(engine, 'snapshotSchedule', async () => {
+        // A failure is told by the operation.
+        await snapshots.create('schedule').result.catch(() => undefined);
+      }),
+    );
     rooms.defer(() => {
       schedule[Symbol.dispose]();
     });

@@ -98,6 +98,10 @@ function registerStore({ observation: { metrics }, engine, directory }: ReadingP
   metrics.read('molten_history_bytes', () => engine.health().historyBytes);
   metrics.read('molten_store_bytes', () => engine.health().storedBytes);
   metrics.read('molten_store_writable', () => (engine.health().state === 'ready' ? 1 : 0));
+  metrics.read('molten_store_lag_seconds', () => {
+    const { lagMs } = engine.health();
+    return lagMs === undefined ? undefined : lagMs / MS_PER_SECOND;
+  });
   metrics.read('molten_disk_free_bytes', async () => (await readDisk(directory))?.freeBytes);
   metrics.read('molten_disk_size_bytes', async () => (await readDisk(directory))?.sizeBytes);
   metrics.read('molten_collections', async () => (await collectionsOf(engine)).length);

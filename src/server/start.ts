@@ -112,7 +112,7 @@ async function serve(
   const live = (): LiveSettings => settings;
   const watched = { engine, domain, observation, clock, logger, rooms, startedAtMs, live };
   const monitoring = openMonitoring(config, watched);
-  const traffic = openTraffic(config, { clock, logger, audit: domain.audit, live });
+  const traffic = openTraffic(config, { engine, clock, logger, audit: domain.audit, live });
   const dispatcher = composeDispatcher(config, domain, {
     ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer, traffic },
   });

@@ -1,10 +1,12 @@
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Audit } from '../domain/audit/audit.ts';
 import { createBans, type Ban, type Bans } from '../domain/quota/bans.ts';
+import { openBudgets } from '../domain/quota/budgets.ts';
 import { createRateLimits, type RateLimits, type RateRules } from '../domain/quota/rate-limits.ts';
 import { createAddressRanges } from '../platform/address-ranges.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
+import type { StorageEngine } from '../storage/engine.ts';
 import type { RefusedRequest } from '../protocol/http/edge.ts';
 import type { LiveSettings } from './reload.ts';
 
@@ -22,6 +24,7 @@ export interface Traffic {
 
 /** What it needs. */
 export interface TrafficParts {
+  readonly engine: Pick<StorageEngine, 'budgets'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly audit: Pick<Audit, 'note'>;
@@ -35,7 +38,7 @@ const THIS_MACHINE = ['127.0.0.0/8', '::1'];
 /** Opens limits and bans, all at zero. */
 export function openTraffic(
   { trustedProxies }: ServerConfig,
-  { clock, logger, audit, live }: TrafficParts,
+  { engine, clock, logger, audit, live }: TrafficParts,
 ): Traffic {
   const proxies = createAddressRanges(trustedProxies);
   const exempt = createAddressRanges([...trustedProxies, ...THIS_MACHINE]);
@@ -50,7 +53,10 @@ export function openTraffic(
   const rules = (): RateRules => ({ ...live().rates, ...live().rateLimit });
   let refused = 0;
   return {
-    ...{ bans, rates: createRateLimits({ clock, bans, rules }) },
+    ...{
+      bans,
+      rates: createRateLimits({ clock, bans, rules, budgets: openBudgets(engine, clock) }),
+    },
     isProxy: (address) => proxies.has(address),
     refusedRequests: () => refused,
     onRefused: ({ address, requestId, route }) => {

@@ -10,6 +10,8 @@
  * does unbounded work on the main loop, and everything that can take long ends on its AbortSignal.
  */
 import type {
+  BudgetDraw,
+  BudgetShare,
   CollectionRecord,
   CollectionSettings,
   Durability,
@@ -103,9 +105,18 @@ export interface RequestIdentity {
   readonly fingerprint: string;
 }
 
+/** The right to do a job that one node of a store does at a time. */
+export interface Lease {
+  readonly job: string;
+  /** Grows whenever another node takes the job: what is written with an older one is refused. */
+  readonly fence: number;
+}
+
 /** How a transaction commits. */
 export interface TransactOptions {
   readonly durability: Durability;
+  /** Commits only while no other node has taken the job, else TRANSACTION_CONFLICT; renews it. */
+  readonly lease?: Lease | undefined;
   readonly request?: RequestIdentity | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -151,6 +162,11 @@ export interface EngineHealth {
   /** Bytes of bodies that only the past needs. */
   readonly historyBytes: number;
   readonly queuedBytes: number;
+  /**
+   * Milliseconds since the log was last seen as it is, where other nodes write as well. While it grows, the
+   * database is away or this node stands still. Absent: nobody else writes.
+   */
+  readonly lagMs?: number;
   /** Size of the store on disk in bytes, log included. */
   readonly storedBytes: number;
 }
@@ -176,6 +192,16 @@ export interface ReaderFigures {
   /** Reads that wait for a thread. */
   readonly waiting: number;
   readonly busy: number;
+}
+
+/** Budgets that all nodes of a store draw from. Nothing but counts of the moment, and so lost in a crash. */
+export interface SharedBudgets {
+  /** One share per draw, in their order; at most 256 draws, each of another key. */
+  draw(draws: readonly BudgetDraw[]): Promise<{
+    readonly shares: readonly BudgetShare[];
+    /** Nodes that were heard of lately, this one included. */
+    readonly nodes: number;
+  }>;
 }
 
 /** What not every engine can do; what it cannot is refused with FEATURE_DISABLED. */
@@ -250,6 +276,8 @@ export type Unsubscribe = () => void;
 /** An open store. Made by an engine's `open…` function; owned and disposed by whoever opened it. */
 export interface StorageEngine extends DocumentReader, AsyncDisposable {
   readonly capabilities: EngineCapabilities;
+  /** Undefined: no other node spends. */
+  readonly budgets: SharedBudgets | undefined;
   /** Groups, counts and totals over the documents a query would match, in one committed state. */
   aggregate(aggregation: Aggregation, options?: ReadOptions): Promise<AggregationResult>;
   /** How a query would run and, because it runs it, what it cost. */
@@ -294,8 +322,9 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
   /**
    * Raises the floor to `floor`, or as far as pins and the newest entry let it, and returns it. Reads and
    * positions below it are SEQUENCE_COMPACTED at once; the space is freed bit by bit. It never sinks.
+   * With a lease that is lost: TRANSACTION_CONFLICT.
    */
-  compact(floor: Sequence): Promise<Sequence>;
+  compact(floor: Sequence, lease?: Lease): Promise<Sequence>;
   /** Holds the floor at or below what `lowest` says, as long as it says something. */
   pin(lowest: () => Sequence | undefined): Unsubscribe;
   /**
@@ -310,6 +339,13 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
    * an engine cannot keep up with that, its `health` is not `ready`.
    */
   follow(collection: string, listener: (change: FollowedChange) => void): Unsubscribe;
+
+  /**
+   * Takes a job that one node does at a time, or renews it, for half a minute by the clock of the store;
+   * undefined while another node has it. Whoever pauses may have lost it without knowing: what it still
+   * writes has to carry the lease. Given back when the engine closes.
+   */
+  lease(job: string): Promise<Lease | undefined>;
 
   /** Keys of documents that are past their expiry, oldest first, at most `limit`. */
   expired(limit: number): Promise<readonly { readonly collection: string; readonly key: string }[]>;

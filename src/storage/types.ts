@@ -33,6 +33,28 @@ export interface JsonObject {
   readonly [name: string]: Json;
 }
 
+/** A share of a budget that is asked for. */
+export interface BudgetDraw {
+  /** Whose budget, and of what. Windows of another length are other budgets. */
+  readonly key: string;
+  /** How much all nodes together may draw in a sliding window. */
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly amount: number;
+}
+
+/** A share of a budget. */
+export interface BudgetShare {
+  /** At most what was asked for; 0 when nothing is left. */
+  readonly granted: number;
+  /** What all nodes drew in this window, this share included, and in the one before. */
+  readonly count: number;
+  readonly before: number;
+  /** The number of the window, and the milliseconds until it ends, by the clock of the store. */
+  readonly index: number;
+  readonly resetMs: number;
+}
+
 /**
  * What a commit promises: `sync` is on stable storage (fsync) before the reply; `async` is
  * committed, survives a crash of the process, and is fsynced within the engine's flush window.
@@ -78,11 +100,12 @@ export const ALL_KEYS: KeyAccess = { kind: 'all' };
 
 /**
  * What must be true of one document when the batch commits. All are the
- * caller's: they fail with VERSION_MISMATCH (or DOCUMENT_EXISTS / DOCUMENT_NOT_FOUND for
- * `exists`) and are not retried. An expired document does not exist.
+ * caller's: they fail with VERSION_MISMATCH and are not retried. An expired document does not exist.
  */
 export type Precondition =
+  /** `false` is an insertion, and fails with DOCUMENT_EXISTS. */
   | { readonly kind: 'exists'; readonly exists: boolean }
+  /** 0: the document does not exist. */
   | { readonly kind: 'version'; readonly version: Version }
   /** The last write of the document has this sequence: also false when it was made anew meanwhile. */
   | { readonly kind: 'sequence'; readonly sequence: Sequence };

@@ -11,6 +11,7 @@ import { describeCompaction } from './compaction.ts';
 import { describeDocuments } from './documents.ts';
 import { describeExpiry } from './expiry.ts';
 import { describeIndexes } from './indexes.ts';
+import { describeLeases } from './leases.ts';
 import { describeLog } from './log.ts';
 import { describePast } from './past.ts';
 import { describeQueries } from './queries.ts';
@@ -39,6 +40,7 @@ export function describeStorageContract(name: string, subject: ContractSubject):
     describePast(subject);
     describeCompaction(subject);
     describeLog(subject);
+    describeLeases(subject);
     describeCapabilities(subject);
   });
 }

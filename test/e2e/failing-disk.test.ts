@@ -25,9 +25,12 @@ function serve(directory: string, fileKibibytesMax?: number): Promise<ServeProce
   return startServe({ args, variables: SECRETS, ...limit });
 }
 
-async function clientOf({ url }: ServeProcess): Promise<MoltenClient> {
+async function tokenOf({ url }: ServeProcess): Promise<string> {
   const login = { username: 'root', password: PASSWORD };
-  const { token } = await createMoltenClient({ url }).auth.login(login);
+  return (await createMoltenClient({ url }).auth.login(login)).token;
+}
+
+function clientOf({ url }: ServeProcess, token: string): MoltenClient {
   return createMoltenClient({ url, token: () => token });
 }
 
@@ -44,7 +47,8 @@ describe('a server whose disk takes no more', () => {
     const acknowledged: string[] = [];
     {
       await using server = await serve(directory.path, FILE_KIBIBYTES_MAX);
-      const client = await clientOf(server);
+      const token = await tokenOf(server);
+      const client = clientOf(server, token);
       let answer = await write(client, 'k0');
       for (let n = 1; answer === 'written'; n++) {
         acknowledged.push(`k${String(n - 1)}`);
@@ -53,6 +57,21 @@ describe('a server whose disk takes no more', () => {
       expect(answer).toMatch(/^(ENGINE_UNAVAILABLE|STORAGE_FULL|READ_ONLY)$/);
       expect(acknowledged.length).toBeGreaterThan(20);
       for (let n = 0; n < 5; n++) expect(await write(client, 'later')).toBe('READ_ONLY');
+      const told = await fetch(`${server.url}/set`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${token}`,
+        },
+        body: JSON.stringify({ collection: 'things', data: { k: {} } }),
+      });
+      expect([told.status, await told.json()]).toEqual([
+        503,
+        {
+          error: expect.stringMatching(/^Service unavailable -- storage fault: ./),
+          statusCode: 503,
+        },
+      ]);
       const health = await fetch(`${server.url}/v1/health`);
       expect(await health.json()).toMatchObject({ state: 'SERVING_STATE_READ_ONLY' });
       for (const key of [acknowledged[0] ?? '', acknowledged.at(-1) ?? '']) {
@@ -61,7 +80,7 @@ describe('a server whose disk takes no more', () => {
       }
     }
     await using again = await serve(directory.path);
-    const client = await clientOf(again);
+    const client = clientOf(again, await tokenOf(again));
     for (const key of acknowledged) {
       const { document } = await client.documents.getDocument({ collection: 'things', key });
       expect(document?.key).toBe(key);

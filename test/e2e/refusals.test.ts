@@ -163,6 +163,16 @@ const CASES: readonly Case[] = [
   },
   {
     row: 'database address well-formed',
+    args: ['--storage-url', 'postgres://molten@db.example.org/app?sslmod=disable'],
+    says: "--storage-url has the unknown parameter 'sslmod'; did you mean 'sslmode'?",
+  },
+  {
+    row: 'database address well-formed',
+    args: ['--storage-url', 'postgres://molten@db.example.org/app?sslrootcert=/nowhere.pem'],
+    says: '--storage-url names a file as sslrootcert that is not there',
+  },
+  {
+    row: 'database address well-formed',
     args: ['--storage-url', 'postgres://molten:secret@db.example.org/app'],
     says: '--storage-url holds a password, which shows wherever the address does; give it as',
   },
@@ -267,6 +277,29 @@ const CASES: readonly Case[] = [
     row: 'issuer by TLS',
     args: [...OIDC, 'http://127.0.0.1:1'],
     says: '--oidc-allow-insecure is for an issuer on this machine',
+  },
+  {
+    row: 'who becomes a user well-formed',
+    args: [...OIDC, 'https://issuer.example.org', '--oidc-provision-only', 'group=staff'],
+    says: '--oidc-provision-only says who becomes a user, and nobody does; give --oidc-provision',
+  },
+  {
+    row: 'who becomes a user well-formed',
+    args: [
+      ...[...OIDC, 'https://issuer.example.org', '--oidc-provision'],
+      ...['--oidc-provision-only', 'group=staff,email-domain=@example.org'],
+    ],
+    says: "has 'email-domain=@example.org'; wants mapped, group=name or email-domain=example.org",
+  },
+  {
+    row: 'who becomes a user well-formed',
+    args: [...LDAP, '--ldap-provision', '--ldap-provision-only', 'email-domain=example.org'],
+    says: "--ldap-provision-only has 'email-domain=example.org'; wants mapped or group=name, with",
+  },
+  {
+    row: 'who becomes a user well-formed',
+    args: [...LDAP, '--ldap-provision', '--ldap-provision-only', 'mapped'],
+    says: '--ldap-provision-only has mapped, and no group has a role; give --ldap-roles',
   },
   {
     row: 'roles by group well-formed',

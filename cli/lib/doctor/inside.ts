@@ -1,4 +1,4 @@
-import { timestampMs } from '@bufbuild/protobuf/wkt';
+import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
 
 import type { MoltenClient } from '../../../src/client/client.ts';
 import { MoltenError } from '../../../src/client/molten-error.ts';
@@ -6,6 +6,8 @@ import { findIn, type Finding } from './finding.ts';
 
 const find = findIn('server');
 const HOUR_MS = 3_600_000;
+/** A server looks four times a second. */
+const STORE_LAG_MS_MAX = 2000;
 const SNAPSHOT_AGE_MS = 26 * HOUR_MS;
 const SNAPSHOT_AGE_MS_MAX = 7 * 24 * HOUR_MS;
 
@@ -14,6 +16,7 @@ export async function examineInside(client: MoltenClient): Promise<readonly Find
   return [
     await attempt('encryption at rest', () => examineEncryption(client)),
     await attempt('snapshots recent', () => examineSnapshots(client)),
+    await attempt('database', () => examineDatabase(client)),
     await attempt('administrator', () => examineAdministrator(client)),
   ];
 }
@@ -29,7 +32,12 @@ async function attempt(name: string, look: () => Promise<Finding>): Promise<Find
 }
 
 async function examineEncryption({ system }: MoltenClient): Promise<Finding> {
-  const { encrypted, release } = await system.getStatus({});
+  const { encrypted, release, shared } = await system.getStatus({});
+  if (shared) {
+    const fix =
+      'the server does not encrypt a store in a database; see that its disks are encrypted';
+    return find('encryption at rest', 'warn', fix);
+  }
   return encrypted
     ? find('encryption at rest', 'ok', `release ${release}`)
     : find(
@@ -39,8 +47,22 @@ async function examineEncryption({ system }: MoltenClient): Promise<Finding> {
       );
 }
 
-async function examineSnapshots({ snapshots }: MoltenClient): Promise<Finding> {
+async function examineDatabase({ system }: MoltenClient): Promise<Finding> {
+  const name = 'database';
+  const { storeLag } = await system.getStatus({});
+  if (storeLag === undefined) return find(name, 'ok', 'none: the store is in a directory');
+  const lagMs = durationMs(storeLag);
+  const heard = `last heard of ${String(Math.round(lagMs))} ms ago`;
+  return lagMs < STORE_LAG_MS_MAX
+    ? find(name, 'ok', heard)
+    : find(name, 'FAIL', `${heard}; look at it, and at the network between`);
+}
+
+async function examineSnapshots({ snapshots, system }: MoltenClient): Promise<Finding> {
   const name = 'snapshots recent';
+  if ((await system.getStatus({})).shared) {
+    return find(name, 'warn', 'none of a store in a database; see that its own backups are recent');
+  }
   const page = await snapshots.listSnapshots({ pageSize: 1 });
   const [newest] = page.snapshots;
   const fix = 'take one with `molten snapshots create`, and give --snapshot-schedule';

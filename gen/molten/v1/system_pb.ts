@@ -7,8 +7,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Operation } from "./operations_pb.ts";
 import { file_molten_v1_operations } from "./operations_pb.ts";
 import { file_molten_v1_options } from "./options_pb.ts";
@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file molten/v1/system.proto.
  */
 export const file_molten_v1_system: GenFile = /*@__PURE__*/
-  fileDesc("ChZtb2x0ZW4vdjEvc3lzdGVtLnByb3RvEgltb2x0ZW4udjEiEgoQR2V0SGVhbHRoUmVxdWVzdCI7ChFHZXRIZWFsdGhSZXNwb25zZRImCgVzdGF0ZRgBIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUiEgoQR2V0U3RhdHVzUmVxdWVzdCLAAgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VxdWVuY2UYBCABKAQSGAoQZHVyYWJsZV9zZXF1ZW5jZRgFIAEoBBIYChBjb2xsZWN0aW9uX2NvdW50GAYgASgEEhYKDmRvY3VtZW50X2NvdW50GAcgASgEEhQKDHN0b3JlZF9ieXRlcxgIIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgJIAEoBBIRCgllbmNyeXB0ZWQYCiABKAgSEgoKd3JpdGVfbW9kZRgLIAEoCRIPCgdydW50aW1lGAwgASgJIg4KDEZsdXNoUmVxdWVzdCIpCg1GbHVzaFJlc3BvbnNlEhgKEGR1cmFibGVfc2VxdWVuY2UYASABKAQiFgoUUm90YXRlRGF0YUtleVJlcXVlc3QiQAoVUm90YXRlRGF0YUtleVJlc3BvbnNlEicKCW9wZXJhdGlvbhgBIAEoCzIULm1vbHRlbi52MS5PcGVyYXRpb24qfwoMU2VydmluZ1N0YXRlEh0KGVNFUlZJTkdfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNTRVJWSU5HX1NUQVRFX1JFQURZEAESGwoXU0VSVklOR19TVEFURV9SRUFEX09OTFkQAhIaChZTRVJWSU5HX1NUQVRFX1NUT1BQSU5HEAMy1AMKDVN5c3RlbVNlcnZpY2USYwoJR2V0SGVhbHRoEhsubW9sdGVuLnYxLkdldEhlYWx0aFJlcXVlc3QaHC5tb2x0ZW4udjEuR2V0SGVhbHRoUmVzcG9uc2UiG5ACAZKVGQIQAYLT5JMCDBIKL3YxL2hlYWx0aBJrCglHZXRTdGF0dXMSGy5tb2x0ZW4udjEuR2V0U3RhdHVzUmVxdWVzdBocLm1vbHRlbi52MS5HZXRTdGF0dXNSZXNwb25zZSIjkAIBkpUZCgoGc3lzdGVtEAaC0+STAgwSCi92MS9zdGF0dXMSWQoFRmx1c2gSFy5tb2x0ZW4udjEuRmx1c2hSZXF1ZXN0GhgubW9sdGVuLnYxLkZsdXNoUmVzcG9uc2UiHZACApKVGQIQAoLT5JMCDjoBKiIJL3YxL2ZsdXNoEpUBCg1Sb3RhdGVEYXRhS2V5Eh8ubW9sdGVuLnYxLlJvdGF0ZURhdGFLZXlSZXF1ZXN0GiAubW9sdGVuLnYxLlJvdGF0ZURhdGFLZXlSZXNwb25zZSJBkpUZCgoGc3lzdGVtEAaalRkSCg5kYXRhS2V5LnJvdGF0ZSgBgtPkkwIXOgEqIhIvdjEvZGF0YUtleTpyb3RhdGViBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_timestamp, file_molten_v1_operations, file_molten_v1_options]);
+  fileDesc("ChZtb2x0ZW4vdjEvc3lzdGVtLnByb3RvEgltb2x0ZW4udjEiEgoQR2V0SGVhbHRoUmVxdWVzdCI7ChFHZXRIZWFsdGhSZXNwb25zZRImCgVzdGF0ZRgBIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUiEgoQR2V0U3RhdHVzUmVxdWVzdCL+AgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHcmVsZWFzZRgBIAEoCRImCgVzdGF0ZRgCIAEoDjIXLm1vbHRlbi52MS5TZXJ2aW5nU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VxdWVuY2UYBCABKAQSGAoQZHVyYWJsZV9zZXF1ZW5jZRgFIAEoBBIYChBjb2xsZWN0aW9uX2NvdW50GAYgASgEEhYKDmRvY3VtZW50X2NvdW50GAcgASgEEhQKDHN0b3JlZF9ieXRlcxgIIAEoBBIWCg5yZXNpZGVudF9ieXRlcxgJIAEoBBIRCgllbmNyeXB0ZWQYCiABKAgSEgoKd3JpdGVfbW9kZRgLIAEoCRIPCgdydW50aW1lGAwgASgJEg4KBnNoYXJlZBgNIAEoCBIsCglzdG9yZV9sYWcYDiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iDgoMRmx1c2hSZXF1ZXN0IikKDUZsdXNoUmVzcG9uc2USGAoQZHVyYWJsZV9zZXF1ZW5jZRgBIAEoBCIWChRSb3RhdGVEYXRhS2V5UmVxdWVzdCJAChVSb3RhdGVEYXRhS2V5UmVzcG9uc2USJwoJb3BlcmF0aW9uGAEgASgLMhQubW9sdGVuLnYxLk9wZXJhdGlvbip/CgxTZXJ2aW5nU3RhdGUSHQoZU0VSVklOR19TVEFURV9VTlNQRUNJRklFRBAAEhcKE1NFUlZJTkdfU1RBVEVfUkVBRFkQARIbChdTRVJWSU5HX1NUQVRFX1JFQURfT05MWRACEhoKFlNFUlZJTkdfU1RBVEVfU1RPUFBJTkcQAzLUAwoNU3lzdGVtU2VydmljZRJjCglHZXRIZWFsdGgSGy5tb2x0ZW4udjEuR2V0SGVhbHRoUmVxdWVzdBocLm1vbHRlbi52MS5HZXRIZWFsdGhSZXNwb25zZSIbkAIBkpUZAhABgtPkkwIMEgovdjEvaGVhbHRoEmsKCUdldFN0YXR1cxIbLm1vbHRlbi52MS5HZXRTdGF0dXNSZXF1ZXN0GhwubW9sdGVuLnYxLkdldFN0YXR1c1Jlc3BvbnNlIiOQAgGSlRkKCgZzeXN0ZW0QBoLT5JMCDBIKL3YxL3N0YXR1cxJZCgVGbHVzaBIXLm1vbHRlbi52MS5GbHVzaFJlcXVlc3QaGC5tb2x0ZW4udjEuRmx1c2hSZXNwb25zZSIdkAICkpUZAhACgtPkkwIOOgEqIgkvdjEvZmx1c2gSlQEKDVJvdGF0ZURhdGFLZXkSHy5tb2x0ZW4udjEuUm90YXRlRGF0YUtleVJlcXVlc3QaIC5tb2x0ZW4udjEuUm90YXRlRGF0YUtleVJlc3BvbnNlIkGSlRkKCgZzeXN0ZW0QBpqVGRIKDmRhdGFLZXkucm90YXRlKAGC0+STAhc6ASoiEi92MS9kYXRhS2V5OnJvdGF0ZWIGcHJvdG8z", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_molten_v1_operations, file_molten_v1_options]);
 
 /**
  * Asks for the state.
@@ -160,6 +160,20 @@ export type GetStatusResponse = Message<"molten.v1.GetStatusResponse"> & {
    * @generated from field: string runtime = 12;
    */
   runtime: string;
+
+  /**
+   * The store is in a database, which other servers may write as well.
+   *
+   * @generated from field: bool shared = 13;
+   */
+  shared: boolean;
+
+  /**
+   * How long ago that database was last heard of; after 3 seconds nobody is let in. Absent: not shared.
+   *
+   * @generated from field: google.protobuf.Duration store_lag = 14;
+   */
+  storeLag?: Duration | undefined;
 };
 
 /**

@@ -1,28 +1,23 @@
+import { isDatabaseUrl, readDatabaseUrl } from '../../platform/database-url.ts';
 import { isLoopback } from '../../platform/loopback.ts';
-import { findIf, type Refusal } from '../refusal.ts';
+import { findFile, findIf, type Refusal } from '../refusal.ts';
 
 /** Refusals about a store in a database. */
 export const STORAGE_REFUSALS: readonly Refusal[] = [
   {
     name: 'database address well-formed',
-    when: '`--storage-url` that is no address of a PostgreSQL, or one with a password in it.',
+    when: '`--storage-url` that is no address of a PostgreSQL, has a password in it, a parameter that is unknown or wrong, or an `sslrootcert` that cannot be read.',
     judge({ read }) {
       const text = read.text('storage-url');
       if (text === undefined) return [];
-      const url = URL.parse(text);
-      const isPostgres = url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
-      return [
-        ...findIf(!isPostgres, {
-          option: 'storage-url',
-          why: 'is no address of a PostgreSQL',
-          fix: 'write postgres://user@host:port/database',
-        }),
-        ...findIf(isPostgres && url.password !== '', {
-          option: 'storage-url',
-          why: 'holds a password, which shows wherever the address does',
-          fix: 'give it as --storage-password-file, or in its variable',
-        }),
-      ];
+      const found = readDatabaseUrl(text);
+      if (!isDatabaseUrl(found)) return found.map((one) => ({ option: 'storage-url', ...one }));
+      const { certificates } = found;
+      return findIf(certificates !== undefined && findFile(certificates)?.isFile() !== true, {
+        option: 'storage-url',
+        why: 'names a file as sslrootcert that is not there',
+        fix: 'write the path of a file in PEM, or leave it out',
+      });
     },
   },
   {

@@ -1,8 +1,8 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import { createTurns } from '../../platform/turns.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
-import { openRecords, type Records } from './records.ts';
-import type { Roles } from './roles.ts';
+import type { DocumentReader, StorageEngine } from '../../storage/engine.ts';
+import { openRecords, type Change, type Records } from './records.ts';
+import type { Role, Roles } from './roles.ts';
 import { createScopeSet, NO_SCOPES, type ScopeSet } from './scope-set.ts';
 
 /** The collection of users: the key is the name. */
@@ -77,10 +77,15 @@ export interface Accounts {
   scopesOf(name: string, id: string): ScopeSet;
   /** Runs changes of users and roles one after the other, so that what one checks holds when it writes. */
   inTurn<T>(change: () => Promise<T>): Promise<T>;
-  /** LAST_ADMINISTRATOR unless, with this user as it shall be, somebody can still do everything. */
-  keepAdministrator(name: string, next: StoredUser | undefined): void;
-  /** LAST_ADMINISTRATOR unless somebody can do everything who does not have this role. */
-  keepAdministratorBut(role: string): void;
+  /**
+   * Confirms a change of this user: LAST_ADMINISTRATOR unless somebody can still do everything after it. As of
+   * the commit, so that no two nodes each take away the other's.
+   */
+  keepAdministrator(
+    name: string,
+  ): (change: Change<StoredUser>, reader: DocumentReader) => Promise<void>;
+  /** Confirms a change of this role: LAST_ADMINISTRATOR unless somebody without it can do everything. */
+  keepAdministratorBut(role: string): (change: unknown, reader: DocumentReader) => Promise<void>;
   /** The user of this name is still the one of this id, and active. */
   isActive(name: string, id: string): boolean;
 }
@@ -88,9 +93,8 @@ export interface Accounts {
 /** What somebody holds by itself. */
 export type Holder = Pick<StoredUser, 'roles' | 'scopes'>;
 
-/** What comes of it, as the roles are at one revision. */
+/** What comes of it. */
 interface Held {
-  readonly revision: number;
   readonly scopes: ScopeSet;
   readonly needsSecondFactor: boolean;
 }
@@ -105,21 +109,20 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
   const records = await openRecords<StoredUser>({
     ...{ engine, collection: USERS, recordsMax: USERS_MAX },
   });
-  const computed = new WeakMap<Holder, Held>();
+  const computed = new WeakMap<Holder, Held & { readonly revision: number }>();
 
   /** Computed once per user and state of the roles: every call asks. */
   function heldBy(user: Holder): Held {
     const known = computed.get(user);
     if (known?.revision === roles.revision) return known;
-    const held = holdingsOf(user, roles);
+    const held = { revision: roles.revision, ...holdingsOf(user, (name) => roles.find(name)) };
     computed.set(user, held);
     return held;
   }
 
   const grantedTo = (user: Holder): ScopeSet => heldBy(user).scopes;
 
-  const mustEnrol = (user: StoredUser): boolean =>
-    user.secondFactor?.isConfirmed !== true && heldBy(user).needsSecondFactor;
+  const mustEnrol = (user: StoredUser): boolean => lacksFactor(user, heldBy(user));
 
   const activeOf = (name: string, id: string): StoredUser | undefined => {
     const user = records.get(name);
@@ -127,28 +130,11 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
   };
 
   const turns = createTurns(WAITING_MAX, tooMany);
-  const isAdministrator = (user: StoredUser | undefined): boolean => {
-    if (user?.state !== 'active' || mustEnrol(user)) return false;
-    const signsIn = user.passwordHash !== undefined || user.identities.length > 0;
-    return grantedTo(user).isUnbounded && signsIn;
-  };
 
   return {
     ...{ records, grantedTo, mustEnrol },
+    ...guardAdministrators({ records, roles, heldBy }),
     inTurn: (change) => turns.run('', change),
-    keepAdministrator(name, next) {
-      if (!isAdministrator(records.get(name)) || isAdministrator(next)) return;
-      for (const [other, user] of records.entries()) {
-        if (other !== name && isAdministrator(user)) return;
-      }
-      throw lastAdministrator(name);
-    },
-    keepAdministratorBut(role) {
-      for (const [, user] of records.entries()) {
-        if (isAdministrator(user) && !user.roles.includes(role)) return;
-      }
-      throw lastAdministrator(role);
-    },
     find: (name) => records.get(name),
     get(name) {
       const user = records.get(name);
@@ -168,14 +154,70 @@ export async function openAccounts(engine: StorageEngine, roles: Roles): Promise
   };
 }
 
-function holdingsOf({ roles: names, scopes }: Holder, roles: Roles): Held {
-  const { revision } = roles;
-  const held = names.map((name) => roles.find(name));
+/** Keeps somebody who can do everything. */
+function guardAdministrators({
+  records,
+  roles,
+  heldBy,
+}: {
+  readonly records: Records<StoredUser>;
+  readonly roles: Roles;
+  /** As far as it is known in memory, which may be a moment older than what other nodes did. */
+  readonly heldBy: (user: Holder) => Held;
+}): Pick<Accounts, 'keepAdministrator' | 'keepAdministratorBut'> {
+  async function isOne(user: StoredUser | undefined, reader: DocumentReader): Promise<boolean> {
+    if (user === undefined) return false;
+    const found = new Map<string, Role | undefined>();
+    for (const role of user.roles) found.set(role, await roles.read(reader, role));
+    return mayDoEverything(
+      user,
+      holdingsOf(user, (role) => found.get(role)),
+    );
+  }
+
+  async function hasOne(
+    counts: (name: string, user: StoredUser) => boolean,
+    reader: DocumentReader,
+  ): Promise<boolean> {
+    for (const [name, known] of records.entries()) {
+      if (!counts(name, known) || !mayDoEverything(known, heldBy(known))) continue;
+      const user = await records.read(reader, name);
+      if (user !== undefined && counts(name, user) && (await isOne(user, reader))) return true;
+    }
+    return false;
+  }
+
+  return {
+    keepAdministrator:
+      (name) =>
+      async ({ current, next }, reader) => {
+        if (!(await isOne(current, reader)) || (await isOne(next, reader))) return;
+        if (!(await hasOne((other) => other !== name, reader))) throw lastAdministrator(name);
+      },
+    keepAdministratorBut: (role) => async (_, reader) => {
+      const isWithout = (_name: string, user: StoredUser): boolean => !user.roles.includes(role);
+      if (!(await hasOne(isWithout, reader))) throw lastAdministrator(role);
+    },
+  };
+}
+
+function lacksFactor({ secondFactor }: StoredUser, { needsSecondFactor }: Held): boolean {
+  return secondFactor?.isConfirmed !== true && needsSecondFactor;
+}
+
+/** Can do everything, and sign in to do it. */
+function mayDoEverything(user: StoredUser, held: Held): boolean {
+  const { state, passwordHash, identities } = user;
+  if (state !== 'active' || lacksFactor(user, held)) return false;
+  return held.scopes.isUnbounded && (passwordHash !== undefined || identities.length > 0);
+}
+
+function holdingsOf({ roles: names, scopes }: Holder, find: Roles['find']): Held {
+  const held = names.map(find);
   const texts = held.flatMap((role) => role?.scopes ?? []);
   // A role that is not there may have been one that takes away: then nothing is granted at all.
   const isWhole = held.every((role) => role !== undefined);
   return {
-    revision,
     scopes: isWhole ? createScopeSet([...texts, ...scopes]) : NO_SCOPES,
     needsSecondFactor: held.some((role) => role?.needsSecondFactor === true),
   };

@@ -200,7 +200,7 @@ class StoredApiKeys implements ApiKeys {
     this.#touched.set(id, nowMs);
     // Nobody waits for it; one that is lost is made good by the next use.
     this.#records
-      .change(id, (key) => key && { ...key, lastUsedAtMs: nowMs }, 'async')
+      .change(id, (key) => key && { ...key, lastUsedAtMs: nowMs }, { durability: 'async' })
       .catch(() => undefined);
   }
 

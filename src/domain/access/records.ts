@@ -1,5 +1,5 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import type { FollowedChange, StorageEngine } from '../../storage/engine.ts';
+import type { DocumentReader, FollowedChange, StorageEngine } from '../../storage/engine.ts';
 import { MATCH_ALL } from '../../storage/query/filter.ts';
 import { encodePosition } from '../../storage/query/position.ts';
 import { ALL_KEYS, type Durability, type StoredDocument } from '../../storage/types.ts';
@@ -21,8 +21,24 @@ export interface Records<T> {
   change(
     key: string,
     body: (current: T | undefined) => T | undefined,
-    durability?: Durability,
+    options?: ChangeOptions<T>,
   ): Promise<T | undefined>;
+  /** A record as it is stored, whatever is known in memory. */
+  read(reader: DocumentReader, key: string): Promise<T | undefined>;
+}
+
+/** How a record is changed. */
+export interface ChangeOptions<T> {
+  /** `sync` unless told otherwise. */
+  readonly durability?: Durability;
+  /** Throws to refuse the change. What it reads must still be so when the change commits, else it runs again. */
+  readonly confirm?: (change: Change<T>, reader: DocumentReader) => Promise<void>;
+}
+
+/** A record before and after. */
+export interface Change<T> {
+  readonly current: T | undefined;
+  readonly next: T | undefined;
 }
 
 /** What a collection of records is. */
@@ -69,12 +85,17 @@ export async function openRecords<T extends object>(options: RecordsOptions): Pr
     },
     get: (key) => records.get(key),
     entries: () => records.entries(),
-    async change(key, body, durability = 'sync') {
+    async read(reader, key) {
+      const [stored] = await reader.get(collection, [key]);
+      return stored && (JSON.parse(stored.body) as T);
+    },
+    async change(key, body, { durability = 'sync', confirm } = {}) {
       const committed = await engine.transact({ durability }, async (transaction) => {
         const [stored] = await transaction.get(collection, [key]);
         const current = stored && (JSON.parse(stored.body) as T);
         const next = body(current);
         if (next === current) return { next, isChanged: false };
+        await confirm?.({ current, next }, transaction);
         if (next === undefined) {
           transaction.delete({ collection, key });
         } else {

@@ -1,6 +1,6 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
-import { openRecords, type Records } from './records.ts';
+import type { DocumentReader, StorageEngine } from '../../storage/engine.ts';
+import { openRecords, type ChangeOptions, type Records } from './records.ts';
 import { parseScope } from './scope.ts';
 
 /** A named set of scopes. */
@@ -22,6 +22,8 @@ export interface Roles {
   /** Goes up with every change. */
   readonly revision: number;
   find(name: string): Role | undefined;
+  /** A role as it is stored, whatever is known in memory. */
+  read(reader: DocumentReader, name: string): Promise<Role | undefined>;
   /** ROLE_NOT_FOUND. */
   get(name: string): Role;
   /** By name. */
@@ -29,7 +31,11 @@ export interface Roles {
   /** ROLE_EXISTS; ARGUMENT_INVALID for a malformed scope. */
   create(role: RoleSpec): Promise<Role>;
   /** ROLE_NOT_FOUND; ARGUMENT_INVALID for one that is built in. */
-  update(name: string, change: Partial<RoleSpec>): Promise<Role>;
+  update(
+    name: string,
+    change: Partial<RoleSpec>,
+    confirm?: ChangeOptions<RoleSpec>['confirm'],
+  ): Promise<Role>;
   delete(name: string): Promise<void>;
 }
 
@@ -71,6 +77,7 @@ export async function openRoles(engine: StorageEngine): Promise<Roles> {
   };
   return {
     ...{ find, get },
+    read: async (reader, name) => BUILT_IN.get(name) ?? (await records.read(reader, name)),
     get revision() {
       return records.revision;
     },
@@ -84,14 +91,15 @@ export async function openRoles(engine: StorageEngine): Promise<Roles> {
       });
       return get(role.name);
     },
-    async update(name, change) {
+    async update(name, change, confirm) {
       checkOwn(get(name));
-      await records.change(name, (current) => {
+      const replace = (current: RoleSpec | undefined): RoleSpec => {
         if (current === undefined) throw roleNotFound(name);
         const role = { ...current, ...change, name };
         checkRole(role);
         return role;
-      });
+      };
+      await records.change(name, replace, confirm && { confirm });
       return get(name);
     },
     async delete(name) {

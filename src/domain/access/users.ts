@@ -170,14 +170,15 @@ class StoredUsers implements Users {
     checkTexts(change);
     const user = await accounts.inTurn(async () => {
       this.#checkGrants({ roles: change.roles ?? [], scopes: change.scopes ?? [] });
-      return await accounts.records.change(name, (current) => {
+      const replace = (current: StoredUser | undefined): StoredUser => {
         if (current === undefined) throw userNotFound(name);
         demandOver(principal, accounts.grantedTo(current));
         const next = { ...current, ...withoutUndefined(change) };
         demandOver(principal, accounts.grantedTo(next));
-        accounts.keepAdministrator(name, next);
         return next.state === 'active' ? next : { ...next, epoch: (current.epoch ?? 0) + 1 };
-      });
+      };
+      const confirm = accounts.keepAdministrator(name);
+      return await accounts.records.change(name, replace, { confirm });
     });
     if (user === undefined) throw userNotFound(name);
     if (user.state !== 'active') await sessions.endAll(user.id);
@@ -187,14 +188,12 @@ class StoredUsers implements Users {
   async delete(principal: Principal, name: string): Promise<void> {
     const { accounts, sessions, apiKeys, lockouts } = this.#parts;
     const user = accounts.get(name);
-    await accounts.inTurn(() =>
-      accounts.records.change(name, (current) => {
-        if (current === undefined) throw userNotFound(name);
-        demandOver(principal, accounts.grantedTo(current));
-        accounts.keepAdministrator(name, undefined);
-        return undefined;
-      }),
-    );
+    const remove = (current: StoredUser | undefined): undefined => {
+      if (current === undefined) throw userNotFound(name);
+      demandOver(principal, accounts.grantedTo(current));
+    };
+    const confirm = accounts.keepAdministrator(name);
+    await accounts.inTurn(() => accounts.records.change(name, remove, { confirm }));
     // Whatever stands on the id is dead from here on; what follows is tidying.
     await sessions.endAll(user.id);
     await apiKeys.deleteOf(user.id);
@@ -238,10 +237,11 @@ class StoredUsers implements Users {
       if (change.scopes !== undefined) demandOver(principal, createScopeSet(change.scopes));
       // A role also takes away: whoever changes it must be above all who have it.
       for (const user of this.#holdersOf(name)) demandOver(principal, accounts.grantedTo(user));
-      if (!isHarmless(role, { ...role, ...withoutUndefined(change) })) {
-        accounts.keepAdministratorBut(name);
-      }
-      return await roles.update(name, withoutUndefined(change));
+      const kept = withoutUndefined(change);
+      const confirm = isHarmless(role, { ...role, ...kept })
+        ? undefined
+        : accounts.keepAdministratorBut(name);
+      return await roles.update(name, kept, confirm);
     });
   }
 

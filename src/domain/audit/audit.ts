@@ -38,7 +38,7 @@ export interface Audit extends AsyncDisposable {
   /** Walks the chain up to its first broken place. CANCELED when the signal aborts. */
   verify(range: VerifyRange, signal: AbortSignal): Promise<AuditVerification>;
   figures(): AuditFigures;
-  /** Deletes what is too old, now; returns how many records went. */
+  /** Deletes what is too old, now, unless another node does; returns how many records went. */
   applyRetention(): Promise<number>;
   /** Ends all who follow, for good. */
   stopFollowing(): void;
@@ -158,10 +158,12 @@ class ChainedAudit implements Audit {
   }
 
   async applyRetention(): Promise<number> {
-    const { clock, retainMs } = this.#options;
+    const { engine, clock, retainMs } = this.#options;
     if (retainMs === 0) return 0;
+    const lease = await engine.lease('auditRetention');
+    if (lease === undefined) return 0;
     const beforeMs = clock.now() - retainMs;
-    const times = { beforeMs, brokenBeforeMs: beforeMs - retainMs };
+    const times = { beforeMs, brokenBeforeMs: beforeMs - retainMs, lease };
     return await deleteOld(this.#parts.chain, times);
   }
 

@@ -1,6 +1,6 @@
 import { hasReason } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
+import type { Lease, StorageEngine } from '../../storage/engine.ts';
 import { MATCH_ALL } from '../../storage/query/filter.ts';
 import { ALL_KEYS, type Precondition, type Sequence } from '../../storage/types.ts';
 import {
@@ -39,8 +39,8 @@ export interface Chain {
   ends(): ChainEnds;
   /** Adds records in one durable commit, in this order. */
   append(entries: readonly BoundedEntry[]): Promise<readonly AuditRecord[]>;
-  /** Deletes all records up to this one, which becomes the anchor. The newest is never deleted. */
-  deleteThrough(last: AuditRecord): Promise<void>;
+  /** Deletes all records up to this one, which becomes the anchor, while the lease is held. The newest stays. */
+  deleteThrough(last: AuditRecord, lease: Lease): Promise<void>;
   /** What is stored under these numbers, both included; at most 1,000. */
   read(first: number, last: number): Promise<readonly StoredRecord[]>;
 }
@@ -106,7 +106,7 @@ class StoredChain implements Chain {
     );
   }
 
-  deleteThrough({ number, hash }: AuditRecord): Promise<void> {
+  deleteThrough({ number, hash }: AuditRecord, lease: Lease): Promise<void> {
     return this.#exclusive(() =>
       this.#attempt(async () => {
         const { anchor, end } = this.#ends;
@@ -116,7 +116,7 @@ class StoredChain implements Chain {
         const keys: string[] = [];
         for (let at = anchor.number + 1; at <= number; at++) keys.push(keyOf(at));
         const ends = { ...this.#ends, anchor: { number, hash } };
-        await this.#commit(ends, { put: [], delete: keys });
+        await this.#commit(ends, { put: [], delete: keys, lease });
       }),
     );
   }
@@ -173,21 +173,28 @@ class StoredChain implements Chain {
   /** Fails when the ends are not as this process knows them, so that no two writers fork the chain. */
   async #commit(
     ends: ChainEnds,
-    work: { readonly put: readonly AuditRecord[]; readonly delete: readonly string[] },
+    work: {
+      readonly put: readonly AuditRecord[];
+      readonly delete: readonly string[];
+      readonly lease?: Lease;
+    },
   ): Promise<void> {
-    const { writes } = await this.engine.transact({ durability: 'sync' }, (transaction) => {
-      for (const record of work.put) {
+    const { writes } = await this.engine.transact(
+      { durability: 'sync', lease: work.lease },
+      (transaction) => {
+        for (const record of work.put) {
+          transaction.put({
+            ...{ collection: AUDIT, key: keyOf(record.number), body: bodyOf(record) },
+            precondition: { kind: 'exists', exists: false },
+          });
+        }
+        for (const key of work.delete) transaction.delete({ collection: AUDIT, key });
         transaction.put({
-          ...{ collection: AUDIT, key: keyOf(record.number), body: bodyOf(record) },
-          precondition: { kind: 'exists', exists: false },
+          ...{ collection: AUDIT_STATE, key: ENDS, body: sealEnds(this.key, ends) },
+          precondition: this.#endsUnchanged(),
         });
-      }
-      for (const key of work.delete) transaction.delete({ collection: AUDIT, key });
-      transaction.put({
-        ...{ collection: AUDIT_STATE, key: ENDS, body: sealEnds(this.key, ends) },
-        precondition: this.#endsUnchanged(),
-      });
-    });
+      },
+    );
     this.#endsSequence = writes.find(({ collection }) => collection === AUDIT_STATE)?.sequence;
     this.#ends = ends;
   }
@@ -281,9 +288,5 @@ const ALL_RECORDS = {
 } as const;
 
 function isConflict(error: unknown): boolean {
-  return (
-    hasReason(error, 'VERSION_MISMATCH') ||
-    hasReason(error, 'DOCUMENT_EXISTS') ||
-    hasReason(error, 'DOCUMENT_NOT_FOUND')
-  );
+  return hasReason(error, 'VERSION_MISMATCH') || hasReason(error, 'DOCUMENT_EXISTS');
 }

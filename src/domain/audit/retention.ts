@@ -1,3 +1,4 @@
+import type { Lease } from '../../storage/engine.ts';
 import type { Chain, StoredRecord } from './chain.ts';
 import { isGenuine, type AuditRecord } from './record.ts';
 
@@ -14,7 +15,10 @@ const SLICES_MAX = 200;
  */
 export async function deleteOld(
   chain: Chain,
-  times: { readonly beforeMs: number; readonly brokenBeforeMs: number },
+  {
+    lease,
+    ...times
+  }: { readonly beforeMs: number; readonly brokenBeforeMs: number; readonly lease: Lease },
 ): Promise<number> {
   let deleted = 0;
   for (let slices = 0; slices < SLICES_MAX; slices++) {
@@ -23,7 +27,7 @@ export async function deleteOld(
     const stored = await chain.read(first, Math.min(end.number - 1, first + SLICE - 1));
     const last = lastToDelete(chain, stored, times);
     if (last === undefined) break;
-    await chain.deleteThrough(last);
+    await chain.deleteThrough(last, lease);
     deleted += chain.ends().anchor.number - anchor.number;
     if (chain.ends().anchor.number !== last.number) break;
   }

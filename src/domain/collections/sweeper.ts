@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import { every } from '../../platform/timers.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
+import type { Lease, StorageEngine, TransactOptions } from '../../storage/engine.ts';
 import type { CollectionRecord } from '../../storage/types.ts';
 import { expiryOfCollection } from './catalog.ts';
 import { fromSettings, type CollectionRules } from './rules.ts';
@@ -10,6 +10,7 @@ export interface Sweeper extends AsyncDisposable {
   /**
    * Removes what has expired by now, at most 100,000 documents one by one; returns how many it found.
    * Collections whose `ttl` has passed are emptied at once and do not count. Joins a sweep under way.
+   * Finds nothing while another node of the store sweeps.
    */
   sweep(): Promise<number>;
 }
@@ -26,6 +27,8 @@ export interface SweeperParts {
   readonly onFailure: (error: unknown) => void;
 }
 
+/** What one node of a store does at a time. */
+const JOB = 'sweep';
 /** Documents removed in one commit, and commits of one sweep. */
 const SLICE_MAX = 500;
 const SLICES_MAX = 200;
@@ -56,7 +59,7 @@ class TimedSweeper implements Sweeper {
   }
 
   sweep(): Promise<number> {
-    this.#running ??= this.#runAndTell().finally(() => {
+    this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
     });
     return this.#running;
@@ -68,23 +71,21 @@ class TimedSweeper implements Sweeper {
     await this.#running?.catch(() => undefined);
   }
 
-  async #runAndTell(): Promise<number> {
-    const found = await this.#run();
-    this.#parts.onSwept?.(found);
-    return found;
-  }
-
   async #run(): Promise<number> {
+    const lease = await this.#parts.engine.lease(JOB);
+    if (lease === undefined) return 0;
     for (const name of await this.#dueCollections()) {
-      if (this.#isStopping()) return 0;
+      if (this.#isStopping()) break;
       try {
-        await this.#empty(name);
+        await this.#empty(name, lease);
       } catch (error) {
         // One collection that cannot be emptied must not keep the others.
         this.#report(error);
       }
     }
-    return await this.#removeDocuments();
+    const found = await this.#removeDocuments(lease);
+    this.#parts.onSwept?.(found);
+    return found;
   }
 
   async #dueCollections(): Promise<readonly string[]> {
@@ -104,9 +105,9 @@ class TimedSweeper implements Sweeper {
   }
 
   /** Looks once more inside the transaction: what was put meanwhile keeps the collection. */
-  async #empty(name: string): Promise<void> {
+  async #empty(name: string, lease: Lease): Promise<void> {
     const { engine, clock } = this.#parts;
-    await engine.transact(this.#options(), async (transaction) => {
+    await engine.transact(this.#options(lease), async (transaction) => {
       const record = await engine.findCollection(name);
       if (record === undefined) return;
       if (expiryOfCollection(record, lifetimeOf(record)) > clock.now()) return;
@@ -115,13 +116,13 @@ class TimedSweeper implements Sweeper {
     });
   }
 
-  async #removeDocuments(): Promise<number> {
+  async #removeDocuments(lease: Lease): Promise<number> {
     const { engine } = this.#parts;
     let found = 0;
     for (let slices = 0; slices < SLICES_MAX; slices++) {
       const due = await engine.expired(SLICE_MAX);
       if (due.length === 0) break;
-      await engine.transact(this.#options(), (transaction) => {
+      await engine.transact(this.#options(lease), (transaction) => {
         // What was written anew meanwhile stays: the engine removes only what has expired.
         for (const { collection, key } of due) {
           transaction.delete({ collection, key, cause: 'expired' });
@@ -141,8 +142,8 @@ class TimedSweeper implements Sweeper {
     return this.#stopping.signal.aborted;
   }
 
-  #options(): { readonly durability: 'async'; readonly signal: AbortSignal } {
-    return { durability: 'async', signal: this.#stopping.signal };
+  #options(lease: Lease): TransactOptions {
+    return { durability: 'async', lease, signal: this.#stopping.signal };
   }
 }
 

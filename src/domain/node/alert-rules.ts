@@ -4,6 +4,8 @@ export type AlertSeverity = 'warning' | 'critical';
 /** What the rules look at, at one moment. Undefined: there is no such thing here. */
 export interface AlertReadings {
   readonly isWritable: boolean;
+  /** Since the database of the store was last heard of; undefined: the store is in a directory. */
+  readonly storeLagMs: number | undefined;
   /** 0 to 1. */
   readonly diskFreeShare: number | undefined;
   readonly eventLoopDelayP99Ms: number;
@@ -32,8 +34,12 @@ export interface Finding {
 /** Finds one thing wrong, or nothing. */
 export type AlertRule = (readings: AlertReadings) => Finding | undefined;
 
+const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
+const STORE_LAG_WARNING_MS = 2 * SECOND_MS;
+/** From here on nobody is let in. */
+const STORE_LAG_CRITICAL_MS = 3 * SECOND_MS;
 const PERCENT = 100;
 const DISK_WARNING = 0.15;
 const DISK_CRITICAL = 0.05;
@@ -50,7 +56,14 @@ const AUTH_FAILURES = 100;
 /** Every rule by the name of its alert. */
 export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
   storeReadOnly: ({ isWritable }) =>
-    isWritable ? undefined : critical('writes are refused; look at the log, then at the disk'),
+    isWritable
+      ? undefined
+      : critical('writes are refused; look at the log, then at the disk or the database'),
+  storeLag({ storeLagMs: ms = 0 }) {
+    if (ms < STORE_LAG_WARNING_MS) return undefined;
+    const message = `the database was last heard of ${(ms / SECOND_MS).toFixed(0)} s ago; look at it, and at the network`;
+    return ms < STORE_LAG_CRITICAL_MS ? warning(message) : critical(message);
+  },
   diskSpace({ diskFreeShare: share }) {
     if (share === undefined || share >= DISK_WARNING) return undefined;
     const message = `${(share * PERCENT).toFixed(1)} % of the disk of the store are free`;

@@ -166,6 +166,7 @@ class TimedMonitor implements Monitor {
     const recent = syncs.recent(clock.monotonic());
     return {
       isWritable: engine.health().state === 'ready',
+      storeLagMs: engine.health().lagMs,
       diskFreeShare: disk && disk.freeBytes / disk.sizeBytes,
       eventLoopDelayP99Ms: this.#parts.process.eventLoop().delayP99Ms,
       syncP99Ms: recent.count === 0 ? undefined : recent.quantile(P99),

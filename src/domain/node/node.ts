@@ -22,6 +22,10 @@ export interface NodeStatus {
   readonly isEncrypted: boolean;
   readonly writeMode: Durability;
   readonly runtime: string;
+  /** Other nodes may write the store. */
+  readonly isShared: boolean;
+  /** Milliseconds since the store was last heard of; undefined: it is in this process. */
+  readonly storeLagMs: number | undefined;
 }
 
 /** The server itself. */
@@ -81,6 +85,7 @@ export function createNode(parts: NodeParts): Node {
         storedBytes: health.storedBytes,
         residentBytes: process.memoryUsage.rss(),
         runtime: `node ${process.versions.node}`,
+        ...{ isShared: engine.capabilities.shared, storeLagMs: health.lagMs },
       };
     },
   };

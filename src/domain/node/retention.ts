@@ -13,7 +13,7 @@ export interface RetentionRules {
 
 /** Raises the floor of the log by these rules while the server runs. */
 export interface Retention extends AsyncDisposable {
-  /** Looks once, now; returns the floor. */
+  /** Looks once, now, unless another node of the store does; returns the floor. */
   apply(): Promise<Sequence>;
 }
 
@@ -50,9 +50,11 @@ class TimedRetention implements Retention {
   async apply(): Promise<Sequence> {
     const { engine } = this.#parts;
     const { oldest } = await engine.head();
+    const lease = await engine.lease('retention');
+    if (lease === undefined) return oldest;
     const wanted = [await this.#byAge(), await this.#bySize()];
     const floor = wanted.reduce((highest, one) => (one > highest ? one : highest), oldest);
-    return floor > oldest ? await engine.compact(floor) : oldest;
+    return floor > oldest ? await engine.compact(floor, lease) : oldest;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

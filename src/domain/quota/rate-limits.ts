@@ -1,6 +1,7 @@
 /**
  * How much may be asked: by an address before anybody is known, by a principal after that. One set of
- * counters serves every protocol, in memory and bounded; whoever counts knows only what it counts.
+ * counters serves every protocol, bounded; whoever counts knows only what it counts. What an address may do
+ * before anybody is known is counted per node: an exchange with the store for it is what a flood would want.
  */
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -12,6 +13,7 @@ import {
 import { subnetOf } from '../../platform/subnet.ts';
 import { createTokenBuckets } from '../../platform/token-buckets.ts';
 import type { Bans } from './bans.ts';
+import type { Budgets } from './budgets.ts';
 
 /** Calls per window, by what they are counted for; 0: no bound. */
 export interface RateRules {
@@ -31,10 +33,11 @@ export interface RateRules {
 }
 
 /** What calls of one address are counted for beside all its requests. */
-export type CallKind = 'anonymous' | 'login' | 'verification';
+export type CallKind = 'login' | 'verification';
 
 /** Which bound was met. */
-export type LimitName = 'address' | 'burst' | 'principal' | 'token' | 'ban' | CallKind;
+export type LimitName =
+  'address' | 'burst' | 'anonymous' | 'principal' | 'token' | 'ban' | CallKind;
 
 /** All of them. */
 export const LIMIT_NAMES: readonly LimitName[] = [
@@ -59,15 +62,20 @@ export interface Verdict {
   readonly refusal?: DomainError;
 }
 
-/** Counts. A verdict that is undefined means that there is no such bound. */
+/** A verdict; undefined means that there is no such bound. What all nodes share may have to be asked for. */
+export type Soon = Verdict | undefined | Promise<Verdict>;
+
+/** Counts. */
 export interface RateLimits {
   /** A request of an address. Also refused while the address is banned. */
   request(address: string): Verdict | undefined;
+  /** A call of an address without a valid credential. */
+  anonymous(address: string): Verdict | undefined;
   /** A call of an address of this kind. */
-  call(kind: CallKind, address: string): Verdict | undefined;
-  principal(subject: string): Verdict | undefined;
+  call(kind: CallKind, address: string): Soon;
+  principal(subject: string): Soon;
   /** A call with a token that was made with a bound of its own, per minute. */
-  token(grantId: string, callsPerMinute: number): Verdict | undefined;
+  token(grantId: string, callsPerMinute: number): Soon;
   /** Counts towards a ban of the address: a credential that is wrong. */
   strike(address: string): void;
   /** How often each bound was met since the start. */
@@ -82,6 +90,8 @@ export interface RateLimitParts {
   /** The rules of the moment. */
   readonly rules: () => RateRules;
   readonly bans: Bans;
+  /** Counts what holds over all nodes of a store. */
+  readonly budgets: Budgets;
 }
 
 const MINUTE_MS = 60_000;
@@ -95,14 +105,12 @@ export function createRateLimits(parts: RateLimitParts): RateLimits {
 class CountingLimits implements RateLimits {
   readonly #parts: RateLimitParts;
   readonly #addresses;
-  readonly #callers;
   readonly #bursts;
   readonly #refused = new Map<LimitName, number>();
 
   constructor(parts: RateLimitParts) {
     this.#parts = parts;
     this.#addresses = createSlidingWindows(parts.clock);
-    this.#callers = createSlidingWindows(parts.clock);
     this.#bursts = createTokenBuckets(parts.clock);
   }
 
@@ -130,29 +138,37 @@ class CountingLimits implements RateLimits {
     });
   }
 
-  call(kind: CallKind, address: string): Verdict | undefined {
-    const { windowMs, anonymous, logins, verifications } = this.#parts.rules();
-    const limit = { anonymous, login: logins, verification: verifications }[kind];
+  anonymous(address: string): Verdict | undefined {
+    const { windowMs, anonymous: limit } = this.#parts.rules();
     if (limit === 0) return undefined;
     const bound = { limit, windowMs };
-    const allowance = this.#addresses.take(`${kind} ${subnetOf(address)}`, bound);
-    return this.#judge(kind, bound, { allowance, address });
+    const allowance = this.#addresses.take(`anonymous ${subnetOf(address)}`, bound);
+    return this.#judge('anonymous', bound, { allowance, address });
   }
 
-  principal(subject: string): Verdict | undefined {
+  call(kind: CallKind, address: string): Soon {
+    const { windowMs, logins, verifications } = this.#parts.rules();
+    const limit = { login: logins, verification: verifications }[kind];
+    if (limit === 0) return undefined;
+    const bound = { limit, windowMs };
+    const allowance = this.#parts.budgets.take(`${kind} ${subnetOf(address)}`, bound);
+    return this.#judgeSoon(kind, bound, { allowance, address });
+  }
+
+  principal(subject: string): Soon {
     const { windowMs, principal: limit } = this.#parts.rules();
     if (limit === 0) return undefined;
     const bound = { limit, windowMs };
-    return this.#judge('principal', bound, {
-      allowance: this.#callers.take(`principal ${subject}`, bound),
+    return this.#judgeSoon('principal', bound, {
+      allowance: this.#parts.budgets.take(`principal ${subject}`, bound),
     });
   }
 
-  token(grantId: string, callsPerMinute: number): Verdict | undefined {
+  token(grantId: string, callsPerMinute: number): Soon {
     if (callsPerMinute === 0) return undefined;
     const bound = { limit: callsPerMinute, windowMs: MINUTE_MS };
-    return this.#judge('token', bound, {
-      allowance: this.#callers.take(`token ${grantId}`, bound),
+    return this.#judgeSoon('token', bound, {
+      allowance: this.#parts.budgets.take(`token ${grantId}`, bound),
     });
   }
 
@@ -165,7 +181,20 @@ class CountingLimits implements RateLimits {
   }
 
   counters(): number {
-    return this.#addresses.size + this.#callers.size;
+    return this.#addresses.size + this.#parts.budgets.size;
+  }
+
+  #judgeSoon(
+    policy: Exclude<LimitName, 'ban'>,
+    bound: WindowBound,
+    {
+      allowance,
+      ...rest
+    }: { readonly allowance: Allowance | Promise<Allowance>; readonly address?: string },
+  ): Verdict | Promise<Verdict> {
+    return allowance instanceof Promise
+      ? allowance.then((found) => this.#judge(policy, bound, { allowance: found, ...rest }))
+      : this.#judge(policy, bound, { allowance, ...rest });
   }
 
   #judge(

@@ -3,8 +3,18 @@
  * server runs, so that recovery reaches further back than the store keeps its history. The log is not
  * shortened before it is archived.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DomainError } from '../../errors/domain-error.ts';
@@ -17,7 +27,7 @@ import {
   sealSegment,
   type Segment,
 } from '../../storage/codec.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
+import type { Lease, StorageEngine } from '../../storage/engine.ts';
 import { toSequence, type LogEntry, type Sequence } from '../../storage/types.ts';
 
 /** Copies the log into segments. */
@@ -40,6 +50,7 @@ export interface ArchiveParts {
 
 const ENTRIES_PER_SEGMENT = 10_000;
 const SEQUENCE_DIGITS = 16;
+const PARTIAL = '.partial';
 const SEGMENT = /^(\d{16})-(\d{16})\.seg$/;
 
 /**
@@ -47,19 +58,47 @@ const SEGMENT = /^(\d{16})-(\d{16})\.seg$/;
  * or knows more than the store does; nothing is written behind it then.
  */
 export async function openArchive(parts: ArchiveParts): Promise<Archive> {
-  const { epoch, oldest, sequence } = await parts.engine.head();
+  const { engine } = parts;
+  const { epoch } = await engine.head();
   const directory = join(parts.directory, epoch);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const key = engine.derivedKey('archive');
+  const job = engine.capabilities.shared ? `archive ${identityOf(directory)}` : 'archive';
+  const chain = { directory, epoch, key, job };
+  return new DirectoryArchive(parts, chain, await tailOf(engine, chain));
+}
+
+/**
+ * Names a directory to all nodes that see it, wherever they have it mounted. The name is a file in a
+ * directory, for no directory is ever put in the place of one that is not empty.
+ */
+function identityOf(directory: string): string {
+  const place = join(directory, '.identity');
+  if (!existsSync(place)) {
+    const made = mkdtempSync(join(directory, '.making-'));
+    writeFileSync(join(made, randomUUID()), '');
+    try {
+      renameSync(made, place);
+    } catch (error) {
+      rmSync(made, { recursive: true, force: true });
+      if (!existsSync(place)) throw error;
+    }
+  }
+  const [name] = readdirSync(place);
+  if (name !== undefined) return name;
+  throw new DomainError('CORRUPTION_DETECTED', `'${place}' is empty; remove it, and start again`);
+}
+
+/** Where the archive ends, and so the next segment begins. */
+async function tailOf(engine: StorageEngine, { directory, key }: Chain): Promise<Tail> {
+  const { oldest, sequence } = await engine.head();
   const last = segmentsOf(directory).at(-1);
-  const key = parts.engine.derivedKey('archive');
   const end = last === undefined ? undefined : readSegment(directory, last, key);
   const start = end === undefined ? oldest : end.header.last;
   if (start > sequence) throw rolledBack(directory, start, sequence);
   // Without an archive for a while, the log was shortened: another chain begins, and says so.
-  if (start < oldest) {
-    return new DirectoryArchive(parts, { directory, epoch, key, start: oldest, previous: '' });
-  }
-  return new DirectoryArchive(parts, { directory, epoch, key, start, previous: end?.sha256 ?? '' });
+  if (start < oldest) return { archivedTo: oldest, previous: '' };
+  return { archivedTo: start, previous: end?.sha256 ?? '' };
 }
 
 /** Of one timeline the archive is never ahead of the store: somebody put an older file in its place. */
@@ -75,7 +114,13 @@ interface Chain {
   readonly directory: string;
   readonly epoch: string;
   readonly key: Uint8Array | undefined;
-  readonly start: Sequence;
+  /** What one node of the store does at a time. */
+  readonly job: string;
+}
+
+interface Tail {
+  readonly archivedTo: Sequence;
+  /** The hash of the last segment; empty: a chain begins. */
   readonly previous: string;
 }
 
@@ -84,21 +129,24 @@ class DirectoryArchive implements Archive {
   readonly #chain: Chain;
   readonly #stopTimer: () => void;
   readonly #unpin: () => void;
-  #previous: string;
+  #tail: Tail;
+  #lease: Lease | undefined;
   #running: Promise<void> | undefined;
-  archivedTo: Sequence;
 
-  constructor(parts: ArchiveParts, chain: Chain) {
+  constructor(parts: ArchiveParts, chain: Chain, tail: Tail) {
     this.#parts = parts;
     this.#chain = chain;
-    this.#previous = chain.previous;
-    this.archivedTo = chain.start;
+    this.#tail = tail;
     this.#unpin = parts.engine.pin(() => this.archivedTo);
     this.#stopTimer = every(parts.intervalMs, () => {
       this.run().catch((error: unknown) => {
         parts.onFailure(error);
       });
     });
+  }
+
+  get archivedTo(): Sequence {
+    return this.#tail.archivedTo;
   }
 
   run(): Promise<void> {
@@ -117,25 +165,59 @@ class DirectoryArchive implements Archive {
   async #runAll(): Promise<void> {
     const { engine } = this.#parts;
     const upTo = engine.health().durableSequence;
-    while (this.archivedTo < upTo) {
+    while (await this.#isOurs()) {
+      if (this.archivedTo >= upTo) return;
       const position = { epoch: this.#chain.epoch, sequence: this.archivedTo };
       const entries = await engine.readLog(position, { limit: ENTRIES_PER_SEGMENT, upTo });
-      const last = entries.at(-1);
-      if (last === undefined) return;
+      if (entries.length === 0) return;
       await this.#write(entries);
-      this.archivedTo = last.sequence;
     }
   }
 
+  /** Takes or renews the job; while another node has it, looks how far that one is. */
+  async #isOurs(): Promise<boolean> {
+    const lease = await this.#parts.engine.lease(this.#chain.job);
+    const isNew = lease?.fence !== this.#lease?.fence;
+    this.#lease = undefined;
+    if (lease === undefined) {
+      const sequence = lastOf(segmentsOf(this.#chain.directory));
+      if (sequence > this.archivedTo) this.#tail = { archivedTo: sequence, previous: '' };
+      return false;
+    }
+    if (isNew) await this.#takeOver();
+    this.#lease = lease;
+    return true;
+  }
+
+  /** What a node that had the job has not finished it cannot finish any more; what it has counts. */
+  async #takeOver(): Promise<void> {
+    const { directory } = this.#chain;
+    for (const name of readdirSync(directory)) {
+      if (name.endsWith(PARTIAL)) await rm(join(directory, name), { force: true });
+    }
+    await syncDirectory(directory);
+    this.#tail = await tailOf(this.#parts.engine, this.#chain);
+  }
+
+  /** Asks for the job between writing and naming: whoever takes it after that removes what has no name yet. */
   async #write(entries: readonly LogEntry[]): Promise<void> {
     const { directory, epoch, key } = this.#chain;
-    const bytes = sealSegment(entries, { epoch, key, previous: this.#previous });
+    const bytes = sealSegment(entries, { epoch, key, previous: this.#tail.previous });
     const name = nameOf(entries);
-    const partial = join(directory, `.${name}.partial`);
+    const partial = join(directory, `.${name}.${randomUUID()}${PARTIAL}`);
     await writeFileDurably(partial, bytes);
+    const fence = this.#lease?.fence;
+    const lease = await this.#parts.engine.lease(this.#chain.job);
+    if (lease?.fence !== fence) {
+      await rm(partial, { force: true });
+      return;
+    }
     await rename(partial, join(directory, name));
     await syncDirectory(directory);
-    this.#previous = hashOf(bytes);
+    this.#tail = {
+      archivedTo: entries.at(-1)?.sequence ?? this.archivedTo,
+      previous: hashOf(bytes),
+    };
   }
 }
 
@@ -144,6 +226,11 @@ function nameOf(entries: readonly LogEntry[]): string {
     String(entry?.sequence ?? 0n).padStart(SEQUENCE_DIGITS, '0'),
   );
   return `${first ?? ''}-${last ?? ''}.seg`;
+}
+
+/** Where the last of these segments ends; 0 when there is none. */
+function lastOf(names: readonly string[]): Sequence {
+  return toSequence(BigInt(SEGMENT.exec(names.at(-1) ?? '')?.[2] ?? 0));
 }
 
 /** The names of the segments of one timeline, ascending. */

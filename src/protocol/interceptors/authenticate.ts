@@ -29,7 +29,7 @@ export function createAuthenticate(
   };
   return (next) => async (call) => {
     const principal = await identify(call).catch((error: unknown) => {
-      enforce(call, limits.call('anonymous', call.origin.address));
+      enforce(call, limits.anonymous(call.origin.address));
       throw error;
     });
     return await next(withPrincipal(call, principal));

@@ -23,7 +23,7 @@ export function createAddressRateLimit(limits: RateLimits): CallInterceptor {
     if (origin.isCounted !== true) enforce(call, limits.request(origin.address));
     if (!kinds.has(method)) kinds.set(method, KINDS[getOption(method, rate_class)]);
     const kind = kinds.get(method);
-    if (kind !== undefined) enforce(call, limits.call(kind, origin.address));
+    if (kind !== undefined) enforce(call, await limits.call(kind, origin.address));
     try {
       return await next(call);
     } catch (error) {
@@ -48,12 +48,12 @@ export function createCallerRateLimit(limits: RateLimits): CallInterceptor {
   return (next) => async (call) => {
     const { principal, origin } = call;
     if (principal.kind === 'anonymous') {
-      enforce(call, limits.call('anonymous', origin.address));
+      enforce(call, limits.anonymous(origin.address));
       return await next(call);
     }
-    enforce(call, limits.principal(principal.subject));
+    enforce(call, await limits.principal(principal.subject));
     for (const { grantId, callsPerMinute } of principal.credential?.chain.links ?? []) {
-      enforce(call, limits.token(grantId, callsPerMinute));
+      enforce(call, await limits.token(grantId, callsPerMinute));
     }
     return await next(call);
   };

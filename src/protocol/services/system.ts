@@ -3,7 +3,7 @@ import type { Node, NodeState } from '../../domain/node/node.ts';
 import type { Operations } from '../../domain/snapshots/operations.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toOperation } from '../mapping/snapshot.ts';
-import { toTimestamp } from '../mapping/time.ts';
+import { toDuration, toTimestamp } from '../mapping/time.ts';
 
 const STATES = {
   ready: ServingState.READY,
@@ -32,6 +32,8 @@ export function createSystemService(
         storedBytes: BigInt(status.storedBytes),
         residentBytes: BigInt(status.residentBytes),
         ...{ encrypted: status.isEncrypted, writeMode: status.writeMode, runtime: status.runtime },
+        shared: status.isShared,
+        ...(status.storeLagMs === undefined ? {} : { storeLag: toDuration(status.storeLagMs) }),
       };
     },
     async rotateDataKey() {

@@ -1,6 +1,6 @@
 import { DomainError, type FieldViolation } from '../../errors/domain-error.ts';
 import type { Reason } from '../../errors/reason.ts';
-import type { RequestIdentity } from '../engine.ts';
+import type { Lease, RequestIdentity } from '../engine.ts';
 import type { CollectionSettings, Durability, Precondition, RemovalCause } from '../types.ts';
 
 /** One step of a commit, applied in order. */
@@ -57,6 +57,8 @@ export interface SeenCollection {
 export interface CommitRequest {
   readonly durability: Durability;
   readonly request: RequestIdentity | undefined;
+  /** What another node must not have taken meanwhile. */
+  readonly lease: Lease | undefined;
   /** The callback's value as JSON text, remembered with `request`. */
   readonly value: string | undefined;
   readonly seen: readonly SeenDocument[];

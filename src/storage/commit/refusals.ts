@@ -29,6 +29,13 @@ export function indexNotFound({ collection, name }: NamedIndex): DomainError {
   });
 }
 
+/** TRANSACTION_CONFLICT for work under a lease that another node has taken. */
+export function leaseLost(job: string): DomainError {
+  return new DomainError('TRANSACTION_CONFLICT', `another node has taken the job '${job}'`, {
+    metadata: { job },
+  });
+}
+
 /** SEQUENCE_COMPACTED for a position of another timeline of the log. */
 export function wrongEpoch(asked: string): DomainError {
   return new DomainError(

@@ -60,7 +60,7 @@ export function createTransactor(parts: TransactorParts): Transactor {
     const value = await body(draft.transaction);
     draft.seal();
     assertNotAborted(options.signal);
-    const { durability, request } = options;
+    const { durability, request, lease } = options;
     const work = draft.work();
     const isEmpty = Object.values(work).every((list) => list.length === 0);
     if (isEmpty && request === undefined) {
@@ -70,7 +70,7 @@ export function createTransactor(parts: TransactorParts): Transactor {
     }
     const text = request === undefined ? undefined : JSON.stringify(value);
     const outcome = await parts.commit(
-      { durability, request, value: text, ...work },
+      { durability, request, lease, value: text, ...work },
       options.signal,
     );
     if (outcome.kind === 'changed') return undefined;

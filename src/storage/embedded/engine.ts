@@ -16,6 +16,7 @@ import type {
   DocumentReader,
   EngineFigures,
   EngineHealth,
+  Lease,
   LogHead,
   LogReadOptions,
   ReadOptions,
@@ -90,6 +91,7 @@ export function createEngine(parts: EngineParts): StorageEngine {
 
 class EmbeddedEngine implements StorageEngine {
   readonly capabilities = { shared: false, copy: true, encryption: true };
+  readonly budgets = undefined;
   readonly #parts: EngineParts;
   #reading: Reading;
   /** What uses the connections passes it; what changes them runs alone. */
@@ -207,8 +209,9 @@ class EmbeddedEngine implements StorageEngine {
     return this.#parts.state.onCommit(listener);
   }
 
-  // Nobody else writes.
+  // Nobody else writes, and nobody else does any job.
   follow = (): Unsubscribe => () => undefined;
+  lease = (job: string): Promise<Lease> => Promise.resolve({ job, fence: 0 });
 
   async compact(floor: Sequence): Promise<Sequence> {
     const held = [...this.#pins].map((pin) => pin() ?? floor);

@@ -1,9 +1,12 @@
+import type { DomainError } from '../../errors/domain-error.ts';
 import { indexExists, indexNotFound, collectionNotFound } from '../commit/refusals.ts';
 import type { IndexRow } from '../commit/rows.ts';
+import type { Lease } from '../engine.ts';
 import type { IndexSpec } from '../types.ts';
 import type { ClockRow } from './clock-row.ts';
 import type { Connection } from './connections.ts';
 import { closeBench, openBench, type Bench } from './group.ts';
+import { holdLeases } from './lease.ts';
 import { loadNeeds } from './load.ts';
 import type { Turn } from './log-turn.ts';
 import type { WorkingSet } from './working-set.ts';
@@ -76,14 +79,21 @@ const PINNED = `SELECT min(pinned) AS pinned FROM node
  * Raises the floor as far as other nodes, whole commits and the last entry let it; the last entry stays,
  * for the next one is numbered after it. Answers the floor.
  */
-export function compactTurn(asked: number): Turn<number | null, ClockRow> {
+export function compactTurn(
+  asked: number,
+  lease?: Lease,
+): Turn<{ readonly pinned: number | null; readonly lost: DomainError | undefined }, ClockRow> {
   return {
     isSync: false,
     load: async (connection) => {
-      const [row] = await connection.rows<{ pinned: number | null }>(PINNED);
-      return row?.pinned ?? null;
+      const [[row], lost] = await Promise.all([
+        connection.rows<{ pinned: number | null }>(PINNED),
+        holdLeases(connection, lease === undefined ? [] : [lease]),
+      ]);
+      return { pinned: row?.pinned ?? null, lost: lost(lease) };
     },
-    async decide(connection, { clock, loaded: pinned }) {
+    async decide(connection, { clock, loaded: { pinned, lost } }) {
+      if (lost !== undefined) throw lost;
       const most = Math.min(asked, clock.seq - 1, pinned ?? asked);
       const floor = await wholeCommit(connection, most);
       if (floor <= clock.floor) return { result: clock, commit: undefined };

@@ -18,7 +18,10 @@ export interface Connection {
 
 /** Connections that are shared. */
 export interface ConnectionPool {
-  /** Lends a connection, with no transaction open before or after. Waits for one at most a few seconds. */
+  /**
+   * Lends a connection, with no transaction open before or after. OVERLOADED when none becomes free within
+   * `connectMs`, or too many wait already.
+   */
   use<T>(work: (connection: Connection) => Promise<T>): Promise<T>;
   readonly waiting: number;
   readonly busy: number;
@@ -36,6 +39,10 @@ export interface ConnectionTimes {
 
 /** A transaction whose node does not go on is ended by the database, so that it holds up nobody. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
+/** Calls that wait for a connection; more are refused at once. */
+const WAITING_MAX = 1000;
+/** What the pool says when it had no connection to lend in time, and none could be added. */
+const NONE_FREE = 'timeout exceeded when trying to connect';
 /** How much longer than the database a node waits for a statement, before it hangs up. */
 const GRACE_MS = 2000;
 
@@ -60,7 +67,14 @@ export function createPool(
   pool.on('error', () => undefined);
   return {
     async use(work) {
-      const client = await reached(pool.connect());
+      if (pool.waitingCount >= WAITING_MAX) {
+        throw tooBusy(`${WAITING_MAX.toString()} calls wait`, max, times.connectMs);
+      }
+      const client = await reached(pool.connect()).catch((error: unknown) => {
+        const isBusy = error instanceof Error && error.message === NONE_FREE;
+        const waited = `this call waited ${times.connectMs.toString()} ms`;
+        throw isBusy ? tooBusy(waited, max, times.connectMs) : error;
+      });
       const connection = new PgConnection(client);
       try {
         const result = await work(connection);
@@ -82,6 +96,14 @@ export function createPool(
     },
     close: () => pool.end(),
   };
+}
+
+function tooBusy(what: string, limit: number, retryAfterMs: number): DomainError {
+  return new DomainError(
+    'OVERLOADED',
+    `${what} for one of ${limit.toString()} connections to the database (--storage-connections); try again later`,
+    { metadata: { limit: limit.toString() }, retryAfterMs },
+  );
 }
 
 class PgConnection implements Connection {
@@ -152,7 +174,12 @@ async function reached<T>(work: Promise<T>): Promise<T> {
     return await work;
   } catch (error) {
     if (sqlState(error) !== undefined) throw error;
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new ConnectionLost(problem, { cause: error });
+    throw new ConnectionLost(problemOf(error), { cause: error });
   }
+}
+
+/** Of a name with several addresses, none of which answers, there is no message but a code. */
+function problemOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message === '' && 'code' in error ? String(error.code) : error.message;
 }

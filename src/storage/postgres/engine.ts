@@ -18,11 +18,13 @@ import type {
   EngineCapabilities,
   EngineFigures,
   EngineHealth,
+  Lease,
   FollowedChange,
   LogHead,
   LogReadOptions,
   ReadOptions,
   RequestIdentity,
+  SharedBudgets,
   StorageEngine,
   StoreCopy,
   TransactOptions,
@@ -46,12 +48,14 @@ import {
   type Sequence,
   type StoredDocument,
 } from '../types.ts';
+import { drawBudgets } from './budgets.ts';
 import { compactTurn, createIndexTurn, dropIndexTurn, flushTurn } from './catalog-turns.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import type { Connection, ConnectionPool } from './connections.ts';
 import { copyStore, type CopyParts } from './copy.ts';
 import { translate } from './errors.ts';
 import type { Followers } from './followers.ts';
+import { releaseLeases, takeLease } from './lease.ts';
 import { readLog, sequenceAt } from './log-reader.ts';
 import type { Pins } from './pins.ts';
 import { createReader, type Reader } from './reader.ts';
@@ -63,6 +67,10 @@ import type { Writer } from './writer.ts';
 
 /** The opened parts of a node. */
 export interface EngineParts {
+  /** Names this node. */
+  readonly node: string;
+  /** The database in words, for operators. */
+  readonly name: string;
   readonly clock: Clock;
   readonly pool: ConnectionPool;
   readonly writer: Writer;
@@ -97,6 +105,9 @@ export function createEngine(parts: EngineParts): StorageEngine {
 
 class PostgresEngine implements StorageEngine {
   readonly capabilities: EngineCapabilities;
+  readonly budgets: SharedBudgets = {
+    draw: (draws) => this.#ask((connection) => drawBudgets(connection, draws)),
+  };
   readonly #parts: EngineParts;
   readonly #reader: Reader;
   readonly #transactor: Transactor;
@@ -227,12 +238,16 @@ class PostgresEngine implements StorageEngine {
     return this.#parts.followers.add(collection, listener);
   }
 
-  async compact(floor: Sequence): Promise<Sequence> {
+  async compact(floor: Sequence, lease?: Lease): Promise<Sequence> {
     this.#assertOpen();
     const lowest = this.#parts.pins.lowest() ?? floor;
     const asked = Number(lowest < floor ? lowest : floor);
-    const clock = await this.#parts.writer.run(compactTurn(asked));
+    const clock = await this.#parts.writer.run(compactTurn(asked, lease));
     return toSequence(clock.floor);
+  }
+
+  lease(job: string): Promise<Lease | undefined> {
+    return this.#ask((connection) => takeLease(connection, job, this.#parts.node));
   }
 
   pin(lowest: () => Sequence | undefined): Unsubscribe {
@@ -265,13 +280,15 @@ class PostgresEngine implements StorageEngine {
   }
 
   health(): EngineHealth {
-    const { state, writer, followers, storedBytes } = this.#parts;
+    const { name, state, writer, followers, storedBytes } = this.#parts;
     const { seq, durable_seq: durable, history_bytes: historyBytes } = state.clock;
-    const isInReach = systemClock.monotonic() - followers.currentAtMs <= OUT_OF_REACH_MS;
+    const lagMs = Math.round(systemClock.monotonic() - followers.currentAtMs);
+    const isInReach = lagMs <= OUT_OF_REACH_MS;
     const open = isInReach ? 'ready' : 'readOnly';
     return {
       state: this.#closing === undefined ? open : 'closed',
-      detail: isInReach ? '' : 'the database cannot be reached',
+      detail: isInReach ? '' : `${name}, was last heard of ${(lagMs / 1000).toFixed(0)} s ago`,
+      lagMs,
       lastSequence: toSequence(seq),
       durableSequence: toSequence(durable),
       ...{ historyBytes, queuedBytes: writer.queuedBytes, storedBytes: storedBytes() },
@@ -296,9 +313,11 @@ class PostgresEngine implements StorageEngine {
   }
 
   async #close(): Promise<void> {
-    const { writer, tailer, pool } = this.#parts;
+    const { node, writer, tailer, pool } = this.#parts;
     await writer.close();
     await tailer.close();
+    // Of a database that is away they run out by themselves.
+    await pool.use((connection) => releaseLeases(connection, node)).catch(() => undefined);
     await pool.close();
   }
 

@@ -1,4 +1,5 @@
 import { DomainError } from '../../errors/domain-error.ts';
+import type { DatabaseAddress } from './address.ts';
 
 /** The SQLSTATE of an error of the database; undefined for other errors. */
 export function sqlState(error: unknown): string | undefined {
@@ -80,6 +81,29 @@ export function unreachable(cause: unknown): DomainError {
     'the database cannot be reached; try again when it is back',
     { cause },
   );
+}
+
+/**
+ * Why a store cannot be opened, for whoever starts it: names the database, which callers are never told, and
+ * what the network or TLS said. Never the password.
+ */
+export function startFailure(error: unknown, address: DatabaseAddress): DomainError {
+  const failure = translate(error);
+  if (failure.reason !== 'ENGINE_UNAVAILABLE' || failure === error) return failure;
+  const state = sqlState(error);
+  const said = isConnectionLost(error) && error instanceof Error ? ` (${error.message})` : '';
+  const why =
+    state === undefined
+      ? 'cannot be reached; check that it runs, the address, the network and TLS'
+      : failure.message;
+  return new DomainError('ENGINE_UNAVAILABLE', `${nameOf(address)}: ${why}${said}`, {
+    cause: error,
+  });
+}
+
+/** A database in words. */
+export function nameOf({ host, port, database, user }: DatabaseAddress): string {
+  return `the database '${database}' at ${host}:${port.toString()}, as '${user}'`;
 }
 
 /** Undefined table or column and the like are our own bugs; so is what has no SQLSTATE. */

@@ -5,6 +5,7 @@ import { refusalOf, type CommitOutcome, type CommitRequest } from '../commit/ope
 import { DomainError } from '../../errors/domain-error.ts';
 import type { ClockRow } from './clock-row.ts';
 import type { Connection } from './connections.ts';
+import { holdLeases, type HeldLeases } from './lease.ts';
 import { loadMissing, loadNeeds, needsOf } from './load.ts';
 import type { Turn } from './log-turn.ts';
 import { statementsOf } from './save.ts';
@@ -52,19 +53,29 @@ export function closeBench(
   };
 }
 
+/** What is needed of the rows, and what says whether a lease is held. */
+type Loaded = readonly [(set: WorkingSet) => void, HeldLeases];
+
 /** The turn that commits a group of transactions. */
 export function commitTurn(
   requests: readonly CommitRequest[],
   nowMs: number,
-): Turn<(set: WorkingSet) => void, readonly CommitOutcome[]> {
+): Turn<Loaded, readonly CommitOutcome[]> {
+  const leases = requests.flatMap(({ lease }) => lease ?? []);
   return {
     isSync: requests.some(({ durability }) => durability === 'sync'),
-    load: (connection) => loadNeeds(connection, needsOf(requests)),
-    async decide(connection, { clock, loaded: fill }) {
+    load: (connection) =>
+      Promise.all([loadNeeds(connection, needsOf(requests)), holdLeases(connection, leases)]),
+    async decide(connection, { clock, loaded: [fill, refusalOfLease] }) {
       const bench = openBench(clock, { fill, nowMs });
       const result: CommitOutcome[] = [];
       for (const request of requests) {
-        result.push(await complete(connection, bench, () => bench.committer.apply(request)));
+        const lost = refusalOfLease(request.lease);
+        result.push(
+          lost === undefined
+            ? await complete(connection, bench, () => bench.committer.apply(request))
+            : { kind: 'refused', refusal: refusalOf(lost) },
+        );
       }
       const isChanged = result.some(({ kind }) => kind === 'committed');
       return { result, commit: isChanged ? closeBench(bench, clock) : undefined };

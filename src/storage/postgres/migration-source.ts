@@ -1,11 +1,10 @@
-import { DomainError } from '../../errors/domain-error.ts';
 import type { MigrationSource } from '../transfer/migrate.ts';
 import type { StateReader } from '../transfer/rows.ts';
 import { parseDatabaseUrl } from './address.ts';
 import { lockClock } from './clock-row.ts';
 import { connect, type Connection } from './connections.ts';
 import { translate } from './errors.ts';
-import { FORMAT, lockFormat, unknownFormat } from './schema.ts';
+import { assertComplete } from './schema.ts';
 import { createStateReader } from './state-reader.ts';
 
 /** A schema of a database, and the password of its user. */
@@ -61,15 +60,6 @@ export async function openDatabaseSource({
       await holding?.close();
     },
   };
-}
-
-async function assertComplete(connection: Connection, schema: string): Promise<void> {
-  const format = await lockFormat(connection, schema);
-  if (format === FORMAT) return;
-  if (format !== undefined) throw unknownFormat(format);
-  throw new DomainError('ARGUMENT_INVALID', `there is no store in the schema '${schema}'`, {
-    metadata: { schema },
-  });
 }
 
 async function userOf(connection: Connection): Promise<string | undefined> {

@@ -7,13 +7,13 @@ import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import { connect, createPool, type ConnectionTimes } from './connections.ts';
 import { createEngine } from './engine.ts';
-import { translate } from './errors.ts';
+import { nameOf, startFailure } from './errors.ts';
 import { createFollowers } from './followers.ts';
 import { createLogTurns } from './log-turn.ts';
 import { createPins } from './pins.ts';
 import { prepareSchema, sizeOf } from './schema.ts';
 import { createStoreState } from './state.ts';
-import { startTailer } from './tailer.ts';
+import { beat, startTailer } from './tailer.ts';
 import { createWriter } from './writer.ts';
 
 /** How a store is opened. */
@@ -51,8 +51,8 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     ...{ connectMs: CONNECT_MS, lockMs: LOCK_MS },
     statementMs: options.statementMs ?? STATEMENT_MS,
   };
-  const { row, bytes, channel } = await prepare(address, times);
   const node = randomUUID();
+  const { row, bytes, channel } = await prepare(node, address, times);
   const state = createStoreState(row);
   const pins = createPins();
   const followers = createFollowers(row.seq, systemClock.monotonic());
@@ -74,7 +74,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     },
   });
   return createEngine({
-    ...{ clock, pool, writer, tailer, state, pins, followers },
+    ...{ node, name: nameOf(address), clock, pool, writer, tailer, state, pins, followers },
     storedBytes: () => storedBytes,
     copies: copies && { writer: copies, address, times },
   });
@@ -89,11 +89,16 @@ interface Prepared {
 }
 
 /** Makes the tables and finds out what the database can do. */
-async function prepare(address: DatabaseAddress, times: ConnectionTimes): Promise<Prepared> {
+async function prepare(
+  node: string,
+  address: DatabaseAddress,
+  times: ConnectionTimes,
+): Promise<Prepared> {
   try {
     const connection = await connect(address, times);
     try {
       await prepareSchema(connection, address.schema);
+      await beat(connection, node, undefined);
       const row = await readClock(connection);
       const bytes = await sizeOf(connection, address.schema);
       const channel = `molten_${address.schema}`;
@@ -106,6 +111,6 @@ async function prepare(address: DatabaseAddress, times: ConnectionTimes): Promis
       await connection.close();
     }
   } catch (error) {
-    throw translate(error);
+    throw startFailure(error, address);
   }
 }

@@ -6,7 +6,7 @@ import type { Connection } from './connections.ts';
 import { isTransient, sqlState } from './errors.ts';
 
 /** The format this release writes, and reads along with all before it. A change adds a migration. */
-export const FORMAT = 1;
+export const FORMAT = 3;
 /** The format of tables that are being filled: no release opens them. */
 export const LOADING = 0;
 
@@ -20,6 +20,10 @@ export const LOADING = 0;
  * - `node`: one row per server, with the last group that it committed, which after a lost connection tells
  *   what became of it, and the sequence that its readers still need.
  * - `collection`: one row per incarnation, as in the embedded engine.
+ *
+ * - `lease`: one row per job that one node does at a time. `fence` grows whenever another node takes it.
+ * - `budget`: one row per rate limit and whoever it counts, of what all nodes drew from it in a window and
+ *   the one before. Unlogged: it is of the moment, and empty after a crash.
  *
  * Bodies are text and not jsonb, because jsonb reorders members, drops duplicates, changes numbers and
  * refuses U+0000. Text compares by bytes, which is the order of code points.
@@ -120,7 +124,21 @@ const TABLES = `
 `;
 
 /** From each format to the next one, in order; the first leads from 1 to 2. */
-const MIGRATIONS: readonly string[] = [];
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE lease (
+    job text COLLATE "C" PRIMARY KEY,
+    holder text NOT NULL,
+    fence bigint NOT NULL,
+    until bigint NOT NULL
+  ) WITH (fillfactor = 50)`,
+  `CREATE UNLOGGED TABLE budget (
+    key text COLLATE "C" PRIMARY KEY,
+    idx bigint NOT NULL,
+    count bigint NOT NULL,
+    before bigint NOT NULL,
+    until bigint NOT NULL
+  ) WITH (fillfactor = 50)`,
+];
 
 const ATTEMPTS_MAX = 20;
 const RETRY_MS = 50;
@@ -176,7 +194,7 @@ async function migrate(connection: Connection, schema: string): Promise<void> {
   if (version === LOADING) throw halfLoaded(schema);
   if (version > FORMAT || version < 1) throw unknownFormat(version);
   if (version === FORMAT) return;
-  for (const step of MIGRATIONS.slice(version - 1)) await connection.command(step);
+  await migrateFrom(connection, version);
   await connection.command('UPDATE format SET version = $1', [FORMAT]);
 }
 
@@ -195,6 +213,23 @@ export async function lockFormat(
   return row?.version ?? -1;
 }
 
+/** Fails when the tables are not those of a whole store of this release. */
+export async function assertComplete(connection: Connection, schema: string): Promise<void> {
+  const version = await lockFormat(connection, schema);
+  if (version === FORMAT) return;
+  if (version === LOADING) throw halfLoaded(schema);
+  if (version === undefined) {
+    throw new DomainError('ARGUMENT_INVALID', `there is no store in the schema '${schema}'`, {
+      metadata: { schema },
+    });
+  }
+  if (version > FORMAT || version < 1) throw unknownFormat(version);
+  throw new DomainError(
+    'ENGINE_UNAVAILABLE',
+    `the tables have format ${version.toString()}; start a server of this release over them once, which brings them to ${FORMAT.toString()}`,
+  );
+}
+
 /** Makes empty tables, and the schema when there is none. */
 export async function createTables(
   connection: Connection,
@@ -206,9 +241,8 @@ export async function createTables(
     [schema],
   );
   if (schemas.length === 0) await connection.command(`CREATE SCHEMA "${schema}"`);
-  for (const statement of TABLES.split(';')) {
-    if (statement.trim() !== '') await connection.command(statement);
-  }
+  await runAll(connection, TABLES);
+  await migrateFrom(connection, 1);
   await connection.command('INSERT INTO format (version) VALUES ($1)', [format]);
   await connection.command('INSERT INTO clock VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, false, $1)', [
     randomUUID(),
@@ -217,8 +251,11 @@ export async function createTables(
 
 /** Removes them. */
 export async function dropTables(connection: Connection): Promise<void> {
-  const names = [...TABLES.matchAll(/CREATE TABLE (\w+)/g)].map(([, name = '']) => name);
-  await connection.command(`DROP TABLE ${names.join(', ')}`);
+  const statements = [TABLES, ...MIGRATIONS].join(';');
+  const names = [...statements.matchAll(/CREATE (?:UNLOGGED )?TABLE (\w+)/g)];
+  // An older release may have made fewer.
+  const list = names.map(([, name = '']) => name).join(', ');
+  await connection.command(`DROP TABLE IF EXISTS ${list}`);
 }
 
 function halfLoaded(schema: string): DomainError {
@@ -229,8 +266,17 @@ function halfLoaded(schema: string): DomainError {
   );
 }
 
-/** ENGINE_UNAVAILABLE for tables that this release cannot use. */
-export function unknownFormat(version: number): DomainError {
+async function migrateFrom(connection: Connection, version: number): Promise<void> {
+  for (const step of MIGRATIONS.slice(version - 1)) await runAll(connection, step);
+}
+
+async function runAll(connection: Connection, statements: string): Promise<void> {
+  for (const statement of statements.split(';')) {
+    if (statement.trim() !== '') await connection.command(statement);
+  }
+}
+
+function unknownFormat(version: number): DomainError {
   const [found, known] = [version.toString(), FORMAT.toString()];
   return new DomainError(
     'ENGINE_UNAVAILABLE',

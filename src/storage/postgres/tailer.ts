@@ -7,6 +7,7 @@ import { delay, every } from '../../platform/timers.ts';
 import type { Sequence } from '../types.ts';
 import type { DatabaseAddress } from './address.ts';
 import { forgetRequests } from './background.ts';
+import { forgetBudgets } from './budgets.ts';
 import { readClock } from './clock-row.ts';
 import { connect, type Connection, type ConnectionTimes } from './connections.ts';
 import type { Followers } from './followers.ts';
@@ -48,6 +49,16 @@ const BEAT = `INSERT INTO node (id, last_group, seen_at, pinned)
   ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, pinned = excluded.pinned`;
 const FORGET_NODES =
   'DELETE FROM node WHERE seen_at < extract(epoch FROM now()) * 1000 - $1::bigint';
+
+/** Tells the other nodes of this one, and what its readers need. */
+export async function beat(
+  connection: Connection,
+  node: string,
+  pinned: Sequence | undefined,
+): Promise<void> {
+  await connection.command(BEAT, [node, pinned ?? null]);
+}
+
 /** Starts to follow. */
 export function startTailer(parts: TailerParts): Tailer {
   return new ClockTailer(parts);
@@ -142,12 +153,13 @@ class ClockTailer implements Tailer {
   async #beat(connection: Connection): Promise<void> {
     const { node, pinned } = this.#parts;
     this.#told = pinned();
-    await connection.command(BEAT, [node, this.#told ?? null]);
+    await beat(connection, node, this.#told);
   }
 
   async #tidy(connection: Connection): Promise<void> {
     const { clock, address, onSize } = this.#parts;
     await forgetRequests(connection, clock.now());
+    await forgetBudgets(connection);
     await connection.command(FORGET_NODES, [FORGOTTEN_NODES_MS]);
     onSize(await sizeOf(connection, address.schema));
   }

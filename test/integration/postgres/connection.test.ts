@@ -76,6 +76,7 @@ describe('a database that goes away', () => {
     const node = await openNode(database, newSchema());
     await put(node, 'a');
     await database.kill();
+    const place = `the database 'molten' at 127.0.0.1:${database.port.toString()}, as 'molten'`;
     const errors = await Promise.all(
       [node.get('things', ['a']), put(node, 'b'), openNode(database, newSchema())].map((work) =>
         work.then(
@@ -88,12 +89,56 @@ describe('a database that goes away', () => {
       expect(error).toMatchObject({ reason: 'ENGINE_UNAVAILABLE' });
       expect(inspect(error, { depth: 9 })).not.toContain(database.password);
     }
+    const [read, , start] = errors.map((error) => (error as Error).message);
+    expect(read).not.toContain('127.0.0.1');
+    expect(start).toBe(
+      `${place}: cannot be reached; check that it runs, the address, the network and TLS (connect ECONNREFUSED 127.0.0.1:${database.port.toString()})`,
+    );
     await expect.poll(() => node.health().state, { timeout: 20_000 }).toBe('readOnly');
+    const { detail, lagMs = 0 } = node.health();
+    expect(detail).toMatch(new RegExp(`^${place}, was last heard of \\d+ s ago$`));
+    expect(lagMs).toBeGreaterThan(3000);
     await node.close();
     await database.start();
     const url = database.url(newSchema());
     const wrong = openPostgresStore({ url, password: 'a wrong one', clock: systemClock });
-    expect(await failureOf(wrong)).toMatch(/^ENGINE_UNAVAILABLE: the database refuses the user/);
+    expect(await failureOf(wrong)).toBe(
+      `ENGINE_UNAVAILABLE: the database 'molten' at 127.0.0.1:${database.port.toString()}, as 'molten': the database refuses the user; check user, password, database and grants`,
+    );
     await database[Symbol.asyncDispose]();
+  });
+});
+
+describe('reads that find no connection free', () => {
+  it('are refused after a bounded wait, and at once when too many wait', async () => {
+    await using database = await startPostgres({ fsync: 'off' });
+    const schema = newSchema();
+    const { password } = database;
+    const node = await openPostgresStore({
+      ...{ url: database.url(schema), password, clock: systemClock, connections: 1 },
+    });
+    await put(node, 'a');
+    // Whoever reads this table waits as long as somebody has it.
+    const held = database.run(
+      schema,
+      'BEGIN',
+      'LOCK TABLE idx IN ACCESS EXCLUSIVE MODE',
+      'SELECT pg_sleep(8)',
+      'COMMIT',
+    );
+    const locked = `SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted`;
+    await expect.poll(() => database.run(schema, locked)).not.toEqual([]);
+    const reads = Array.from({ length: 1002 }, () => failureOf(node.indexes('things')));
+    const outcomes = await Promise.all(reads);
+    expect(outcomes[0]).toBeUndefined();
+    expect(outcomes[1]).toBe(
+      'OVERLOADED: this call waited 5000 ms for one of 1 connections to the database (--storage-connections); try again later',
+    );
+    expect(outcomes.at(-1)).toBe(
+      'OVERLOADED: 1000 calls wait for one of 1 connections to the database (--storage-connections); try again later',
+    );
+    await held;
+    expect(await failureOf(node.indexes('things'))).toBeUndefined();
+    await node.close();
   });
 });

@@ -126,7 +126,7 @@ describe('a store that moves', () => {
     await putAll(
       engine,
       'things',
-      [...'abc'].map((key) => [key, body] as const),
+      ['a', 'b', 'c'].map((key) => [key, body] as const),
     );
     await engine.close();
     await move(at, inSchema(schema));

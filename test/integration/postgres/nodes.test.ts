@@ -175,9 +175,9 @@ describe('tables', () => {
     await node.close();
     await database.run(schema, 'UPDATE format SET version = 99');
     expect(await failureOf(openNode(database, schema))).toBe(
-      'ENGINE_UNAVAILABLE: the tables have format 99, this release knows up to 1; use the release that made them',
+      'ENGINE_UNAVAILABLE: the tables have format 99, this release knows up to 3; use the release that made them',
     );
-    await database.run(schema, 'UPDATE format SET version = 1');
+    await database.run(schema, 'UPDATE format SET version = 3');
     const again = await openNode(database, schema);
     expect((await again.get('things', ['a'])).at(0)?.version).toBe(1n);
     await again.close();

@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DocumentEncoding, type WriteResult } from '../../../gen/molten/v1/documents_pb.ts';
+import { examineConfiguration } from '../../../cli/lib/doctor/configuration.ts';
+import { examineInside } from '../../../cli/lib/doctor/inside.ts';
 import { createMoltenClient, toBody, type MoltenClient } from '../../../src/client/index.ts';
 import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
-import { startTestServer, type TestServer } from '../../support/server.ts';
+import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
 import { violationsOf, type AcknowledgedWrite } from '../../support/watch-properties.ts';
 import { recordWatch, watchClient } from '../../support/watching.ts';
-import { delegate, makeUser, tryLogin, whoAmI } from '../access/team.ts';
+import { delegate, login, makeUser, tryLogin, whoAmI } from '../access/team.ts';
 import { newSchema } from './scene.ts';
 
 let database: TestDatabase;
@@ -151,6 +153,55 @@ describe('several servers on one PostgreSQL', () => {
     await expect.poll(() => may(token), { timeout: 5000 }).not.toBe(200);
     await one.asRoot('PATCH', '/v1/users/ada', { state: 'USER_STATE_DISABLED' });
     await expect.poll(() => may(token), { timeout: 5000 }).toBe(401);
+    await closeAll(servers);
+  });
+
+  it('keep one of two administrators who remove each other in one moment', async () => {
+    const servers = await startServers(2);
+    const [one, other] = servers;
+    await makeUser(one, 'ann', { roles: ['admin'] });
+    const root = await one.rootToken();
+    for (let round = 0; round < 3; round++) {
+      await expect.poll(async () => (await tryLogin(other, 'ann')).status).toBe(200);
+      const { token: ann } = await login(other, 'ann');
+      const lock = (server: TestServer, token: string, name: string): Promise<TestResponse> =>
+        server.request('PATCH', `/v1/users/${name}`, { token, body: { roles: { values: [] } } });
+      const answers = await Promise.all([lock(one, root, 'ann'), lock(other, ann, 'root')]);
+      const refused = answers.filter(({ status }) => status !== 200);
+      expect(refused.map(({ body }) => String(body.reason))).toEqual([
+        expect.stringMatching(/^(LAST_ADMINISTRATOR|SCOPE_MISSING)$/),
+      ]);
+      // Whoever is left makes the other one again.
+      const [left, name] = answers[0]?.status === 200 ? [root, 'ann'] : [ann, 'root'];
+      const body = { roles: { values: ['admin'] } };
+      const again = async (): Promise<number> =>
+        (await one.request('PATCH', `/v1/users/${name}`, { token: left, body })).status;
+      await expect.poll(again, { timeout: 10_000 }).toBe(200);
+    }
+    await closeAll(servers);
+  });
+
+  it('tell operators of their database, and advise nothing that they cannot do', async () => {
+    const servers = await startServers(1);
+    const [server] = servers;
+    const { body } = await server.asRoot('GET', '/v1/status');
+    expect(body).toMatchObject({
+      shared: true,
+      storeLag: expect.stringMatching(/^[\d.]+s$/) as string,
+    });
+    const findings = await examineInside(clientOf(server, await server.rootToken()));
+    const found = Object.fromEntries(
+      findings.map(({ name, verdict, detail }) => [name, `${verdict}: ${detail}`]),
+    );
+    expect(found['database']).toMatch(/^ok: last heard of \d+ ms ago$/);
+    expect(found['encryption at rest']).toMatch(/^warn: .* encrypted$/);
+    expect(found['snapshots recent']).toMatch(/^warn: .*its own backups are recent$/);
+    const advised = (flags: Readonly<Record<string, string>>): readonly string[] =>
+      examineConfiguration({ flags, environment: {} }).map(({ name }) => name);
+    expect(advised({ 'storage-url': 'postgres://molten@localhost/app' })).not.toContain(
+      'snapshot-schedule',
+    );
+    expect(advised({})).toContain('snapshot-schedule');
     await closeAll(servers);
   });
 

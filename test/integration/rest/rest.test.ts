@@ -30,7 +30,7 @@ describe('documents over REST', () => {
       body,
       headers: { 'if-none-match': '*' },
     });
-    expect([again.status, again.body.reason]).toEqual([409, 'DOCUMENT_EXISTS']);
+    expect([again.status, again.body.reason]).toEqual([409, 'VERSION_MISMATCH']);
     const read = await server.asRoot('GET', `${place}/a`);
     const tag = read.headers.get('etag') ?? '';
     expect(tag).toBe(`"1.${String(read.body.document.sequence)}"`);
@@ -235,6 +235,22 @@ describe('requests that cannot be understood', () => {
       '{"body":{"fields":{"a":"\\ud800"}}}',
       400,
       'surrogate',
+    ],
+    [
+      'a path to sort by that is none',
+      'POST',
+      `${place}:query`,
+      { query: { sort: [{ path: 'a' }, { path: 'a..b' }] } },
+      400,
+      'sort[1].path',
+    ],
+    [
+      'a path of a figure that is none',
+      'POST',
+      `${place}:aggregate`,
+      { metrics: [{ name: 'x', kind: 'METRIC_KIND_SUM', path: 'a..b' }] },
+      400,
+      'metrics[0].path',
     ],
     ['a number beyond all bounds', 'PUT', `${place}/a`, '{"body":{"fields":{"a":1e999}}}', 400, ''],
     ['a reserved name', 'PUT', `${place}/a`, { body: { fields: { _x: 1 } } }, 400, '_x'],

@@ -51,7 +51,14 @@ function failingConnection(database: Connection): {
 
 function commitOf(key: string): CommitRequest {
   return {
-    ...{ durability: 'sync', request: undefined, value: undefined, seen: [], seenCollections: [] },
+    ...{
+      durability: 'sync',
+      request: undefined,
+      lease: undefined,
+      value: undefined,
+      seen: [],
+      seenCollections: [],
+    },
     operations: [
       {
         ...{ kind: 'put', collection: 'things', key, body: '{}', expiresAtMs: undefined },

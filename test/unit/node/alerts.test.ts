@@ -4,6 +4,7 @@ import { ALERT_RULES, type AlertReadings } from '../../../src/domain/node/alert-
 import { createAlerts, type Alert } from '../../../src/domain/node/alerts.ts';
 
 const FINE: AlertReadings = {
+  storeLagMs: undefined,
   ...{ isWritable: true, diskFreeShare: 0.5, eventLoopDelayP99Ms: 5, syncP99Ms: 10 },
   ...{ archiveStalledMs: 0, archiveIntervalMs: 60_000, snapshotAgeMs: 0 },
   ...{ auditFailedMs: undefined, authFailures: 0, turnedAway: 0 },
@@ -20,6 +21,7 @@ type Case = readonly [
 /** Each rule: what is just fine, what is a warning, what is critical. */
 const CASES: readonly Case[] = [
   ['storeReadOnly', 'isWritable', true, undefined, false],
+  ['storeLag', 'storeLagMs', 1999, 2000, 3000],
   ['diskSpace', 'diskFreeShare', 0.15, 0.149, 0.049],
   ['eventLoopDelay', 'eventLoopDelayP99Ms', 199, 200, 1000],
   ['slowDisk', 'syncP99Ms', 249, 250, 2000],

@@ -14,6 +14,7 @@ describe('retention', () => {
     vi.useFakeTimers();
     const answers: ((sequence: Sequence) => void)[] = [];
     const engine = {
+      lease: (job: string) => Promise.resolve({ job, fence: 7 }),
       head: () => Promise.resolve({ oldest: toSequence(0), sequence: toSequence(9) }),
       sequenceAt: () => new Promise<Sequence>((resolve) => answers.push(resolve)),
       health: () => ({ historyBytes: 0 }),
@@ -28,6 +29,8 @@ describe('retention', () => {
     const ending = retention[Symbol.asyncDispose]();
     answers[0]?.(toSequence(5));
     await ending;
-    expect(engine.compact).toHaveBeenCalledExactlyOnceWith(toSequence(5));
+    expect(engine.compact).toHaveBeenCalledExactlyOnceWith(toSequence(5), {
+      ...{ job: 'retention', fence: 7 },
+    });
   });
 });

@@ -5,8 +5,10 @@ import {
   createRateLimits,
   type RateLimits,
   type RateRules,
+  type Soon,
   type Verdict,
 } from '../../../src/domain/quota/rate-limits.ts';
+import { createSlidingWindows } from '../../../src/platform/sliding-windows.ts';
 import { createManualClock, type ManualClock } from '../../support/manual-clock.ts';
 
 const NONE: RateRules = {
@@ -21,11 +23,16 @@ function open(rules: Partial<RateRules>, clock: ManualClock = createManualClock(
     isExempt: () => false,
     onBan: () => undefined,
   });
-  return createRateLimits({ clock, bans, rules: () => ({ ...NONE, ...rules }) });
+  return createRateLimits({
+    ...{ clock, bans, budgets: createSlidingWindows(clock) },
+    rules: () => ({ ...NONE, ...rules }),
+  });
 }
 
-function outcomes(count: number, take: () => Verdict | undefined): string {
-  return Array.from({ length: count }, () => (take()?.refusal ? 'x' : '.')).join('');
+async function outcomes(count: number, take: () => Soon): Promise<string> {
+  let text = '';
+  for (let n = 0; n < count; n++) text += (await take())?.refusal ? 'x' : '.';
+  return text;
 }
 
 describe('limits', () => {
@@ -37,35 +44,35 @@ describe('limits', () => {
     expect(limits.token('grant', 0)).toBeUndefined();
   });
 
-  it('are each of their own', () => {
+  it('are each of their own', async () => {
     const limits = open({ requests: 2, anonymous: 3, logins: 1, verifications: 2, principal: 2 });
     const [one, other] = ['198.51.100.1', '198.51.100.2'];
-    expect(outcomes(3, () => limits.request(one))).toBe('..x');
-    expect(outcomes(2, () => limits.call('login', one))).toBe('.x');
-    expect(outcomes(3, () => limits.call('verification', one))).toBe('..x');
-    expect(outcomes(4, () => limits.call('anonymous', one))).toBe('...x');
-    expect(outcomes(3, () => limits.request(other))).toBe('..x');
-    expect(outcomes(3, () => limits.principal('ada'))).toBe('..x');
-    expect(outcomes(2, () => limits.principal('bob'))).toBe('..');
-    expect(outcomes(4, () => limits.token('grant', 3))).toBe('...x');
+    expect(await outcomes(3, () => limits.request(one))).toBe('..x');
+    expect(await outcomes(2, () => limits.call('login', one))).toBe('.x');
+    expect(await outcomes(3, () => limits.call('verification', one))).toBe('..x');
+    expect(await outcomes(4, () => limits.anonymous(one))).toBe('...x');
+    expect(await outcomes(3, () => limits.request(other))).toBe('..x');
+    expect(await outcomes(3, () => limits.principal('ada'))).toBe('..x');
+    expect(await outcomes(2, () => limits.principal('bob'))).toBe('..');
+    expect(await outcomes(4, () => limits.token('grant', 3))).toBe('...x');
     expect(limits.refused('address')).toBe(2);
     expect(limits.refused('login')).toBe(1);
   });
 
-  it('count all addresses of an IPv6 /64 as one', () => {
+  it('count all addresses of an IPv6 /64 as one', async () => {
     const limits = open({ requests: 2 });
     let host = 0;
     const take = (): Verdict | undefined => limits.request(`2001:db8::${(host++).toString(16)}`);
-    expect(outcomes(3, take)).toBe('..x');
+    expect(await outcomes(3, take)).toBe('..x');
     expect(limits.request('2001:db8:0:1::1')?.refusal).toBeUndefined();
   });
 
-  it('let a burst through and then what comes back', () => {
+  it('let a burst through and then what comes back', async () => {
     const clock = createManualClock();
     const limits = open({ requests: 60, burst: 4 }, clock);
-    expect(outcomes(6, () => limits.request('a'))).toBe('....xx');
+    expect(await outcomes(6, () => limits.request('a'))).toBe('....xx');
     clock.advance(2000);
-    expect(outcomes(3, () => limits.request('a'))).toBe('..x');
+    expect(await outcomes(3, () => limits.request('a'))).toBe('..x');
   });
 
   it('say what was met, and when to come again', () => {
@@ -83,7 +90,7 @@ describe('limits', () => {
 
   it('ban an address that goes on, but nobody for what a user or a token did', () => {
     const limits = open({ requests: 1, principal: 1 });
-    for (let n = 0; n < 100; n++) limits.principal('ada');
+    for (let n = 0; n < 100; n++) void limits.principal('ada');
     expect(limits.refused('ban')).toBe(0);
     for (let n = 0; n < 8; n++) limits.request('a');
     expect(limits.refused('ban')).toBe(1);

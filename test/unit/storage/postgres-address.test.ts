@@ -22,15 +22,23 @@ describe('the address of a database', () => {
   });
 
   it.each([
-    ['mysql://ann@localhost/app', 'is not of the form'],
-    ['postgres:///app', 'is not of the form'],
-    ['nonsense', 'is not of the form'],
+    ['mysql://ann@localhost/app', 'is no address of a PostgreSQL; write postgres://'],
+    ['postgres:///app', 'is no address of a PostgreSQL'],
+    ['nonsense', 'is no address of a PostgreSQL'],
     ['postgres://ann:secret@localhost/app', 'holds a password'],
     ['postgres://localhost/app', 'names no user'],
-    ['postgres://ann@localhost', 'names no user or no database'],
-    ['postgres://ann@localhost/app?sslmode=require', "has sslmode 'require'"],
-    ['postgres://ann@localhost/app?schema=a"b', 'names a schema that is not'],
-    ['postgres://ann@localhost/app?options=-c', "has the unknown parameter 'options'"],
+    ['postgres://ann@localhost', 'names no database'],
+    ['postgres://a%zz@localhost/app', 'names a user with a % that is no escape'],
+    ['postgres://ann@localhost/app?sslmode=require', "has the sslmode 'require'; write disable or"],
+    ['postgres://ann@localhost/app?schema=a"b', `has the schema 'a"b'; write 1 to 63`],
+    ['postgres://ann@localhost/app?schema=a&schema=b', "has 'schema' more than once"],
+    ['postgres://ann@localhost/app?sslmod=disable', "'sslmod'; did you mean 'sslmode'?"],
+    ['postgres://ann@localhost/app?options=-c', "parameter 'options'; known are schema, sslmode"],
+    ['postgres://ann@db/app?sslrootcert=/nowhere.pem', 'which cannot be read'],
+    [
+      'postgres://ann@localhost?schem=a',
+      "names no database; write postgres://user@host:port/database, and has the unknown parameter 'schem'",
+    ],
   ])('%s is refused, without what is secret in it', (url, problem) => {
     expect(() => parseDatabaseUrl(url, undefined)).toThrow(problem);
     expect(() => parseDatabaseUrl(url, undefined)).not.toThrow('secret');

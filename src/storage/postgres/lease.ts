@@ -1,0 +1,55 @@
+import type { DomainError } from '../../errors/domain-error.ts';
+import { leaseLost } from '../commit/refusals.ts';
+import type { Lease } from '../engine.ts';
+import type { Connection } from './connections.ts';
+
+/** How long a node that does not renew a job keeps it. */
+const LEASE_MS = 30_000;
+
+/** Of the moment, not of the beginning of a statement that may have waited for a row. */
+const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+const TAKE = `INSERT INTO lease AS held (job, holder, fence, until)
+  VALUES ($1, $2, 1, ${NOW_MS} + $3::bigint)
+  ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = ${NOW_MS} + $3::bigint,
+    fence = held.fence + CASE WHEN held.holder = excluded.holder THEN 0 ELSE 1 END
+  WHERE held.holder = excluded.holder OR held.until < ${NOW_MS}
+  RETURNING fence`;
+// The row stays locked until the turn ends: nobody takes over what is about to be committed.
+const RENEW = `UPDATE lease l SET until = ${NOW_MS} + $3::bigint
+  FROM unnest($1::text[], $2::bigint[]) AS mine (job, fence)
+  WHERE l.job = mine.job AND l.fence = mine.fence RETURNING l.job, l.fence`;
+const RELEASE = 'UPDATE lease SET until = 0 WHERE holder = $1';
+
+/** Takes or renews a job; undefined while another node has it. */
+export async function takeLease(
+  connection: Connection,
+  job: string,
+  node: string,
+): Promise<Lease | undefined> {
+  const [row] = await connection.rows<{ fence: number }>(TAKE, [job, node, LEASE_MS]);
+  return row && { job, fence: row.fence };
+}
+
+/** Gives back every job of a node; its fences stay. */
+export async function releaseLeases(connection: Connection, node: string): Promise<void> {
+  await connection.command(RELEASE, [node]);
+}
+
+/** TRANSACTION_CONFLICT for a lease that is lost; undefined for one that is held, and for none. */
+export type HeldLeases = (lease: Lease | undefined) => DomainError | undefined;
+
+/** Renews leases within a turn at the log, until the end of which nobody else can take them. */
+export async function holdLeases(
+  connection: Connection,
+  leases: readonly Lease[],
+): Promise<HeldLeases> {
+  if (leases.length === 0) return () => undefined;
+  const held = await connection.rows<Lease>(RENEW, [
+    ...[leases.map(({ job }) => job), leases.map(({ fence }) => fence), LEASE_MS],
+  ]);
+  return (lease) => {
+    if (lease === undefined) return undefined;
+    const isHeld = held.some(({ job, fence }) => job === lease.job && fence === lease.fence);
+    return isHeld ? undefined : leaseLost(lease.job);
+  };
+}

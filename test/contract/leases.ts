@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+
+import type { Lease, StorageEngine } from '../../src/storage/engine.ts';
+import { toSequence } from '../../src/storage/types.ts';
+import type { ContractSubject } from './storage-contract.ts';
+import { openStore, put, read, reasonOf } from './support.ts';
+
+/** Jobs that one node does at a time, and what becomes of the work of a node that has lost one. */
+export function describeLeases(subject: ContractSubject): void {
+  describe('leases', () => {
+    it('are taken, renewed, and carried by what is written', async () => {
+      await using store = await openStore(subject);
+      const { engine } = store;
+      const lease = await take(engine);
+      expect(await engine.lease('sweep')).toEqual(lease);
+      expect(await engine.lease('another')).toMatchObject({ job: 'another' });
+      await putUnder(engine, lease, 'a');
+      const { sequence } = await put(engine, 'b', {});
+      await put(engine, 'b', {});
+      expect(await engine.compact(sequence, lease)).toBe(sequence);
+      expect(await read(engine, 'a')).toBeDefined();
+    });
+
+    it('belong to one node, and what the one before still writes is refused', async () => {
+      await using store = await openStore(subject);
+      const { engine, clock, place } = store;
+      if (!engine.capabilities.shared) return;
+      const { engine: other } = await subject.open({ clock, place });
+      const lease = await take(other);
+      expect(await engine.lease('sweep')).toBeUndefined();
+      await other.close();
+      const next = await take(engine);
+      expect(next.fence).toBeGreaterThan(lease.fence);
+      for (const key of ['a', 'b', 'c']) await put(engine, key, {});
+      expect(await reasonOf(putUnder(engine, lease, 'd'))).toBe('TRANSACTION_CONFLICT');
+      expect(await reasonOf(engine.compact(toSequence(2), lease))).toBe('TRANSACTION_CONFLICT');
+      expect(await read(engine, 'd')).toBeUndefined();
+      expect((await engine.head()).oldest).toBe(0n);
+      // Others of the same group are none the worse.
+      const outcomes = await Promise.all([
+        putUnder(engine, next, 'd'),
+        reasonOf(putUnder(engine, lease, 'e')),
+        put(engine, 'f', {}),
+      ]);
+      expect(outcomes[1]).toBe('TRANSACTION_CONFLICT');
+      expect(await read(engine, 'd')).toBeDefined();
+      expect(await read(engine, 'f')).toBeDefined();
+    });
+  });
+}
+
+async function take(engine: StorageEngine): Promise<Lease> {
+  const lease = await engine.lease('sweep');
+  if (lease === undefined) throw new Error('somebody else has it');
+  return lease;
+}
+
+async function putUnder(engine: StorageEngine, lease: Lease, key: string): Promise<void> {
+  await engine.transact({ durability: 'async', lease }, (transaction) => {
+    transaction.put({ collection: 'things', key, body: '{}' });
+  });
+}
