@@ -25,6 +25,9 @@ const PORT = '^src/storage/((engine|types|codec)\\.ts$|query/)';
 /** What engines whose log is their store share. */
 const COMMIT = '^src/storage/commit/';
 
+/** How a store goes from one engine to another. */
+const TRANSFER = '^src/storage/transfer/';
+
 /** Room → what it may import besides itself, npm packages and Node. */
 const ROOMS = [
   { name: 'errors', path: '^src/errors/', may: [] },
@@ -32,15 +35,16 @@ const ROOMS = [
   { name: 'config', path: '^src/config/', may: ['^src/errors/', '^src/platform/'] },
   { name: 'storage-port', path: PORT, may: ['^src/errors/', '^src/platform/'] },
   { name: 'storage-commit', path: COMMIT, may: [PORT, '^src/errors/', '^src/platform/'] },
+  { name: 'storage-transfer', path: TRANSFER, may: [PORT, '^src/errors/', '^src/platform/'] },
   {
     name: 'storage-embedded',
     path: '^src/storage/embedded/',
-    may: [PORT, COMMIT, '^src/errors/', '^src/platform/'],
+    may: [PORT, COMMIT, TRANSFER, '^src/errors/', '^src/platform/'],
   },
   {
     name: 'storage-postgres',
     path: '^src/storage/postgres/',
-    may: [PORT, COMMIT, '^src/errors/', '^src/platform/'],
+    may: [PORT, COMMIT, TRANSFER, '^src/errors/', '^src/platform/'],
   },
   {
     name: 'identity',
@@ -60,14 +64,14 @@ const ROOMS = [
   // The commands that run a server or open its store in this process.
   {
     name: 'cli-offline',
-    path: '^cli/commands/(serve|recover|verify|activate|upgrade|encryption/(rotate-offline|change-password))([./]|$)',
+    path: '^cli/commands/(serve|migrate|recover|verify|activate|upgrade|encryption/(rotate-offline|change-password))([./]|$)',
     may: ['^cli/', '^src/client/', '^src/config/', '^src/server/', '^gen/'],
   },
   {
     name: 'cli',
     path: '^cli/',
     pathNot:
-      '^cli/commands/(serve|recover|verify|activate|upgrade|encryption/(rotate-offline|change-password))([./]|$)',
+      '^cli/commands/(serve|migrate|recover|verify|activate|upgrade|encryption/(rotate-offline|change-password))([./]|$)',
     may: ['^src/client/', '^src/config/', '^gen/'],
   },
   { name: 'console', path: '^console/', may: ['^gen/', '^src/client/'] },

@@ -18,6 +18,7 @@ const ON_POSTGRES = [
   'test/integration/protocol/calls.test.ts',
   'test/integration/watch/{over-http,web-socket}.test.ts',
   'test/integration/access/{users,sessions,streams,over-the-wire,api-keys}.test.ts',
+  'test/integration/snapshots/*.test.ts',
 ];
 
 const config: ViteUserConfig = {

@@ -15,6 +15,7 @@ const NAMES = [
   'overload',
   'soak',
   'postgres',
+  'migration',
 ];
 const name = process.argv[2] ?? '';
 const file = join(root, 'test', 'bench', `${name}.ts`);

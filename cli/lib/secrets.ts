@@ -56,6 +56,22 @@ export async function readNewPassword(flags: AnyFlags, name = 'password'): Promi
   throw usageError('the two passwords are not the same');
 }
 
+/**
+ * The password of a database, by `--<name>-file`, the variables of a server, or a prompt; undefined where
+ * nobody can be asked, for databases that want none.
+ */
+export async function readDatabasePassword(
+  flags: AnyFlags,
+  name: string,
+): Promise<string | undefined> {
+  const given = (await readGiven(flags, name)) ?? variable('MOLTENDB_STORAGE_PASSWORD');
+  if (given !== undefined) return given;
+  const file = variable('MOLTENDB_STORAGE_PASSWORD_FILE');
+  if (file !== undefined) return readSecretFile(file);
+  if (!process.stdin.isTTY) return undefined;
+  return await askPassword({ message: `Database password (--${name}-file)`, mask: true }, PROMPT);
+}
+
 /** A code of a second factor, by `--code-file`, `--code-stdin` or a prompt. */
 export async function readCode(
   flags: AnyFlags,

@@ -89,7 +89,7 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
   const archive = await startArchive(config, ground);
   const node = createNode({
     ...{ engine, release: RELEASE, startedAtMs: clock.now(), writeMode: config.writeMode },
-    isEncrypted: config.encryptionKey !== undefined,
+    isEncrypted: config.encryptionKey !== undefined && config.storage === undefined,
     isStopping: ground.isStopping,
     operations: keeping.operations,
   });

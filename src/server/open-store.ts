@@ -10,7 +10,9 @@ export async function openStore(
   const { dbPath: directory, storage, encryptionKey: password } = config;
   if (storage !== undefined) {
     const { openPostgresStore } = await import('../storage/postgres/open.ts');
-    return await openPostgresStore({ ...storage, ...parts });
+    const { openCopyWriter } = await import('../storage/embedded/copy-writer.ts');
+    const copies = await openCopyWriter({ directory, password });
+    return await openPostgresStore({ ...storage, ...parts, copies });
   }
   const { openEmbeddedStore } = await import('../storage/embedded/open.ts');
   const { cacheBytes, cacheDocuments } = config;

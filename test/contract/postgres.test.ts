@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll } from 'vitest';
 
+import { openCopyWriter } from '../../src/storage/embedded/copy-writer.ts';
 import { openPostgresStore } from '../../src/storage/postgres/open.ts';
 import { startPostgres, type TestDatabase } from '../support/postgres.ts';
 import { describeStorageContract } from './storage-contract.ts';
@@ -19,7 +20,9 @@ afterAll(async () => {
 describeStorageContract('the PostgreSQL engine', {
   async open({ clock, place = `store_${randomBytes(8).toString('hex')}` }) {
     const { password } = database;
-    const engine = await openPostgresStore({ url: database.url(place), password, clock });
+    const copies = await openCopyWriter({ directory: '', password: undefined });
+    const url = database.url(place);
+    const engine = await openPostgresStore({ url, password, clock, copies });
     return { engine, place };
   },
 });

@@ -19,7 +19,6 @@ const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
 const PASSWORD = 'a password long enough for tests';
 const BASE = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
 const LDAP = ['--ldap-url', 'ldaps://ldap.example.org', '--ldap-user-base', 'dc=example'];
-const DATABASE = ['--storage-url', 'postgres://molten@db.example.org/app'];
 const OIDC = ['--oidc-client-id', 'molten', '--oidc-issuer'];
 
 /** One start: the row it is for, what is given, and what is said. */
@@ -181,17 +180,6 @@ const CASES: readonly Case[] = [
     row: 'database by TLS',
     args: ['--storage-url', 'postgres://molten@db.example.org/app?sslmode=disable'],
     says: '--storage-url would send every document over the network in the clear; leave',
-  },
-  {
-    row: 'database does what is asked',
-    args: [...DATABASE, '--snapshot-schedule', '0 3 * * *'],
-    says: '--snapshot-schedule is given along with --storage-url, of whose store',
-  },
-  {
-    row: 'database does what is asked',
-    args: DATABASE,
-    variables: { ...BASE, MOLTENDB_ENCRYPTION_KEY: 'a key for the store, long enough' },
-    says: 'MOLTENDB_ENCRYPTION_KEY is given along with --storage-url, whose store',
   },
   {
     row: 'Vault by TLS',

@@ -33,23 +33,4 @@ export const STORAGE_REFUSALS: readonly Refusal[] = [
       });
     },
   },
-  {
-    name: 'database does what is asked',
-    when: '`--encryption-key` or `--snapshot-schedule` along with `--storage-url`: a store in PostgreSQL neither encrypts nor copies itself.',
-    judge({ read }) {
-      const isRemote = read.text('storage-url') !== undefined;
-      return [
-        ...findIf(isRemote && read.text('encryption-key') !== undefined, {
-          option: 'encryption-key',
-          why: 'is given along with --storage-url, whose store the server does not encrypt',
-          fix: 'encrypt the disks of the database, and leave the key out',
-        }),
-        ...findIf(isRemote && read.text('snapshot-schedule') !== undefined, {
-          option: 'snapshot-schedule',
-          why: 'is given along with --storage-url, of whose store the server takes no snapshots',
-          fix: 'back the database up with its own tools, and leave the schedule out',
-        }),
-      ];
-    },
-  },
 ];

@@ -86,7 +86,6 @@ class DirectorySnapshots implements Snapshots {
   }
 
   create(cause: Manifest['cause']): StartedOperation<Manifest> {
-    if (!this.#parts.engine.capabilities.copy) throw noCopies();
     return this.#parts.operations.start('snapshot', '', (context) => {
       const taking = this.#last.then(() => this.#take(cause, context));
       this.#last = taking.catch(() => undefined);
@@ -301,11 +300,4 @@ function invalid(field: string, problem: string): DomainError {
     metadata: { field },
     violations: [{ field, description: problem }],
   });
-}
-
-function noCopies(): DomainError {
-  return new DomainError(
-    'FEATURE_DISABLED',
-    'a store in a database takes no snapshots; back the database up with its own tools',
-  );
 }

@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { invariant } from '../../errors/invariant.ts';
-import { readContent, type StoreContent } from './content.ts';
-import { createStatements, openConnection } from './database.ts';
+import { readSoundContent, type StoreContent } from './content.ts';
+import { openConnection } from './database.ts';
 import type { Refusal } from '../commit/operations.ts';
 import type { StoreAccess } from './protocol.ts';
 import { toRefusal } from './refusal.ts';
@@ -32,20 +32,8 @@ function take(): CopyReply {
     } finally {
       source.close();
     }
-    return { kind: 'done', content: verify() };
+    return { kind: 'done', content: readSoundContent({ ...settings, file: settings.target }) };
   } catch (error) {
     return { kind: 'refused', refusal: toRefusal(error) };
-  }
-}
-
-/** Reads every page of the copy with its key and tells what it holds. */
-function verify(): StoreContent {
-  const copy = openConnection({ ...settings, file: settings.target, access: 'read' });
-  try {
-    const result = copy.pragma('integrity_check', { simple: true });
-    invariant(result === 'ok', `the copy is damaged: ${String(result)}`);
-    return readContent(createStatements(copy));
-  } finally {
-    copy.close();
   }
 }

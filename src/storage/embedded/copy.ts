@@ -38,7 +38,8 @@ export async function copyStore(
   }
 }
 
-async function copyKeyring(from: string, to: string): Promise<void> {
+/** Copies the files of a keyring. */
+export async function copyKeyring(from: string, to: string): Promise<void> {
   const names = new Set(await readdir(from));
   for (const name of KEYRING_FILES) {
     if (names.has(name)) await copyFile(join(from, name), join(to, name));
@@ -46,7 +47,7 @@ async function copyKeyring(from: string, to: string): Promise<void> {
 }
 
 /** Every file of a directory, flushed and hashed. */
-async function listFiles(
+export async function listFiles(
   directory: string,
   signal: AbortSignal | undefined,
 ): Promise<readonly StoreFile[]> {

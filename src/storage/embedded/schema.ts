@@ -108,6 +108,13 @@ export function prepareSchema(database: Connection): string {
     .pluck()
     .get();
   if (tables === 0) createSchema(database);
+  assertKnownFormat(database);
+  addColumn(database, { table: 'collection', column: 'settings_seq INTEGER NOT NULL DEFAULT 0' });
+  return String(readMeta(database, 'epoch'));
+}
+
+/** ENGINE_UNAVAILABLE for a file of another format than this release reads. */
+export function assertKnownFormat(database: Connection): void {
   const format = readMeta(database, 'format');
   if (format !== STORE_FORMAT) {
     throw new DomainError(
@@ -116,8 +123,6 @@ export function prepareSchema(database: Connection): string {
       { metadata: { format: String(format), supported: STORE_FORMAT.toString() } },
     );
   }
-  addColumn(database, { table: 'collection', column: 'settings_seq INTEGER NOT NULL DEFAULT 0' });
-  return String(readMeta(database, 'epoch'));
 }
 
 /** Files from before a column had it not; what they lack is its default. */

@@ -21,6 +21,7 @@ import type { Decision, Turn } from './log-turn.ts';
 import { pruneSlice } from './prune.ts';
 import type { Statement } from './save.ts';
 import { IS_LIVE } from './source.ts';
+import { ENTRY_BYTES_MAX } from './working-set.ts';
 
 const BUILD_SLICE = 250;
 const CLEAR_SLICE = 1000;
@@ -86,7 +87,7 @@ async function build(connection: Connection, clock: ClockRow): Promise<Slice | u
     key: document.key,
     entry: encode(createCandidate(documentOf(row.collection_name, document))),
   }));
-  const failure = row.is_unique === 1 ? await findDouble(connection, row.id, entries) : '';
+  const failure = findTooLong(entries) || (await findDouble(connection, row, entries));
   if (failure !== '') {
     const values = [row.id, 'failed', row.documents_done, row.built_to, failure];
     return { clock, statements: [{ text: SAVE_INDEX, values }] };
@@ -111,12 +112,21 @@ interface BuiltEntry {
   readonly entry: IndexEntry;
 }
 
+/** The first document of a slice whose values do not fit, in words; empty when there is none. */
+function findTooLong(entries: readonly BuiltEntry[]): string {
+  const found = entries.find(({ entry }) => entry.key.length > ENTRY_BYTES_MAX);
+  if (found === undefined) return '';
+  const [bytes, limit] = [String(found.entry.key.length), String(ENTRY_BYTES_MAX)];
+  return `the values of document '${found.key}' take ${bytes} bytes in the index, the limit is ${limit}; shorten them, drop the index and declare it again`;
+}
+
 /** The first document of a slice whose value another one holds, in words; empty when there is none. */
 async function findDouble(
   connection: Connection,
-  index: number,
+  { id: index, is_unique: isUnique }: IndexRow,
   entries: readonly BuiltEntry[],
 ): Promise<string> {
+  if (isUnique === 0) return '';
   const guarded = entries.filter(({ entry }) => !entry.isExempt);
   const found = await connection.rows<{ value: Buffer; key: string }>(HELD, [
     index,

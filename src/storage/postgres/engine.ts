@@ -15,6 +15,7 @@ import { collectionOf, indexOf, type CollectionRow, type IndexRow } from '../com
 import { createTransactor, type Remembered, type Transactor } from '../commit/transactor.ts';
 import type {
   Committed,
+  EngineCapabilities,
   EngineFigures,
   EngineHealth,
   Lease,
@@ -51,6 +52,7 @@ import { drawBudgets } from './budgets.ts';
 import { compactTurn, createIndexTurn, dropIndexTurn, flushTurn } from './catalog-turns.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import type { Connection, ConnectionPool } from './connections.ts';
+import { copyStore, type CopyParts } from './copy.ts';
 import { translate } from './errors.ts';
 import type { Followers } from './followers.ts';
 import { releaseLeases, takeLease } from './lease.ts';
@@ -78,6 +80,8 @@ export interface EngineParts {
   readonly followers: Followers;
   /** Bytes of all tables, as of the last count. */
   readonly storedBytes: () => number;
+  /** Undefined: it is not copied. */
+  readonly copies: CopyParts | undefined;
 }
 
 /** How long the log may be out of reach before a node says that it is. */
@@ -100,7 +104,7 @@ export function createEngine(parts: EngineParts): StorageEngine {
 }
 
 class PostgresEngine implements StorageEngine {
-  readonly capabilities = { shared: true, copy: false, encryption: false };
+  readonly capabilities: EngineCapabilities;
   readonly budgets: SharedBudgets = {
     draw: (draws) => this.#ask((connection) => drawBudgets(connection, draws)),
   };
@@ -111,6 +115,8 @@ class PostgresEngine implements StorageEngine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    const copy = parts.copies !== undefined;
+    this.capabilities = { shared: true, copy, encryption: false };
     this.#reader = createReader(parts.pool, parts.clock);
     this.#transactor = createTransactor({
       reader: this,
@@ -258,16 +264,15 @@ class PostgresEngine implements StorageEngine {
     );
   }
 
-  copy(): Promise<StoreCopy> {
-    return Promise.reject(
-      notHere(
-        'takes no copies of itself; back the database up with its own tools (pg_basebackup, pg_dump)',
-      ),
-    );
+  async copy(directory: string, signal?: AbortSignal): Promise<StoreCopy> {
+    this.#assertOpen();
+    const { copies } = this.#parts;
+    if (copies === undefined) throw notHere('is not copied where nothing writes copies');
+    return await copyStore(copies, directory, signal);
   }
 
-  derivedKey(): undefined {
-    return undefined;
+  derivedKey(purpose: string): Uint8Array | undefined {
+    return this.#parts.copies?.writer.derivedKey(purpose);
   }
 
   rotateDataKey(): Promise<void> {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import { systemClock, type Clock } from '../../platform/clock.ts';
 import type { EngineObserver, StorageEngine } from '../engine.ts';
+import type { CopyWriter } from '../transfer/copies.ts';
 import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
 import { connect, createPool, type ConnectionTimes } from './connections.ts';
@@ -28,6 +29,8 @@ export interface PostgresStoreOptions {
   readonly observer?: EngineObserver | undefined;
   /** Longest wait of writes for their turn, in milliseconds. Default 0: as long as the queue has room. */
   readonly waitMaxMs?: number;
+  /** Writes copies of the store. Absent: it is not copied. */
+  readonly copies?: CopyWriter | undefined;
 }
 
 const CONNECTIONS = 10;
@@ -42,7 +45,7 @@ const LOCK_MS = 10_000;
  * refuses the user, or holds tables of a newer release.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<StorageEngine> {
-  const { url, password, clock, observer } = options;
+  const { url, password, clock, observer, copies } = options;
   const address = parseDatabaseUrl(url, password);
   const times: ConnectionTimes = {
     ...{ connectMs: CONNECT_MS, lockMs: LOCK_MS },
@@ -73,6 +76,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   return createEngine({
     ...{ node, name: nameOf(address), clock, pool, writer, tailer, state, pins, followers },
     storedBytes: () => storedBytes,
+    copies: copies && { writer: copies, address, times },
   });
 }
 

@@ -6,7 +6,9 @@ import type { Connection } from './connections.ts';
 import { isTransient, sqlState } from './errors.ts';
 
 /** The format this release writes, and reads along with all before it. A change adds a migration. */
-const FORMAT = 3;
+export const FORMAT = 3;
+/** The format of tables that are being filled: no release opens them. */
+export const LOADING = 0;
 
 /**
  * The log is the store, as in the embedded engine: `ver` holds every body once, `head` finds the newest
@@ -146,11 +148,19 @@ const RETRY_MS = 50;
  * Nodes that start side by side wait for each other. ENGINE_UNAVAILABLE for tables of a newer release.
  */
 export async function prepareSchema(connection: Connection, schema: string): Promise<void> {
+  await inSchemaTurn(connection, () => migrate(connection, schema));
+}
+
+/** Does some work on the tables in one transaction, and again when others do the same. */
+export async function inSchemaTurn(
+  connection: Connection,
+  work: () => Promise<void>,
+): Promise<void> {
   await refuseOtherEncodings(connection);
   for (let attempt = 1; ; attempt++) {
     try {
       await connection.command('BEGIN');
-      await migrate(connection, schema);
+      await work();
       await connection.command('COMMIT');
       return;
     } catch (error) {
@@ -176,24 +186,56 @@ async function refuseOtherEncodings(connection: Connection): Promise<void> {
 }
 
 async function migrate(connection: Connection, schema: string): Promise<void> {
-  const found = await connection.rows(
-    `SELECT 1 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'format'`,
-    [schema],
-  );
-  if (found.length === 0) {
-    await create(connection, schema);
+  const version = await lockFormat(connection, schema);
+  if (version === undefined) {
+    await createTables(connection, schema, FORMAT);
     return;
   }
-  // Holds back other nodes until this one is done.
-  const [row] = await connection.rows<{ version: number }>('SELECT version FROM format FOR UPDATE');
-  const version = row?.version ?? 0;
+  if (version === LOADING) throw halfLoaded(schema);
   if (version > FORMAT || version < 1) throw unknownFormat(version);
   if (version === FORMAT) return;
   await migrateFrom(connection, version);
   await connection.command('UPDATE format SET version = $1', [FORMAT]);
 }
 
-async function create(connection: Connection, schema: string): Promise<void> {
+/** The format of the tables, held until the transaction ends; undefined when there are none. */
+export async function lockFormat(
+  connection: Connection,
+  schema: string,
+): Promise<number | undefined> {
+  const found = await connection.rows(
+    `SELECT 1 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'format'`,
+    [schema],
+  );
+  if (found.length === 0) return undefined;
+  // Holds back other nodes until this one is done.
+  const [row] = await connection.rows<{ version: number }>('SELECT version FROM format FOR UPDATE');
+  return row?.version ?? -1;
+}
+
+/** Fails when the tables are not those of a whole store of this release. */
+export async function assertComplete(connection: Connection, schema: string): Promise<void> {
+  const version = await lockFormat(connection, schema);
+  if (version === FORMAT) return;
+  if (version === LOADING) throw halfLoaded(schema);
+  if (version === undefined) {
+    throw new DomainError('ARGUMENT_INVALID', `there is no store in the schema '${schema}'`, {
+      metadata: { schema },
+    });
+  }
+  if (version > FORMAT || version < 1) throw unknownFormat(version);
+  throw new DomainError(
+    'ENGINE_UNAVAILABLE',
+    `the tables have format ${version.toString()}; start a server of this release over them once, which brings them to ${FORMAT.toString()}`,
+  );
+}
+
+/** Makes empty tables, and the schema when there is none. */
+export async function createTables(
+  connection: Connection,
+  schema: string,
+  format: number,
+): Promise<void> {
   const schemas = await connection.rows(
     'SELECT 1 FROM information_schema.schemata WHERE schema_name = $1',
     [schema],
@@ -201,10 +243,27 @@ async function create(connection: Connection, schema: string): Promise<void> {
   if (schemas.length === 0) await connection.command(`CREATE SCHEMA "${schema}"`);
   await runAll(connection, TABLES);
   await migrateFrom(connection, 1);
-  await connection.command('INSERT INTO format (version) VALUES ($1)', [FORMAT]);
+  await connection.command('INSERT INTO format (version) VALUES ($1)', [format]);
   await connection.command('INSERT INTO clock VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, false, $1)', [
     randomUUID(),
   ]);
+}
+
+/** Removes them. */
+export async function dropTables(connection: Connection): Promise<void> {
+  const statements = [TABLES, ...MIGRATIONS].join(';');
+  const names = [...statements.matchAll(/CREATE (?:UNLOGGED )?TABLE (\w+)/g)];
+  // An older release may have made fewer.
+  const list = names.map(([, name = '']) => name).join(', ');
+  await connection.command(`DROP TABLE IF EXISTS ${list}`);
+}
+
+function halfLoaded(schema: string): DomainError {
+  return new DomainError(
+    'ENGINE_UNAVAILABLE',
+    `the tables in schema '${schema}' are not loaded to the end; run \`molten migrate\` again, which begins anew, or drop the schema`,
+    { metadata: { schema } },
+  );
 }
 
 async function migrateFrom(connection: Connection, version: number): Promise<void> {

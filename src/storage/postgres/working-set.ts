@@ -74,7 +74,7 @@ interface Oldest {
 }
 
 /** Longest entry of an index that PostgreSQL takes, along with the longest key, in bytes. */
-const ENTRY_BYTES_MAX = 2000;
+export const ENTRY_BYTES_MAX = 2000;
 
 /** Rows that a group of commits works on. */
 export class WorkingSet implements CommitStore {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import type { StorageEngine } from '../../../src/storage/engine.ts';
+import { openCopyWriter } from '../../../src/storage/embedded/copy-writer.ts';
 import { openPostgresStore } from '../../../src/storage/postgres/open.ts';
 import { toSequence, type LogEntry } from '../../../src/storage/types.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
@@ -12,13 +13,15 @@ export function newSchema(): string {
 }
 
 /** Opens a node over a schema; `port` leads to the database by another way. */
-export function openNode(
+export async function openNode(
   database: TestDatabase,
   schema: string,
   port?: number,
 ): Promise<StorageEngine> {
   const { password } = database;
-  return openPostgresStore({ url: database.url(schema, port), password, clock: systemClock });
+  const copies = await openCopyWriter({ directory: '', password: undefined });
+  const url = database.url(schema, port);
+  return await openPostgresStore({ url, password, clock: systemClock, copies });
 }
 
 /** Adds one to a counter, reading it in the transaction. */

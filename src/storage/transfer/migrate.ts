@@ -1,0 +1,238 @@
+/**
+ * Moves a store from one engine to another. What is there is copied while the source may go on serving; what
+ * it writes meanwhile follows by its log; and when nobody writes any more, the rest, settings and access
+ * come along, both sides are read back and compared, and only an equal copy is given free.
+ */
+import { randomUUID } from 'node:crypto';
+
+import { DomainError } from '../../errors/domain-error.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { delay } from '../../platform/timers.ts';
+import {
+  assertWanted,
+  copyTable,
+  type Row,
+  type StateReader,
+  type StoreEnd,
+  type StoreTarget,
+} from './rows.ts';
+import { hashState, RowsHash, type StateHash } from './state-hash.ts';
+
+/** A store to be moved. */
+export interface MigrationSource extends AsyncDisposable {
+  /** Reads the newest committed state, as long as the work takes. */
+  read<T>(work: (state: StateReader) => Promise<T>): Promise<T>;
+  /** Sees to it that nobody writes until this is disposed. In words who does, when that cannot be. */
+  hold(): Promise<string | undefined>;
+}
+
+/** A place that is empty, and that no server opens before it is given free. */
+export interface MigrationTarget extends StoreTarget {
+  /** Removes what belongs to no collection, and counts the bytes of bodies that only the past needs. */
+  tidy(): Promise<number>;
+  /** Fails when another process has begun anew here. */
+  assertMine(): Promise<void>;
+  /** Everything is there. */
+  finish(end: StoreEnd): Promise<void>;
+  /** Reads back what is there. */
+  read<T>(work: (state: StateReader) => Promise<T>): Promise<T>;
+  /** Lets servers open it. */
+  release(): Promise<void>;
+}
+
+/** How far a move is. */
+export interface MigrationProgress {
+  readonly phase: 'copying' | 'following' | 'verifying';
+  /** Entries of the log that are copied. */
+  readonly entries: number;
+  /** The last one of them. */
+  readonly sequence: number;
+}
+
+/** What is moved. */
+export interface MigrationRequest {
+  readonly source: MigrationSource;
+  readonly target: MigrationTarget;
+  /** Goes along with a source that is in use, until it is not. */
+  readonly follow: boolean;
+  readonly onProgress: (progress: MigrationProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A store that was moved, and is equal. */
+export interface MigrationReport extends StateHash {
+  readonly timestampMs: number;
+  /** The new timeline: positions of the old one do not fit it. */
+  readonly epoch: string;
+  /** How long nobody could write, in milliseconds; undefined when the source was never in use. */
+  readonly cutMs: number | undefined;
+}
+
+const FOLLOW_MS = 250;
+
+/**
+ * Moves a store. ENGINE_UNAVAILABLE when the source is in use and not to be followed, SEQUENCE_COMPACTED
+ * when it forgot history faster than it could be followed, CORRUPTION_DETECTED when both are not equal.
+ */
+export async function migrateStore(request: MigrationRequest): Promise<MigrationReport> {
+  const { source, target, follow } = request;
+  const user = await source.hold();
+  if (user !== undefined && !follow) throw inUse(user);
+  const mover = new Mover(request);
+  await source.read((from) => mover.copy(from));
+  if (user !== undefined) await mover.follow();
+  const startMs = systemClock.monotonic();
+  const report = await source.read((from) => mover.finish(from, user !== undefined));
+  await target.release();
+  return { ...report, cutMs: user === undefined ? undefined : systemClock.monotonic() - startMs };
+}
+
+class Mover {
+  readonly #request: MigrationRequest;
+  /** The log as it was read, and as it is read back. */
+  readonly #given = new RowsHash('ver');
+  readonly #kept = new RowsHash('ver');
+  #first: StoreEnd | undefined;
+  #sequence = 0;
+
+  constructor(request: MigrationRequest) {
+    this.#request = request;
+  }
+
+  async copy(from: StateReader): Promise<void> {
+    const { target: to, signal } = this.#request;
+    this.#first = from.end;
+    await copyTable({ from, to }, 'ver', {
+      signal,
+      onRows: (rows) => {
+        this.#given.add(rows);
+        this.#note('copying');
+      },
+    });
+    const [given, kept] = [new RowsHash('head'), new RowsHash('head')];
+    await copyTable({ from, to }, 'head', {
+      signal,
+      onRows: (rows) => {
+        given.add(rows);
+      },
+    });
+    this.#sequence = from.end.sequence;
+    await to.read((state) => kept.addFrom(state));
+    if (given.sha256() !== kept.sha256()) throw notEqual('where the newest documents are');
+    await this.#checkLog();
+  }
+
+  /** Until nobody writes any more. */
+  async follow(): Promise<void> {
+    const { source, target, signal } = this.#request;
+    do {
+      await source.read((from) => this.#catchUp(from));
+      await target.assertMine();
+      this.#note('following');
+      await delay(FOLLOW_MS, signal);
+      assertWanted(signal);
+    } while ((await source.hold()) !== undefined);
+  }
+
+  async finish(from: StateReader, isMoved: boolean): Promise<Omit<MigrationReport, 'cutMs'>> {
+    const { target: to, signal } = this.#request;
+    await this.#catchUp(from);
+    for (const name of ['collection', 'idx', 'request'] as const) {
+      await copyTable({ from, to }, name, { signal });
+    }
+    // What was removed from the source since it was copied is removed here by whoever opens it.
+    const prunedTo = this.#first?.prunedTo ?? 0;
+    const historyBytes = isMoved ? await to.tidy() : from.end.historyBytes;
+    const end = { ...from.end, epoch: randomUUID(), prunedTo, historyBytes };
+    await to.finish(end);
+    this.#note('verifying');
+    const [before, after] = await Promise.all([
+      hashState(from, this.#given),
+      to.read((state) => hashState(state, this.#kept)),
+    ]);
+    assertEqual(before, after);
+    return { ...after, timestampMs: end.timestampMs, epoch: end.epoch };
+  }
+
+  async #catchUp(from: StateReader): Promise<void> {
+    const { target: to, signal } = this.#request;
+    const { epoch, floor } = from.end;
+    if (epoch !== this.#first?.epoch) throw replaced();
+    if (floor > this.#sequence) throw forgotten(this.#sequence, floor);
+    await copyTable({ from, to }, 'ver', {
+      ...{ after: [this.#sequence], signal },
+      onRows: async (rows) => {
+        await to.insert('head', headsOf(rows));
+        this.#given.add(rows);
+        this.#note('following');
+      },
+    });
+    this.#sequence = from.end.sequence;
+    await this.#checkLog();
+  }
+
+  /** Reads back what was not read back yet. */
+  async #checkLog(): Promise<void> {
+    await this.#request.target.read((state) => this.#kept.addFrom(state));
+    if (this.#given.sha256() !== this.#kept.sha256()) throw notEqual('the log');
+  }
+
+  #note(phase: MigrationProgress['phase']): void {
+    const { rows: entries, last } = this.#given;
+    this.#request.onProgress({ phase, entries, sequence: Number(last?.[0] ?? 0) });
+  }
+}
+
+/** Kinds of entries about documents; part of the format. */
+const [PUT, DELETE] = [1, 2];
+
+/** Where the newest rows of the keys in a stretch of the log are. */
+function headsOf(entries: readonly Row[]): readonly Row[] {
+  const heads = new Map<string, Row>();
+  for (const entry of entries) {
+    const [sequence = 0, , , kind, collection = 0, key = ''] = entry;
+    const [, , , , , , , , created = 0, , expiresAt = null] = entry;
+    if (kind !== PUT && kind !== DELETE) continue;
+    const [live, expiry] = kind === PUT ? [1, expiresAt] : [0, null];
+    const row: Row = [collection, key, sequence, live, created, expiry];
+    heads.set(`${String(collection)} ${String(key)}`, row);
+  }
+  return [...heads.values()];
+}
+
+function assertEqual(before: StateHash, after: StateHash): void {
+  if (before.sha256 === after.sha256) return;
+  const other = before.collections.find(
+    ({ sha256 }, at) => sha256 !== after.collections[at]?.sha256,
+  );
+  throw notEqual(other === undefined ? 'settings or access' : `collection '${other.name}'`);
+}
+
+function notEqual(what: string): DomainError {
+  return new DomainError(
+    'CORRUPTION_DETECTED',
+    `what was written is not equal to what it was copied from: ${what}; nothing was given free`,
+  );
+}
+
+function inUse(user: string): DomainError {
+  return new DomainError(
+    'ENGINE_UNAVAILABLE',
+    `what is to be moved is in use: ${user}; stop that first, or follow it until it stops`,
+  );
+}
+
+function replaced(): DomainError {
+  return new DomainError(
+    'SEQUENCE_COMPACTED',
+    'what is to be moved was replaced by another timeline meanwhile; begin again',
+  );
+}
+
+function forgotten(sequence: number, floor: number): DomainError {
+  return new DomainError(
+    'SEQUENCE_COMPACTED',
+    `the log was shortened to sequence ${String(floor)} before what follows ${String(sequence)} was copied; begin again, with a longer --retain-history`,
+    { metadata: { sequence: String(sequence), oldest: String(floor) } },
+  );
+}
