@@ -106,8 +106,16 @@ function describeCommand(command) {
     ...Object.values(command.args).map(
       ({ name: arg, description }) => `- \`${arg}\`: ${description}`,
     ),
-    ...flags.map(({ name: flag, description }) => `- \`--${flag}\`: ${description}`),
+    ...flags.map(describeFlag),
     ...(isConfigured ? ['', 'Takes every flag of the [configuration](configuration.md).'] : []),
     '',
   ];
+}
+
+/** A line for a flag: how it is given, what it is for, and what holds without it. */
+function describeFlag({ name, type, allowNo, default: standard, description }) {
+  const given = allowNo ? `--[no-]${name}` : `--${name}`;
+  const isSaid =
+    type === 'option' && ['string', 'number'].includes(typeof standard) && standard !== '';
+  return `- \`${given}\`: ${description}${isSaid ? ` Default: \`${standard}\`.` : ''}`;
 }

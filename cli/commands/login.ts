@@ -1,6 +1,6 @@
 import { Args, Flags, type Interfaces } from '@oclif/core';
 
-import { createMoltenClient, type MoltenClient } from '../../src/client/client.ts';
+import type { MoltenClient } from '../../src/client/client.ts';
 import { usageError } from '../lib/input.ts';
 import { MoltenCommand } from '../lib/molten-command.ts';
 import { codeFlags, passwordFlags, readPassword, type AnyFlags } from '../lib/secrets.ts';
@@ -44,7 +44,7 @@ export default class Login extends MoltenCommand {
     const name = String(flags['profile']);
     const given = server ?? (flags['url'] as string | undefined);
     const url = this.serverUrl({ profile: name, url: given });
-    const client = createMoltenClient({ url });
+    const client = this.clientOf({ url });
     const first =
       flags['sso'] === true
         ? await this.#signOn(client, provider, flags)

@@ -10,13 +10,14 @@ const HELP_GROUP = 'CONFIGURATION';
 
 type AnyFlag = Interfaces.FlagInput[string];
 
-function flagOf({ type, help, fallback, isSecret }: Option, name: string): AnyFlag {
+function flagOf({ type, help, fallback, isSecret, formerName }: Option, name: string): AnyFlag {
   const shown = fallback === undefined || fallback === '' ? '' : ` [default: ${fallback}]`;
   const description = `${help}${isSecret === true ? '' : shown} [variable: ${variableOf(name)}]`;
   if (type.kind === 'switch')
     return Flags.boolean({ description, allowNo: true, helpGroup: HELP_GROUP });
   return Flags.string({
     ...{ description, helpGroup: HELP_GROUP },
+    ...(formerName === undefined ? {} : { aliases: [formerName] }),
     ...(type.kind === 'choice' ? { options: type.choices } : {}),
   });
 }

@@ -56,6 +56,13 @@ export function wholeIn(text: string, name: string): bigint {
   throw usageError(`${name} is '${text}'; wants a whole number`);
 }
 
+/** The id of an API key in an argument; its text is a secret, and others can read arguments. */
+export function apiKeyIdIn(argument: unknown): string {
+  const id = String(argument);
+  if (!id.startsWith('mk_')) return id;
+  throw usageError('give the id of the key, the third part of its text, and not the text itself');
+}
+
 /** A moment in a flag, in milliseconds: Unix milliseconds, or RFC 3339. */
 export function momentIn(text: string, name: string): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Date.parse(text);

@@ -69,8 +69,14 @@ export abstract class MoltenCommand extends CliCommand {
   }
 
   protected client(flags: ServerFlags): MoltenClient {
-    const { url, token } = this.target(flags);
-    return createMoltenClient({ url, token: () => token });
+    return this.clientOf(this.target(flags));
+  }
+
+  /** Without a token: for who is not signed in yet. */
+  protected clientOf({ url, token }: Pick<Profile, 'url' | 'token'>): MoltenClient {
+    // Who looks at the list of sessions should know this one.
+    const userAgent = `molten/${this.config.version}`;
+    return createMoltenClient({ url, token: () => token, userAgent });
   }
 
   /** Asks before what cannot be undone; `--yes` answers, and without a terminal nothing else does. */

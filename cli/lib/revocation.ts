@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { timestampFromMs, type Timestamp } from '@bufbuild/protobuf/wkt';
 import { Flags, type Interfaces } from '@oclif/core';
 
 import {
@@ -8,7 +9,7 @@ import {
 } from '../../gen/molten/v1/tokens_pb.ts';
 import type { MoltenClient } from '../../src/client/client.ts';
 import { MoltenError } from '../../src/client/molten-error.ts';
-import { usageError } from './input.ts';
+import { momentIn, usageError } from './input.ts';
 import type { AnyFlags } from './secrets.ts';
 import { listTokens } from './tokens.ts';
 
@@ -18,6 +19,8 @@ export interface RevocationTarget {
   readonly id: string;
   /** For people: `everything of alice`. */
   readonly name: string;
+  /** Only what was made before. */
+  readonly beforeTime?: Timestamp;
 }
 
 /** The flags that name more than one token. */
@@ -25,7 +28,9 @@ export const targetFlags: Interfaces.FlagInput = {
   user: Flags.string({ description: 'Everything that this user holds or has delegated.' }),
   'user-sessions': Flags.string({ description: 'Every session of this user.' }),
   client: Flags.string({ description: 'Every token made for this client.' }),
-  session: Flags.string({ description: 'One session, by its id.' }),
+  session: Flags.string({
+    description: 'One session, by its id, and everything delegated with it.',
+  }),
   'signing-key': Flags.string({ description: 'Everything signed with this key.' }),
   all: Flags.boolean({
     description: 'All sessions, tokens and API keys, your own included.',
@@ -41,8 +46,23 @@ const KINDS = {
   'signing-key': [RevocationKind.SIGNING_KEY, (id) => `everything signed with key ${id}`],
 } satisfies Record<string, readonly [RevocationKind, (id: string) => string]>;
 
+/** Narrows what many fall with. */
+export const beforeFlag: Interfaces.FlagInput = {
+  before: Flags.string({
+    description:
+      'Only what was made before this moment: Unix milliseconds, or RFC 3339. For users, their sessions, clients and --all.',
+  }),
+};
+
 /** What the argument and the flags name: exactly one of them. */
 export function targetOf(token: string | undefined, flags: AnyFlags): RevocationTarget {
+  const named = namedBy(token, flags);
+  const { before } = flags;
+  if (typeof before !== 'string') return named;
+  return { ...named, beforeTime: timestampFromMs(momentIn(before, '--before')) };
+}
+
+function namedBy(token: string | undefined, flags: AnyFlags): RevocationTarget {
   const given: AnyFlags = { ...flags, token };
   const named = Object.entries(KINDS).flatMap(([flag, [kind, nameOf]]) => {
     const id = given[flag];
@@ -59,12 +79,22 @@ const FLAG_NAMES = Object.keys(targetFlags);
 /** What a revocation takes down, as far as the caller may know it; undefined: it may not. */
 export async function previewRevocation(
   client: Pick<MoltenClient, 'auth' | 'tokens'>,
-  { kind, id }: RevocationTarget,
+  target: RevocationTarget,
 ): Promise<RevocationImpact | undefined> {
+  const { kind, id } = target;
   const { principal } = await client.auth.whoAmI({});
   const mayPreview = principal?.scopes.some((scope) => CONTROLS.includes(scope)) === true;
-  if (mayPreview) return (await client.tokens.previewRevocation({ kind, id })).impact;
+  if (mayPreview) return (await client.tokens.previewRevocation(requestOf(target))).impact;
   return kind === RevocationKind.TOKEN ? await countBelow(client, id) : undefined;
+}
+
+/** The request for a target. */
+export function requestOf({ kind, id, beforeTime }: RevocationTarget): {
+  readonly kind: RevocationKind;
+  readonly id: string;
+  readonly beforeTime?: Timestamp;
+} {
+  return { kind, id, ...(beforeTime && { beforeTime }) };
 }
 
 /** The scopes that preview, so that nobody else's attempt is recorded as a refusal. */

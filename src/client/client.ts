@@ -36,6 +36,8 @@ export interface MoltenClientOptions {
   readonly protocol?: 'connect' | 'grpc';
   /** How long a call may take, in milliseconds. Default 60,000. */
   readonly timeoutMs?: number;
+  /** The field `User-Agent`, which sessions and logs show. Otherwise that of the transport. */
+  readonly userAgent?: string;
 }
 
 /** Every service of a server. Calls fail with MoltenError. */
@@ -84,8 +86,8 @@ export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
 }
 
 function createTransport(options: MoltenClientOptions): Transport {
-  const { url: baseUrl, token, protocol, timeoutMs: defaultTimeoutMs = TIMEOUT_MS } = options;
-  const interceptors = [authorize(token)];
+  const { url: baseUrl, protocol, timeoutMs: defaultTimeoutMs = TIMEOUT_MS } = options;
+  const interceptors = [introduce(options)];
   return protocol === 'grpc'
     ? createGrpcTransport({ baseUrl, defaultTimeoutMs, interceptors })
     : createConnectTransport({
@@ -95,10 +97,12 @@ function createTransport(options: MoltenClientOptions): Transport {
       });
 }
 
-function authorize(token: MoltenClientOptions['token']): Interceptor {
+/** Says with each call for whom it is, and by which program. */
+function introduce({ token, userAgent }: MoltenClientOptions): Interceptor {
   return (next) => async (request) => {
     const value = token?.();
     if (value !== undefined) request.header.set('authorization', `Bearer ${value}`);
+    if (userAgent !== undefined) request.header.set('user-agent', userAgent);
     return await next(request);
   };
 }

@@ -55,9 +55,9 @@ export function describeOptions(): string {
 }
 
 function rowOf(option: Option): string {
-  const { name, fallback = '', isSecret, help, formerVariable: former } = option;
+  const { name, fallback = '', isSecret, help, formerName: former } = option;
   const shown = isSecret === true ? 'none; a secret' : fallback === '' ? 'none' : `\`${fallback}\``;
-  const variables = [variableOf(name), ...(former === undefined ? [] : [former])];
+  const variables = [variableOf(name), ...(former === undefined ? [] : [variableOf(former)])];
   const names = [`--${name}`, ...variables].map((text) => `\`${text}\``).join('<br>');
   const cells = [names, valueOf(option), shown, help];
   return `| ${cells.join(' | ')} |`;

@@ -8,7 +8,7 @@ const seconds = (max: number): Option['type'] => ({ kind: 'whole', min: 1, max, 
 export const EDGE_OPTIONS: readonly Option[] = [
   {
     ...{ name: 'rate-limit-requests', type: calls, fallback: '0', reloads: true },
-    formerVariable: 'MOLTENDB_RATE_LIMIT_REQS',
+    formerName: 'rate-limit-reqs',
     help: 'Requests of one address per window, by every protocol together and whoever calls; 0: no bound. An address is an IPv4 address or an IPv6 /64.',
   },
   {

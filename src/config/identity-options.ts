@@ -55,6 +55,10 @@ export const IDENTITY_OPTIONS: readonly Option[] = [
     help: 'Whoever signs in through the directory first becomes a user; otherwise only those who were linked before may.',
   },
   {
+    ...{ name: 'ldap-provision-only', type: { kind: 'list' }, fallback: '' },
+    help: 'Of these, only who meets one of the rules becomes a user: mapped (a group of theirs is in --ldap-roles) or group=name, the group as in --ldap-roles. Absent: everybody.',
+  },
+  {
     ...{ name: 'oidc-issuer', type: { kind: 'text' } },
     help: 'The issuer of an OpenID Connect provider, as its tokens name it: an https address.',
   },
@@ -93,6 +97,10 @@ export const IDENTITY_OPTIONS: readonly Option[] = [
   {
     ...{ name: 'oidc-provision', type: { kind: 'switch' }, fallback: 'false' },
     help: 'Whoever signs in through the provider first becomes a user; otherwise only those who were linked before may.',
+  },
+  {
+    ...{ name: 'oidc-provision-only', type: { kind: 'list' }, fallback: '' },
+    help: 'Of these, only who meets one of the rules becomes a user: mapped (a group of theirs is in --oidc-roles), group=name, or email-domain=example.org (an address in exactly that domain that the provider says is verified). Absent: everybody.',
   },
   {
     ...{ name: 'oidc-allow-insecure', type: { kind: 'switch' }, fallback: 'false' },

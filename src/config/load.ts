@@ -91,14 +91,14 @@ function settings(read: OptionReader): Settings {
     maxKeysPerRequest: read.whole('max-keys-per-request'),
     cacheBytes: read.whole('cache-size'),
     cacheDocuments:
-      read.text('storage-mode') === 'standard' ? undefined : read.whole('hot-threshold'),
+      read.text('storage-mode') === 'tiered' ? read.whole('hot-threshold') : undefined,
     rateLimit: {
       requests: read.whole('rate-limit-requests'),
       windowMs: read.whole('rate-limit-window') * MS_PER_SECOND,
     },
     queryCeiling: {
       rowsMax: read.whole('max-query-rows'),
-      timeMs: read.whole('max-query-time'),
+      timeMsMax: read.whole('max-query-time'),
       examinedMax: read.whole('max-query-scan'),
       memoryBytesMax: read.whole('max-query-memory'),
     },

@@ -20,8 +20,8 @@ export interface Option {
   readonly isSecret?: boolean;
   /** A running server takes a new value on SIGHUP; the others need a restart. */
   readonly reloads?: boolean;
-  /** Another variable that it is read from, after its own: what MoltenDB 1.0 called it. */
-  readonly formerVariable?: string;
+  /** What MoltenDB 1.0 called it: a flag and a variable that are read too, after its own. */
+  readonly formerName?: string;
   /** One or two sentences. */
   readonly help: string;
 }

@@ -51,14 +51,14 @@ export const OPTIONS: readonly Option[] = [
     help: 'Whom tokens are for (`aud`). Tokens for another one are refused.',
   },
   {
-    ...{ name: 'access-token-ttl', fallback: '900' },
+    ...{ name: 'access-token-ttl', fallback: '900', formerName: 'root-token-ttl' },
     type: { kind: 'whole', min: 60, max: 86_400, unit: 'seconds' },
     help: 'How long the token of a sign-in lives that asks for nothing else; its refresh token gives the next one.',
   },
   {
     ...{ name: 'max-tokens-per-user', fallback: '100000' },
     type: { kind: 'whole', min: 100, max: 10_000_000, unit: 'tokens' },
-    help: 'How many tokens that one user, its API keys and their clients have delegated may live at once. One lives for as long as it can be renewed: 30 days at least, unless it is revoked. About 2 kB each on disk.',
+    help: 'How many tokens that one user, its API keys and their clients have delegated may live at once. One lives for as long as it can be renewed, unless it is revoked. About 2 kB each on disk.',
   },
   {
     ...{ name: 'password-min-length', fallback: '12' },
@@ -84,14 +84,14 @@ export const OPTIONS: readonly Option[] = [
     help: 'What a write gets that asks for nothing. sync: on disk before the answer. async: on disk within 50 ms after it.',
   },
   {
-    ...{ name: 'storage-mode', fallback: 'tiered' },
+    ...{ name: 'storage-mode', fallback: 'standard' },
     type: { kind: 'choice', choices: ['standard', 'tiered'] },
-    help: 'What is kept in memory of documents read by key. tiered: the --hot-threshold used last. standard: as many as fit --cache-size. The rest is read from disk in either mode, and nothing in advance.',
+    help: 'What is kept in memory of documents read by key. standard: as many as fit --cache-size. tiered: no more of them than --hot-threshold, those used last. The rest is read from disk in either mode, and nothing in advance.',
   },
   {
     ...{ name: 'hot-threshold', fallback: '50000' },
     type: { kind: 'whole', min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'documents' },
-    help: 'How many documents are kept in memory in the mode tiered, within --cache-size.',
+    help: 'How many documents of all collections together are kept in memory in the mode tiered, within --cache-size.',
   },
   {
     ...{ name: 'retain-history', fallback: '604800' },
@@ -174,11 +174,11 @@ export const OPTIONS: readonly Option[] = [
     help: 'Memory for documents read by key; 0 keeps none.',
   },
   {
-    ...{ name: 'cert', type: { kind: 'path' }, reloads: true },
+    ...{ name: 'cert', type: { kind: 'path' }, reloads: true, formerName: 'tls-cert' },
     help: 'The TLS certificate chain, in PEM. Needs --key.',
   },
   {
-    ...{ name: 'key', type: { kind: 'path' }, reloads: true },
+    ...{ name: 'key', type: { kind: 'path' }, reloads: true, formerName: 'tls-key' },
     help: 'The key of the certificate, in PEM, in a file that only its owner can read.',
   },
   {

@@ -1,7 +1,15 @@
 import { resolve } from 'node:path';
 
 import type { OptionReader } from './reader.ts';
-import type { IdentityConfig, LdapConfig, OidcConfig, RoleMappingConfig } from './server-config.ts';
+import type {
+  IdentityConfig,
+  LdapConfig,
+  OidcConfig,
+  ProvisionRuleConfig,
+  RoleMappingConfig,
+} from './server-config.ts';
+
+const DOMAIN = /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/;
 
 /** Who else vouches for users, from checked values. */
 export function readIdentity(read: OptionReader): IdentityConfig {
@@ -52,5 +60,24 @@ function readMapping(read: OptionReader, provider: 'ldap' | 'oidc'): RoleMapping
     (groups[item.slice(0, at)] ??= []).push(item.slice(at + 1));
   }
   const defaultRoles = read.list(`${provider}-default-roles`);
-  return { groups, defaultRoles, provision: read.switch(`${provider}-provision`) };
+  const provisionOnly = read.list(`${provider}-provision-only`).flatMap((text) => {
+    const rule = parseProvisionRule(text);
+    return rule === undefined ? [] : [rule];
+  });
+  return { groups, defaultRoles, provision: read.switch(`${provider}-provision`), provisionOnly };
+}
+
+/** A rule as it is written; undefined when it is none. */
+export function parseProvisionRule(text: string): ProvisionRuleConfig | undefined {
+  if (text === 'mapped') return { kind: 'mapped' };
+  const at = text.indexOf('=');
+  const value = text.slice(at + 1);
+  switch (text.slice(0, Math.max(at, 0))) {
+    case 'group':
+      return value === '' ? undefined : { kind: 'group', group: value };
+    case 'email-domain':
+      return DOMAIN.test(value) ? { kind: 'emailDomain', domain: value } : undefined;
+    default:
+      return undefined;
+  }
 }

@@ -33,7 +33,7 @@ export interface ServerConfig {
   /** How much one query may do at most; administrators lower it while the server runs. */
   readonly queryCeiling: {
     readonly rowsMax: number;
-    readonly timeMs: number;
+    readonly timeMsMax: number;
     readonly examinedMax: number;
     readonly memoryBytesMax: number;
   };
@@ -152,7 +152,15 @@ export interface RoleMappingConfig {
   readonly defaultRoles: readonly string[];
   /** Whoever signs in first becomes a user. */
   readonly provision: boolean;
+  /** Of those, only who meets one of these. Absent or empty: all. */
+  readonly provisionOnly?: readonly ProvisionRuleConfig[];
 }
+
+/** One way to be let in at the first sign-in. */
+export type ProvisionRuleConfig =
+  | { readonly kind: 'mapped' }
+  | { readonly kind: 'group'; readonly group: string }
+  | { readonly kind: 'emailDomain'; readonly domain: string };
 
 /** A directory of users. */
 export interface LdapConfig {

@@ -127,8 +127,8 @@ function ofVariable(variables: Variables, name: string): OptionValue | undefined
 
 /** What MoltenDB 1.0 called some variables, by the option. */
 const FORMER_VARIABLES: ReadonlyMap<string, string> = new Map(
-  OPTIONS.flatMap(({ name, formerVariable }) =>
-    formerVariable === undefined ? [] : [[name, formerVariable] as const],
+  OPTIONS.flatMap(({ name, formerName }) =>
+    formerName === undefined ? [] : [[name, variableOf(formerName)] as const],
   ),
 );
 

@@ -14,6 +14,8 @@ export interface DomainErrorOptions {
   readonly violations?: readonly FieldViolation[];
   /** How long a client should wait before it tries again, in milliseconds. */
   readonly retryAfterMs?: number;
+  /** Why, for the log and the audit log; never sent. */
+  readonly note?: string;
   /** What led here; logged with the request id and never sent. */
   readonly cause?: unknown;
 }
@@ -30,6 +32,7 @@ export class DomainError extends Error {
   readonly metadata: Readonly<Record<string, string>>;
   readonly violations: readonly FieldViolation[];
   readonly retryAfterMs: number | undefined;
+  readonly note: string | undefined;
 
   constructor(reason: Reason, message: string, options: DomainErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -37,6 +40,7 @@ export class DomainError extends Error {
     this.metadata = options.metadata ?? {};
     this.violations = options.violations ?? [];
     this.retryAfterMs = options.retryAfterMs;
+    this.note = options.note;
   }
 }
 

@@ -162,6 +162,8 @@ async function describe(
     username,
     displayName: valuesOf(entry, attributes.displayName)[0] ?? '',
     email: valuesOf(entry, attributes.email)[0] ?? '',
+    // Whether somebody has looked, or the user wrote it, a directory does not say.
+    isEmailVerified: false,
     groups: await readGroups(client, settings, { entry, username }),
   };
 }

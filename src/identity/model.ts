@@ -23,6 +23,8 @@ export interface ExternalIdentity {
   readonly displayName: string;
   /** Empty when the provider says none, or says that nobody has verified it. */
   readonly email: string;
+  /** The provider says that the address is the user's; false when it does not say. */
+  readonly isEmailVerified: boolean;
   /** As the provider writes them: names, or the distinguished names of a directory. */
   readonly groups: readonly string[];
 }

@@ -28,6 +28,8 @@ export function identityOf(
   // What is signed for this sign-in comes before what was asked for afterwards.
   const claims: Claims = { ...userInfo, ...token };
   const email = claims['email_verified'] === false ? '' : textOf(claims, 'email');
+  // Of the address that is taken, said where it is said.
+  const teller: Claims = Object.hasOwn(token, 'email') ? token : userInfo;
   return {
     provider,
     issuer: token.iss,
@@ -35,6 +37,7 @@ export function identityOf(
     username: textOf(claims, names.username) || email || token.sub,
     displayName: textOf(claims, 'name'),
     email,
+    isEmailVerified: teller['email_verified'] === true,
     groups: groupsOf(provider, find(claims, names.groups)),
   };
 }

@@ -1,6 +1,14 @@
 import { commonNameOf, normalizeName, normalizeValue } from './distinguished-name.ts';
 import type { ExternalIdentity, ProviderKind } from './model.ts';
 
+/** One way to be let in at the first sign-in. */
+export type ProvisionRule =
+  /** Some group of the identity gives a role here; the default roles do not count. */
+  | { readonly kind: 'mapped' }
+  | { readonly kind: 'group'; readonly group: string }
+  /** The provider has verified an address of exactly this domain. */
+  | { readonly kind: 'emailDomain'; readonly domain: string };
+
 /** Which roles an identity from elsewhere has here. */
 export interface RoleMapping {
   /** Roles by group. How groups are compared depends on the kind of provider. */
@@ -9,6 +17,8 @@ export interface RoleMapping {
   readonly defaultRoles: readonly string[];
   /** Whoever signs in first becomes a user; otherwise only those who were linked before may. */
   readonly provision: boolean;
+  /** Of those, only who meets one of these. Absent or empty: all. */
+  readonly provisionOnly?: readonly ProvisionRule[];
 }
 
 /**
@@ -25,12 +35,19 @@ export function mapRoles(
   mapping: RoleMapping,
   kind: ProviderKind,
 ): readonly string[] {
-  const isMember = kind === 'ldap' ? directoryMembership : nameMembership;
-  const belongsTo = isMember(identity.groups);
+  const belongsTo = membershipOf(identity, kind);
   const granted = Object.entries(mapping.groups)
     .filter(([group]) => belongsTo(group))
     .flatMap(([, roles]) => roles);
   return [...new Set([...mapping.defaultRoles, ...granted])];
+}
+
+/** Tells whether an identity belongs to a group, as the mapping names it. */
+export function membershipOf(
+  { groups }: ExternalIdentity,
+  kind: ProviderKind,
+): (group: string) => boolean {
+  return kind === 'ldap' ? directoryMembership(groups) : nameMembership(groups);
 }
 
 function nameMembership(groups: readonly string[]): (group: string) => boolean {

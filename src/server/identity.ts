@@ -8,6 +8,7 @@ import { createLdapDirectory } from '../identity/ldap.ts';
 import type { ExternalIdentity, ProviderKind } from '../identity/model.ts';
 import type { OidcDeviceFlow } from '../identity/oidc-device.ts';
 import { createOidcProvider, type OidcFlow } from '../identity/oidc.ts';
+import { whyNotProvisioned as refusalOf } from '../identity/provisioning.ts';
 import { mapRoles, type RoleMapping } from '../identity/role-mapping.ts';
 import type { Clock } from '../platform/clock.ts';
 
@@ -73,6 +74,6 @@ function vouch(
 ): VouchedIdentity {
   const { provider, issuer, subject, username, displayName, email } = identity;
   const roles = mapRoles(identity, mapping, kind);
-  const { provision } = mapping;
-  return { provider, issuer, subject, username, displayName, email, roles, provision };
+  const whyNotProvisioned = refusalOf(identity, mapping, kind);
+  return { provider, issuer, subject, username, displayName, email, roles, whyNotProvisioned };
 }

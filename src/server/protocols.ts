@@ -1,15 +1,4 @@
 import { AdminService } from '../../gen/molten/v1/admin_pb.ts';
-import { ApiKeyService } from '../../gen/molten/v1/api_keys_pb.ts';
-import { AuditService } from '../../gen/molten/v1/audit_pb.ts';
-import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
-import { CollectionService } from '../../gen/molten/v1/collections_pb.ts';
-import { DocumentService } from '../../gen/molten/v1/documents_pb.ts';
-import { OperationService } from '../../gen/molten/v1/operations_pb.ts';
-import { SnapshotService } from '../../gen/molten/v1/snapshots_pb.ts';
-import { SystemService } from '../../gen/molten/v1/system_pb.ts';
-import { TokenService } from '../../gen/molten/v1/tokens_pb.ts';
-import { UserService } from '../../gen/molten/v1/users_pb.ts';
-import { WatchService } from '../../gen/molten/v1/watch_pb.ts';
 import type { Monitor } from '../domain/node/monitor.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -23,12 +12,7 @@ import { createConnectDoor } from '../protocol/connect/door.ts';
 import { createCsrfTokens } from '../protocol/cookie-session/csrf.ts';
 import { createCookieSessionDoor } from '../protocol/cookie-session/door.ts';
 import { createCookieGuard } from '../protocol/cookie-session/guard.ts';
-import {
-  bindService,
-  createDispatcher,
-  type Dispatcher,
-  type ServiceBinding,
-} from '../protocol/dispatcher.ts';
+import { createDispatcher, type Dispatcher, type ServiceBinding } from '../protocol/dispatcher.ts';
 import { registerHealth } from '../protocol/health/service.ts';
 import type { Door } from '../protocol/http/door.ts';
 import { createProbesDoor } from '../protocol/http/probes.ts';
@@ -43,6 +27,7 @@ import { createAuditService } from '../protocol/services/audit.ts';
 import { createAuthService } from '../protocol/services/auth.ts';
 import { createCollectionService } from '../protocol/services/collections.ts';
 import { createDocumentService } from '../protocol/services/documents.ts';
+import { bindServices } from '../protocol/services/mounted.ts';
 import { createOperationService } from '../protocol/services/operations.ts';
 import { createSnapshotService } from '../protocol/services/snapshots.ts';
 import { createSystemService } from '../protocol/services/system.ts';
@@ -101,28 +86,25 @@ function bindAll(
   const { writeMode: durability, maxDocumentBytes: documentBytesMax } = config;
   const { documents, collections, pageTokenKey, snapshots, operations, restores } = domain;
   const limits = { durability, documentBytesMax };
-  return [
-    bindService(DocumentService, createDocumentService({ documents, ...limits })),
-    bindService(
-      CollectionService,
-      createCollectionService({ collections, pageTokenKey, ...limits }),
-    ),
-    bindService(WatchService, createWatchService(domain.watches)),
-    bindService(SnapshotService, createSnapshotService({ snapshots, operations, restores })),
-    bindService(OperationService, createOperationService(operations)),
-    bindService(AuthService, createAuthService(domain.access)),
-    bindService(UserService, createUserService(domain.access)),
-    bindService(TokenService, createTokenService(domain.access)),
-    bindService(ApiKeyService, createApiKeyService(domain.access)),
-    bindService(AuditService, createAuditService(domain.audit)),
-    bindService(SystemService, createSystemService(domain.node, operations)),
-    bindService(AdminService, admin),
-  ];
+  return bindServices({
+    documents: createDocumentService({ documents, ...limits }),
+    collections: createCollectionService({ collections, pageTokenKey, ...limits }),
+    watch: createWatchService(domain.watches),
+    snapshots: createSnapshotService({ snapshots, operations, restores }),
+    operations: createOperationService(operations),
+    auth: createAuthService(domain.access),
+    users: createUserService(domain.access),
+    tokens: createTokenService(domain.access),
+    apiKeys: createApiKeyService(domain.access),
+    audit: createAuditService(domain.audit),
+    system: createSystemService(domain.node, operations),
+    admin,
+  });
 }
 
 /** Every protocol of the one port. */
 export function composeDoors(
-  { maxBodyBytes, access, tls }: ServerConfig,
+  { maxBodyBytes, access, tls, dbPath: directory }: ServerConfig,
   dispatcher: Dispatcher,
   { node, csrfKey, clock }: Pick<Domain, 'node' | 'csrfKey'> & { readonly clock: Clock },
 ): readonly Door[] {
@@ -142,7 +124,7 @@ export function composeDoors(
     // Before REST, which refuses the methods that nobody has taken.
     createSseDoor({ dispatcher }),
     createRestDoor({ dispatcher, maxBodyBytes }),
-    createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }),
+    createMoltenDbDoor({ dispatcher, clock, maxBodyBytes, directory }),
     createMddbDoor({ dispatcher, clock }),
     createAegisDoor({ dispatcher }),
     createCookieSessionDoor({ dispatcher, clock, csrf, needsTls: tls !== undefined }),

@@ -100,11 +100,12 @@ export const ALL_KEYS: KeyAccess = { kind: 'all' };
 
 /**
  * What must be true of one document when the batch commits. All are the
- * caller's: they fail with VERSION_MISMATCH (or DOCUMENT_EXISTS / DOCUMENT_NOT_FOUND for
- * `exists`) and are not retried. An expired document does not exist.
+ * caller's: they fail with VERSION_MISMATCH and are not retried. An expired document does not exist.
  */
 export type Precondition =
+  /** `false` is an insertion, and fails with DOCUMENT_EXISTS. */
   | { readonly kind: 'exists'; readonly exists: boolean }
+  /** 0: the document does not exist. */
   | { readonly kind: 'version'; readonly version: Version }
   /** The last write of the document has this sequence: also false when it was made anew meanwhile. */
   | { readonly kind: 'sequence'; readonly sequence: Sequence };

@@ -89,11 +89,13 @@ export function describeDocuments(subject: ContractSubject): void {
 
   describe('preconditions', () => {
     it.each([
-      ['exists: true on none', undefined, { kind: 'exists', exists: true }, 'DOCUMENT_NOT_FOUND'],
+      ['exists: true on none', undefined, { kind: 'exists', exists: true }, 'VERSION_MISMATCH'],
       ['exists: true on one', 1, { kind: 'exists', exists: true }, undefined],
       ['exists: false on none', undefined, { kind: 'exists', exists: false }, undefined],
       ['exists: false on one', 1, { kind: 'exists', exists: false }, 'DOCUMENT_EXISTS'],
       ['the right version', 2, { kind: 'version', version: 2n }, undefined],
+      ['version 0 on none', undefined, { kind: 'version', version: 0n }, undefined],
+      ['version 0 on one', 1, { kind: 'version', version: 0n }, 'VERSION_MISMATCH'],
       ['an old version', 2, { kind: 'version', version: 1n }, 'VERSION_MISMATCH'],
       ['a future version', 2, { kind: 'version', version: 3n }, 'VERSION_MISMATCH'],
       ['a version of none', undefined, { kind: 'version', version: 1n }, 'VERSION_MISMATCH'],
@@ -119,7 +121,7 @@ export function describeDocuments(subject: ContractSubject): void {
         transaction.require('things', 'b', { kind: 'exists', exists: true });
         transaction.put({ collection: 'things', key: 'c', body: '{}' });
       });
-      expect(await reasonOf(guarded)).toBe('DOCUMENT_NOT_FOUND');
+      expect(await reasonOf(guarded)).toBe('VERSION_MISMATCH');
       expect(await keysOf(engine)).toEqual(['a']);
     });
   });

@@ -1,6 +1,6 @@
 /** What a user meets who gives a command something wrong: one sentence, the documented code, no stack. */
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 
@@ -108,6 +108,27 @@ describe('a command line that cannot be used', () => {
     expect(missing.code).toBe(5);
     expect(JSON.parse(missing.stdout)).toMatchObject({
       error: { reason: 'DOCUMENT_NOT_FOUND', exitCode: 5, metadata: { key: 'bern' } },
+    });
+  });
+});
+
+describe('an export', () => {
+  it('of a collection that there is not leaves the file of before as it was', async () => {
+    const file = join(directory.path, 'export.ndjson');
+    writeFileSync(file, 'before');
+    const { code, stderr } = await molten('docs', 'export', 'citties', '-o', file);
+    expect([code, readFileSync(file, 'utf8')]).toEqual([5, 'before']);
+    expect(stderr).toContain("'citties'");
+    const none = await molten('docs', 'export', 'cities', '-o', file, '--where', '{"name":"x"}');
+    expect([none.code, readFileSync(file, 'utf8')]).toEqual([0, '']);
+  });
+});
+
+describe('the sessions of a user', () => {
+  it('tell those of the command line from others', async () => {
+    const { stdout } = await molten('sessions', 'list', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      sessions: [{ client: expect.stringMatching(/^molten\/\d/) }],
     });
   });
 });

@@ -25,10 +25,14 @@ function serve(directory: string, fileKibibytesMax?: number): Promise<ServeProce
   return startServe({ args, variables: SECRETS, ...limit });
 }
 
-async function clientOf({ url }: ServeProcess): Promise<MoltenClient> {
+async function tokenOf({ url }: ServeProcess): Promise<string> {
   const login = { username: 'root', password: PASSWORD };
-  const { token } = await createMoltenClient({ url }).auth.login(login);
-  return createMoltenClient({ url, token: () => token });
+  return (await createMoltenClient({ url }).auth.login(login)).token;
+}
+
+async function clientOf(server: ServeProcess): Promise<MoltenClient> {
+  const token = await tokenOf(server);
+  return createMoltenClient({ url: server.url, token: () => token });
 }
 
 /** Writes one document; the reason when it is refused. */
@@ -53,6 +57,21 @@ describe('a server whose disk takes no more', () => {
       expect(answer).toMatch(/^(ENGINE_UNAVAILABLE|STORAGE_FULL|READ_ONLY)$/);
       expect(acknowledged.length).toBeGreaterThan(20);
       for (let n = 0; n < 5; n++) expect(await write(client, 'later')).toBe('READ_ONLY');
+      const told = await fetch(`${server.url}/set`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${await tokenOf(server)}`,
+        },
+        body: JSON.stringify({ collection: 'things', data: { k: {} } }),
+      });
+      expect([told.status, await told.json()]).toEqual([
+        503,
+        {
+          error: expect.stringMatching(/^Service unavailable -- storage fault: ./),
+          statusCode: 503,
+        },
+      ]);
       const health = await fetch(`${server.url}/v1/health`);
       expect(await health.json()).toMatchObject({ state: 'SERVING_STATE_READ_ONLY' });
       for (const key of [acknowledged[0] ?? '', acknowledged.at(-1) ?? '']) {

@@ -291,6 +291,29 @@ const CASES: readonly Case[] = [
     says: '--oidc-allow-insecure is for an issuer on this machine',
   },
   {
+    row: 'who becomes a user well-formed',
+    args: [...OIDC, 'https://issuer.example.org', '--oidc-provision-only', 'group=staff'],
+    says: '--oidc-provision-only says who becomes a user, and nobody does; give --oidc-provision',
+  },
+  {
+    row: 'who becomes a user well-formed',
+    args: [
+      ...[...OIDC, 'https://issuer.example.org', '--oidc-provision'],
+      ...['--oidc-provision-only', 'group=staff,email-domain=@example.org'],
+    ],
+    says: "has 'email-domain=@example.org'; wants mapped, group=name or email-domain=example.org",
+  },
+  {
+    row: 'who becomes a user well-formed',
+    args: [...LDAP, '--ldap-provision', '--ldap-provision-only', 'email-domain=example.org'],
+    says: "--ldap-provision-only has 'email-domain=example.org'; wants mapped or group=name, with",
+  },
+  {
+    row: 'who becomes a user well-formed',
+    args: [...LDAP, '--ldap-provision', '--ldap-provision-only', 'mapped'],
+    says: '--ldap-provision-only has mapped, and no group has a role; give --ldap-roles',
+  },
+  {
     row: 'roles by group well-formed',
     args: [...LDAP, '--ldap-roles', 'staff'],
     says: "--ldap-roles has 'staff'; wants group=role",

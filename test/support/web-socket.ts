@@ -12,9 +12,12 @@ export interface RecordedSocket extends AsyncDisposable {
 /** A frame, parsed. Of any shape: what a test expects of it is what it asserts. */
 export type Frame = Readonly<Record<string, any>>;
 
-/** Connects with the standard client of browsers and Node. */
-export async function openSocket(url: string): Promise<RecordedSocket> {
-  const socket = new WebSocket(url);
+/** Connects with the standard client of browsers and Node; only the latter sends headers of its own. */
+export async function openSocket(
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<RecordedSocket> {
+  const socket = new WebSocket(url, { headers: { ...headers } });
   const frames: Frame[] = [];
   const waiting = new Set<() => void>();
   let code: number | undefined;

@@ -1,6 +1,7 @@
 import { Args, type Interfaces } from '@oclif/core';
 
 import { toApiKeyRow } from '../../lib/access-rows.ts';
+import { apiKeyIdIn } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 
 /** Shows an API key. */
@@ -13,7 +14,7 @@ export default class ApiKeysGet extends MoltenCommand {
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(ApiKeysGet);
     const { apiKeys } = this.client(flags as unknown as ServerFlags);
-    const { apiKey } = await apiKeys.getApiKey({ apiKey: String(args['key']) });
+    const { apiKey } = await apiKeys.getApiKey({ apiKey: apiKeyIdIn(args['key']) });
     const row = apiKey === undefined ? {} : toApiKeyRow(apiKey);
     this.printFields(row);
     return row;

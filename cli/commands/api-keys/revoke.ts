@@ -1,5 +1,6 @@
 import { Args, type Interfaces } from '@oclif/core';
 
+import { apiKeyIdIn } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 
 /** Ends an API key. */
@@ -12,7 +13,7 @@ export default class ApiKeysRevoke extends MoltenCommand {
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(ApiKeysRevoke);
     const { apiKeys } = this.client(flags as unknown as ServerFlags);
-    const { apiKey: key } = await apiKeys.revokeApiKey({ apiKey: String(args['key']) });
+    const { apiKey: key } = await apiKeys.revokeApiKey({ apiKey: apiKeyIdIn(args['key']) });
     this.log(`${key} revoked`);
     return { key };
   }

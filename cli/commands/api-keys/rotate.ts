@@ -1,6 +1,7 @@
 import { Args, Flags, type Interfaces } from '@oclif/core';
 
 import { toApiKeyRow } from '../../lib/access-rows.ts';
+import { apiKeyIdIn } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 import { durationOf } from '../../lib/times.ts';
 
@@ -24,7 +25,7 @@ export default class ApiKeysRotate extends MoltenCommand {
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(ApiKeysRotate);
     const { apiKeys } = this.client(flags as unknown as ServerFlags);
-    const [old, overlap] = [String(args['key']), durationOf(flags['overlap'])];
+    const [old, overlap] = [apiKeyIdIn(args['key']), durationOf(flags['overlap'])];
     const { apiKey, text } = await apiKeys.rotateApiKey({
       ...{ apiKey: old, ...(overlap && { overlap }) },
     });

@@ -7,7 +7,9 @@ import {
   DocumentEncoding,
   type ExportDocumentsResponse,
 } from '../../../gen/molten/v1/documents_pb.ts';
+import type { MoltenClient } from '../../../src/client/client.ts';
 import { toPlain, toPlainWithSystem } from '../../../src/client/documents.ts';
+import { MoltenError } from '../../../src/client/molten-error.ts';
 import { encrypt, encrypterOf, encryptionFlags } from '../../lib/encrypted-files.ts';
 import { usageError } from '../../lib/input.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
@@ -46,8 +48,10 @@ export default class DocsExport extends MoltenCommand {
     if (encrypter !== undefined && file === undefined && process.stdout.isTTY) {
       throw usageError('what is encrypted is no text for a terminal; use --output');
     }
-    const output = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
     const lines = new Lines(pages, flags['system'] === true ? toPlainWithSystem : toPlain);
+    // Before the file is opened, which may be an export of before.
+    if (!(await lines.begin())) await demandCollection(client, collection);
+    const output = file === undefined ? process.stdout : createWriteStream(file, { mode: 0o600 });
     // Standard output stays open for what comes after it.
     await pipeline(await encrypt(lines, encrypter), output, { end: file !== undefined });
     const { count, sequence } = lines;
@@ -56,26 +60,49 @@ export default class DocsExport extends MoltenCommand {
   }
 }
 
+/** COLLECTION_NOT_FOUND for one that there is not: its export would be as empty as that of an empty one. */
+async function demandCollection({ collections }: MoltenClient, collection: string): Promise<void> {
+  try {
+    await collections.getCollection({ collection });
+  } catch (error) {
+    if (error instanceof MoltenError && error.reason === 'COLLECTION_NOT_FOUND') throw error;
+    // Who may not look at the collection still gets what it may read of it.
+  }
+}
+
 /** Documents as lines, a page at a time, and how many there were. */
 class Lines implements AsyncIterable<Uint8Array> {
-  readonly #pages: AsyncIterable<ExportDocumentsResponse>;
+  readonly #pages: AsyncIterator<ExportDocumentsResponse>;
   readonly #shape: typeof toPlain;
+  #next: IteratorResult<ExportDocumentsResponse> | undefined;
   count = 0;
   sequence = 0n;
 
   constructor(pages: AsyncIterable<ExportDocumentsResponse>, shape: typeof toPlain) {
-    this.#pages = pages;
+    this.#pages = pages[Symbol.asyncIterator]();
     this.#shape = shape;
+  }
+
+  /** Reads the first page; whether there is a document. */
+  async begin(): Promise<boolean> {
+    this.#next = await this.#pages.next();
+    return this.#next.done !== true && this.#next.value.documents.length > 0;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     const progress = createProgress('exported', (line) => process.stderr.write(line));
-    for await (const { documents, readSequence } of this.#pages) {
-      this.sequence = readSequence;
-      this.count += documents.length;
-      progress.show(this.count);
-      const lines = documents.map((document) => `${JSON.stringify(this.#shape(document))}\n`);
-      yield Buffer.from(lines.join(''));
+    let page = this.#next ?? (await this.#pages.next());
+    try {
+      for (; page.done !== true; page = await this.#pages.next()) {
+        const { documents, readSequence } = page.value;
+        this.sequence = readSequence;
+        this.count += documents.length;
+        progress.show(this.count);
+        const lines = documents.map((document) => `${JSON.stringify(this.#shape(document))}\n`);
+        yield Buffer.from(lines.join(''));
+      }
+    } finally {
+      await this.#pages.return?.();
     }
     progress.finish(this.count);
   }

@@ -11,6 +11,7 @@ export default class TokensDelegate extends MoltenCommand {
   static override readonly examples: string[] = [
     '<%= config.bin %> tokens delegate reporting read:orders:* --ttl 3600',
     '<%= config.bin %> tokens delegate sensors write:readings:* --calls-per-minute 60',
+    '<%= config.bin %> tokens delegate reporting read:orders:* --renewable-for 2592000',
   ];
   static override readonly strict = false;
   static override readonly args: Interfaces.ArgInput = {
@@ -19,6 +20,10 @@ export default class TokensDelegate extends MoltenCommand {
   };
   static override readonly flags: Interfaces.FlagInput = {
     ttl: Flags.integer({ description: 'Seconds that it lives.', default: 3600, min: 1 }),
+    'renewable-for': Flags.integer({
+      description: 'Seconds for which its holder can renew it. Otherwise it ends with --ttl.',
+      min: 0,
+    }),
     'calls-per-minute': Flags.integer({
       description: 'Calls per minute with it and all that it delegates. 0: no bound of its own.',
       ...{ default: 0, min: 0, max: CALLS_MAX },
@@ -29,13 +34,18 @@ export default class TokensDelegate extends MoltenCommand {
     const { argv, flags } = await this.parse(TokensDelegate);
     const [clientId = '', ...scopes] = argv as string[];
     const { auth } = this.client(flags as unknown as ServerFlags);
-    const ttl = durationOf(flags['ttl']);
+    const [ttl, renewableFor] = [durationOf(flags['ttl']), durationOf(flags['renewable-for'])];
     const callsPerMinute = Number(flags['calls-per-minute']);
-    const request = { clientId, scopes, callsPerMinute, ...(ttl && { ttl }) };
-    const { token, principal } = await auth.delegateToken(request);
+    const { token, principal } = await auth.delegateToken({
+      ...{ clientId, scopes, callsPerMinute },
+      ...{ ...(ttl && { ttl }), ...(renewableFor && { renewableFor }) },
+    });
     const expires = isoOf(principal?.expireTime);
     this.log(token);
-    this.logToStderr(`token ${principal?.tokenId ?? ''} for ${clientId}, until ${expires ?? ''}`);
-    return { token, tokenId: principal?.tokenId, clientId, scopes, expires };
+    const renewableUntil = isoOf(principal?.grantExpireTime);
+    const renewable = renewableUntil === expires ? '' : `, renewable until ${renewableUntil ?? ''}`;
+    const name = principal?.tokenId ?? '';
+    this.logToStderr(`token ${name} for ${clientId}, until ${expires ?? ''}${renewable}`);
+    return { token, tokenId: principal?.tokenId, clientId, scopes, expires, renewableUntil };
   }
 }

@@ -5,7 +5,9 @@ import type { MoltenClient } from '../../../src/client/client.ts';
 import { describeImpact, toImpactRow } from '../../lib/access-rows.ts';
 import { MoltenCommand, type ServerFlags } from '../../lib/molten-command.ts';
 import {
+  beforeFlag,
   previewRevocation,
+  requestOf,
   targetFlags,
   targetOf,
   type RevocationTarget,
@@ -21,12 +23,13 @@ export default class TokensRevoke extends MoltenCommand {
     '<%= config.bin %> tokens revoke 01993b2e-8f2e-7d3a-9c1f-5a2d6f1e7b90',
     '<%= config.bin %> tokens revoke --user alice --dry-run',
     '<%= config.bin %> tokens revoke --client reporting --yes',
+    '<%= config.bin %> tokens revoke --all --before 2026-01-31T23:59:59Z --yes',
   ];
   static override readonly args: Interfaces.ArgInput = {
     token: Args.string({ description: 'The id of a token (jti) or of an API key.' }),
   };
   static override readonly flags: Interfaces.FlagInput = {
-    ...targetFlags,
+    ...{ ...targetFlags, ...beforeFlag },
     yes: Flags.boolean({ char: 'y', description: 'Do not ask.' }),
     'dry-run': Flags.boolean({ description: 'Only show what would fall.' }),
   };
@@ -39,10 +42,14 @@ export default class TokensRevoke extends MoltenCommand {
     const impact = await previewRevocation(client, target);
     if (flags['dry-run'] === true) return await this.#preview(client, target, impact);
     if (impact !== undefined) this.logToStderr(`takes down ${describeImpact(impact)}`);
+    if (kind !== RevocationKind.TOKEN && impact !== undefined && isNothing(impact)) {
+      this.logToStderr(`nothing works now as ${name}: is it spelt as the server has it?`);
+    }
     await this.#demandConsent(target, flags);
     // One token is revoked by whoever it came from; whatever goes together, only with the scope.
-    if (kind === RevocationKind.TOKEN) await client.auth.revokeToken({ tokenId: id });
-    else await client.tokens.revokeTokens({ kind, id });
+    const isOne = kind === RevocationKind.TOKEN && target.beforeTime === undefined;
+    if (isOne) await client.auth.revokeToken({ tokenId: id });
+    else await client.tokens.revokeTokens(requestOf(target));
     this.log(`${kind === RevocationKind.TOKEN ? id : name} revoked`);
     return { ...nameOf(target), revoked: true, ...(impact && { impact: toImpactRow(impact) }) };
   }
@@ -52,9 +59,8 @@ export default class TokensRevoke extends MoltenCommand {
     target: RevocationTarget,
     known: RevocationImpact | undefined,
   ): Promise<unknown> {
-    const { kind, id } = target;
     // The server says why when the caller may not know.
-    const impact = known ?? (await client.tokens.previewRevocation({ kind, id })).impact;
+    const impact = known ?? (await client.tokens.previewRevocation(requestOf(target))).impact;
     if (impact === undefined) return nameOf(target);
     this.log(`would take down ${describeImpact(impact)}`);
     return { ...nameOf(target), revoked: false, impact: toImpactRow(impact) };
@@ -65,6 +71,10 @@ export default class TokensRevoke extends MoltenCommand {
     if (!process.stdin.isTTY && !isAll) return;
     await this.demandConsent(`Revoke ${name}?`, flags['yes'] === true);
   }
+}
+
+function isNothing({ tokens, sessions, apiKeys }: RevocationImpact): boolean {
+  return tokens + sessions + apiKeys === 0n;
 }
 
 function nameOf({ kind, id }: RevocationTarget): object {

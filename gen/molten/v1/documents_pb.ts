@@ -162,8 +162,8 @@ export const DocumentBodySchema: GenMessage<DocumentBody> = /*@__PURE__*/
   messageDesc(file_molten_v1_documents, 1);
 
 /**
- * What must be true of a document for a write to happen. Otherwise the write fails, nothing changes
- * and the error names what was found.
+ * What must be true of a document for a write to happen. Otherwise the write fails with VERSION_MISMATCH
+ * (ABORTED, 409), nothing changes, and the error names what was found.
  *
  * @generated from message molten.v1.Precondition
  */
@@ -175,7 +175,7 @@ export type Precondition = Message<"molten.v1.Precondition"> & {
    */
   condition: {
     /**
-     * true: DOCUMENT_NOT_FOUND when it does not exist; false: DOCUMENT_EXISTS when it does.
+     * true: the document exists; false: it does not.
      *
      * @generated from field: bool exists = 1;
      */
@@ -183,7 +183,7 @@ export type Precondition = Message<"molten.v1.Precondition"> & {
     case: "exists";
   } | {
     /**
-     * The document has exactly this version, else VERSION_MISMATCH (ABORTED, 409). At least 1.
+     * The document has exactly this version. At least 1.
      *
      * @generated from field: uint64 version = 2;
      */
@@ -191,8 +191,8 @@ export type Precondition = Message<"molten.v1.Precondition"> & {
     case: "version";
   } | {
     /**
-     * Its last write has this sequence, else VERSION_MISMATCH (ABORTED, 409). Unlike a version, which
-     * starts at 1 again, it also tells a document from one that was deleted and made anew. At least 1.
+     * Its last write has this sequence. Unlike a version, which starts at 1 again, it also tells a
+     * document from one that was deleted and made anew. At least 1.
      *
      * @generated from field: uint64 sequence = 3;
      */

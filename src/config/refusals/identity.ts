@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 
 import { isLoopback } from '../../platform/loopback.ts';
+import { parseProvisionRule } from '../read-identity.ts';
 import type { OptionReader } from '../reader.ts';
 import { findIf, hasUser, type Finding, type Refusal } from '../refusal.ts';
 
@@ -65,7 +66,43 @@ export const IDENTITY_REFUSALS: readonly Refusal[] = [
         });
       }),
   },
+  {
+    name: 'who becomes a user well-formed',
+    when: '`--ldap-provision-only` or `--oidc-provision-only` with what is no rule, without `--ldap-provision` or `--oidc-provision`, with `mapped` where no group has a role, or with `email-domain` for a directory, which verifies no address.',
+    judge: ({ read }) => [...judgeProvision(read, 'ldap'), ...judgeProvision(read, 'oidc')],
+  },
 ];
+
+function judgeProvision(read: OptionReader, provider: 'ldap' | 'oidc'): readonly Finding[] {
+  const option = `${provider}-provision-only`;
+  const rules = read.list(option);
+  const isDirectory = provider === 'ldap';
+  const wrong = rules.find((text) => {
+    const kind = parseProvisionRule(text)?.kind;
+    return kind === undefined || (isDirectory && kind === 'emailDomain');
+  });
+  const known = isDirectory
+    ? 'mapped or group=name'
+    : 'mapped, group=name or email-domain=example.org';
+  const isNobody = rules.includes('mapped') && read.list(`${provider}-roles`).length === 0;
+  return [
+    ...findIf(wrong !== undefined, {
+      option,
+      why: `has '${wrong ?? ''}'`,
+      fix: `wants ${known}, with commas between several`,
+    }),
+    ...findIf(rules.length > 0 && !read.switch(`${provider}-provision`), {
+      option,
+      why: 'says who becomes a user, and nobody does',
+      fix: `give --${provider}-provision too`,
+    }),
+    ...findIf(isNobody, {
+      option,
+      why: 'has mapped, and no group has a role',
+      fix: `give --${provider}-roles, or another rule`,
+    }),
+  ];
+}
 
 function judgeDirectory(read: OptionReader): readonly Finding[] {
   const url = URL.parse(read.text('ldap-url') ?? '');

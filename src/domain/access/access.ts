@@ -35,6 +35,7 @@ import { createSignIns, type Directory, type SignIns } from './sign-in.ts';
 import { createSingleSignOn, type SignOnProvider, type SingleSignOn } from './single-sign-on.ts';
 import { openSigningKeys, type SigningKeys, type TokenAlgorithm } from './signing-keys.ts';
 import { createTokenControl, type TokenControl } from './token-control.ts';
+import { boundTokens } from './token-size.ts';
 import { createTokens, type Tokens } from './tokens.ts';
 import { createUsers, type Users } from './users.ts';
 
@@ -118,10 +119,12 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
     ...{ engine, clock, sealer, algorithm: rules.tokenAlgorithm, secret: rules.jwtSecret },
     previousSecrets: rules.previousJwtSecrets,
   });
-  const tokens = createTokens({
-    ...{ keys: signingKeys, clock, issuer: rules.tokenIssuer, audience: rules.tokenAudience },
-    issueTime: () => revocations.issueTime(),
-  });
+  const tokens = boundTokens(
+    createTokens({
+      ...{ keys: signingKeys, clock, issuer: rules.tokenIssuer, audience: rules.tokenAudience },
+      issueTime: () => revocations.issueTime(),
+    }),
+  );
   const apiKeys = await openApiKeys(engine, clock);
   const grants = createGrants(engine);
   const sessions = createSessions({ engine, clock, revocations });

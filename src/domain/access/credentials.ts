@@ -94,9 +94,9 @@ class CredentialAuthenticator implements Authenticator {
 
   principalOf(token: VerifiedToken): Principal {
     const { accounts } = this.#parts;
-    const { kind, links, user, userId, sessionId, impersonator } = token;
+    const { kind, links, user, userId, sessionId, signInId, impersonator } = token;
     const credential: Credential = {
-      ...{ kind, user, impersonator, chain: { links, sessionId, userId } },
+      ...{ kind, user, impersonator, chain: { links, sessionId, signInId, userId } },
       ...{ grantEndsAtMs: token.grantEndsAtMs, given: token.scopes },
     };
     const { subject, expiresAtMs } = token;
@@ -106,11 +106,8 @@ class CredentialAuthenticator implements Authenticator {
     const held = [() => accounts.scopesOf(user, userId)];
     if (impersonator !== '') held.push(() => accounts.scopesOf(impersonator, userIdOf(sessionId)));
     const scopes = createLiveScopes(held, bound);
-    return toPrincipal(
-      { subject, tokenId: links[0]?.tokenId ?? '', expiresAtMs },
-      credential,
-      scopes,
-    );
+    const who = { subject, tokenId: links[0]?.tokenId ?? '', expiresAtMs };
+    return this.#toPrincipal(who, credential, scopes);
   }
 
   lapseOf({ credential, expiresAtMs, tokenId }: Principal): CredentialLapse | undefined {
@@ -153,14 +150,33 @@ class CredentialAuthenticator implements Authenticator {
     const credential: Credential = {
       ...{ kind: 'apiKey', user: owner, impersonator: '', given: apiKey.scopes },
       grantEndsAtMs: expiresAtMs,
-      chain: { links: [linkOf(apiKey)], sessionId: '', userId: ownerId },
+      chain: { links: [linkOf(apiKey)], sessionId: '', signInId: '', userId: ownerId },
     };
     const held = [() => accounts.scopesOf(owner, ownerId)];
     const scopes = createLiveScopes(held, parseScopes(apiKey.scopes));
     const who = { subject: owner, tokenId: apiKey.id, expiresAtMs };
-    const principal = toPrincipal(who, credential, scopes);
+    const principal = this.#toPrincipal(who, credential, scopes);
     this.#ofKeys.set(apiKey, principal);
     return principal;
+  }
+
+  #toPrincipal(
+    who: Pick<Principal, 'subject' | 'tokenId' | 'expiresAtMs'>,
+    credential: Credential,
+    scopes: () => ScopeSet,
+  ): Principal {
+    const { accounts } = this.#parts;
+    return {
+      ...{ kind: 'token', credential },
+      ...who,
+      get scopes() {
+        return scopes();
+      },
+      get mustEnrol() {
+        const user = accounts.find(credential.user);
+        return user !== undefined && accounts.mustEnrol(user);
+      },
+    };
   }
 }
 
@@ -168,20 +184,6 @@ function linkOf({ id, createdAtMs }: ApiKey): Revocable {
   return {
     ...{ tokenId: id, grantId: id, clientId: '', signingKeyId: '', issuedAtMs: createdAtMs },
     callsPerMinute: 0,
-  };
-}
-
-function toPrincipal(
-  who: Pick<Principal, 'subject' | 'tokenId' | 'expiresAtMs'>,
-  credential: Credential,
-  scopes: () => ScopeSet,
-): Principal {
-  return {
-    ...{ kind: 'token', credential },
-    ...who,
-    get scopes() {
-      return scopes();
-    },
   };
 }
 

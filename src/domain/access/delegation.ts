@@ -10,10 +10,13 @@ import { grantOf, type SignedToken, type Tokens } from './tokens.ts';
 
 /** What is asked for when a token is delegated. */
 export interface DelegationRequest {
-  readonly clientId: string;
+  /** The subject of it; absent: the user on whose authority it stands. */
+  readonly clientId: string | undefined;
   readonly scopes: readonly string[];
   /** Milliseconds; absent: an hour. */
   readonly ttlMs: number | undefined;
+  /** For how long it can be renewed, from now on; absent, or less than its life: not beyond that. Milliseconds. */
+  readonly renewableMs?: number | undefined;
   /** Calls per minute with it; 0: no bound of its own. */
   readonly callsPerMinute: number;
 }
@@ -39,8 +42,6 @@ const DAY_MS = 24 * HOUR_MS;
 export const TOKEN_TTL_MAX_MS: number = 366 * DAY_MS;
 /** The life of a delegated or renewed token that asks for none. */
 export const TOKEN_TTL_MS: number = HOUR_MS;
-/** A delegated token can be renewed for this long, or for its own life when that is longer. */
-const GRANT_MS = 30 * DAY_MS;
 /** Tokens made with tokens made with tokens, so many times. */
 export const DEPTH_MAX = 8;
 
@@ -62,20 +63,21 @@ export function createDelegation(parts: DelegationParts): Delegation {
     async delegate(principal, request) {
       const credential = credentialOf(principal);
       const scopes = narrow(principal, request.scopes, rootUser);
-      const { clientId, ttlMs = TOKEN_TTL_MS } = request;
+      const { ttlMs = TOKEN_TTL_MS, renewableMs = 0 } = request;
       const ancestors = ancestorsOf(credential);
       if (ancestors.length >= DEPTH_MAX) throw tooDeep();
       const nowMs = clock.now();
       const endMs = credential.kind === 'session' ? Infinity : credential.grantEndsAtMs;
       const expiresAtMs = Math.min(nowMs + Math.min(ttlMs, TOKEN_TTL_MAX_MS), endMs);
-      const grantEndsAtMs = Math.min(Math.max(expiresAtMs, nowMs + GRANT_MS), endMs);
+      const renewableUntilMs = nowMs + Math.min(renewableMs, TOKEN_TTL_MAX_MS);
+      const grantEndsAtMs = Math.min(Math.max(expiresAtMs, renewableUntilMs), endMs);
       const { user, chain } = credential;
-      const { callsPerMinute } = request;
+      const { clientId: subject = user, callsPerMinute } = request;
       await quota.take(user, chain.userId);
       const signed = await tokens.issue({
-        ...{ kind: 'delegated', subject: clientId, scopes, user, userId: chain.userId },
-        ...{ sessionId: '', ancestors, expiresAtMs, grantEndsAtMs, callsPerMinute },
-        impersonator: '',
+        ...{ kind: 'delegated', subject, scopes, user, userId: chain.userId },
+        ...{ sessionId: '', signInId: chain.signInId, ancestors, impersonator: '' },
+        ...{ expiresAtMs, grantEndsAtMs, callsPerMinute },
       });
       await grants.add(toRecord(signed, ancestors), pathOf(chain));
       return signed;
@@ -102,8 +104,9 @@ export function createDelegation(parts: DelegationParts): Delegation {
       const callsPerMinute = own?.callsPerMinute ?? 0;
       const signed = await tokens.issue({
         ...{ kind: 'delegated', subject, scopes: credential.given, user },
-        ...{ userId: chain.userId, sessionId: '', ancestors, renews: own },
-        ...{ expiresAtMs, grantEndsAtMs, impersonator: '', callsPerMinute },
+        ...{ userId: chain.userId, sessionId: '', signInId: chain.signInId, ancestors },
+        ...{ renews: own?.tokenId, madeAtMs: own?.issuedAtMs, impersonator: '' },
+        ...{ expiresAtMs, grantEndsAtMs, callsPerMinute },
       });
       await grants.moveEnd(grantOf(tokenId), expiresAtMs);
       return signed;
@@ -147,11 +150,11 @@ function narrow(
 }
 
 function toRecord({ verified }: SignedToken, ancestors: readonly Revocable[]): GrantRecord {
-  const { links, subject: clientId, user, userId, scopes } = verified;
+  const { links, subject: clientId, user, userId, signInId, scopes } = verified;
   const { expiresAtMs, grantEndsAtMs, callsPerMinute } = verified;
   const [own] = links;
   return {
-    ...{ id: own?.grantId ?? '', clientId, user, userId, scopes, callsPerMinute },
+    ...{ id: own?.grantId ?? '', clientId, user, userId, signInId, scopes, callsPerMinute },
     ...{ parentId: ancestors[0]?.grantId ?? '', depth: ancestors.length + 1 },
     ...{ createdAtMs: own?.issuedAtMs ?? 0, expiresAtMs, grantEndsAtMs },
     ...{ signingKeyId: own?.signingKeyId ?? '', ancestors },

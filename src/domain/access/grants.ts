@@ -13,6 +13,8 @@ export interface GrantRecord {
   /** The user on whose authority it stands. */
   readonly user: string;
   readonly userId: string;
+  /** The sign-in that the first of its line was made with; empty: an API key. */
+  readonly signInId: string;
   /** The delegation or API key it was made with; empty: a sign-in of the user. */
   readonly parentId: string;
   /** 1: made by a sign-in or an API key. */
@@ -128,12 +130,13 @@ function toPlaced({ key, body }: StoredDocument): PlacedGrant {
 
 /** A delegation, as revocations know it: whichever of its tokens is the newest. */
 export function chainOf(grant: GrantRecord): RevocableChain {
-  const { id, userId, clientId, signingKeyId, createdAtMs, ancestors, callsPerMinute } = grant;
+  const { id, userId, signInId, clientId, signingKeyId, createdAtMs, ancestors } = grant;
+  const { callsPerMinute } = grant;
   const own = {
     ...{ tokenId: '', grantId: id, clientId, signingKeyId, callsPerMinute },
     issuedAtMs: createdAtMs,
   };
-  return { links: [own, ...ancestors], sessionId: '', userId };
+  return { links: [own, ...ancestors], sessionId: '', signInId, userId };
 }
 
 /** The place of a credential: what it delegates stands below it. */

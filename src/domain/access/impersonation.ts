@@ -36,6 +36,7 @@ export function createImpersonation(parts: {
       const endMs = Math.min(clock.now() + Math.min(ttlMs, TTL_MAX_MS), principal.expiresAtMs);
       return await tokens.issue({
         ...{ kind: 'session', subject: name, user: name, userId: user.id, sessionId },
+        signInId: sessionId,
         ...{ scopes: scopes.texts, ancestors: [], impersonator, callsPerMinute: 0 },
         ...{ expiresAtMs: endMs, grantEndsAtMs: endMs },
       });

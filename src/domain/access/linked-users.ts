@@ -4,6 +4,7 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { userNotFound, type Accounts, type LinkedIdentity, type StoredUser } from './accounts.ts';
 import type { Roles } from './roles.ts';
+import { wrongPassword } from './sign-in.ts';
 
 /** Whom a provider vouches for, and the roles that its groups give here. */
 export interface VouchedIdentity extends LinkedIdentity {
@@ -11,20 +12,24 @@ export interface VouchedIdentity extends LinkedIdentity {
   readonly displayName: string;
   readonly email: string;
   readonly roles: readonly string[];
-  /** Whoever signs in first becomes a user. */
-  readonly provision: boolean;
+  /** Why it does not become a user when nobody is linked to it; undefined: it does. */
+  readonly whyNotProvisioned: string | undefined;
+}
+
+/** A user and its name. */
+export interface LinkedUser {
+  readonly name: string;
+  readonly user: StoredUser;
 }
 
 /** Users of identity providers. */
 export interface LinkedUsers {
   /**
-   * The user of an identity, made or brought up to date; undefined when nobody is linked to it and none
-   * is made. A user that the provider made has the roles of its groups as they are now; one that was
+   * The user of an identity, made or brought up to date. CREDENTIAL_INVALID when nobody is linked to it and
+   * none is made, which says why to the logs alone. A user that the provider made has the roles of its groups as they are now; one that was
    * linked by an administrator keeps its own.
    */
-  resolve(
-    identity: VouchedIdentity,
-  ): Promise<{ readonly name: string; readonly user: StoredUser } | undefined>;
+  resolve(identity: VouchedIdentity): Promise<LinkedUser>;
   /** Links an identity to a user. USER_EXISTS when it is linked to another one. */
   link(name: string, identity: LinkedIdentity): Promise<void>;
 }
@@ -74,11 +79,10 @@ export function createLinkedUsers(parts: {
     },
   };
 
-  async function resolve(
-    identity: VouchedIdentity,
-  ): Promise<{ readonly name: string; readonly user: StoredUser } | undefined> {
+  async function resolve(identity: VouchedIdentity): Promise<LinkedUser> {
     const known = findLinked(identity);
-    if (known === undefined && !identity.provision) return undefined;
+    const { whyNotProvisioned } = identity;
+    if (known === undefined && whyNotProvisioned !== undefined) throw notAdmitted(identity);
     // One that is missing may be one that takes away.
     for (const role of identity.roles) roles.get(role);
     const name = known ?? (await provision(identity));
@@ -89,7 +93,8 @@ export function createLinkedUsers(parts: {
     };
     const confirm = accounts.keepAdministrator(name);
     const user = await accounts.records.change(name, takeOver, { confirm });
-    return user && { name, user };
+    if (user === undefined) throw notAdmitted(identity);
+    return { name, user };
   }
 
   async function link(name: string, { provider, issuer, subject }: LinkedIdentity): Promise<void> {
@@ -115,6 +120,12 @@ function nameOf({ username, provider }: VouchedIdentity): string {
 
 function cut(text: string): string {
   return text.slice(0, TEXT_CHARS_MAX);
+}
+
+/** Like a wrong password for who signs in. */
+function notAdmitted({ provider, subject, whyNotProvisioned }: VouchedIdentity): DomainError {
+  const why = whyNotProvisioned ?? 'its user was removed meanwhile';
+  return wrongPassword(cut(`${why}: '${subject}' of '${provider}'`));
 }
 
 function nameTaken(name: string, provider: string): DomainError {

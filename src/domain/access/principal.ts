@@ -1,4 +1,6 @@
+import { DomainError } from '../../errors/domain-error.ts';
 import type { RevocableChain } from './revocations.ts';
+import type { Action } from './scope.ts';
 import { NO_SCOPES, type ScopeSet } from './scope-set.ts';
 
 /** Who calls, after authentication. */
@@ -14,6 +16,8 @@ export interface Principal {
   readonly expiresAtMs: number;
   /** What proves it; absent for anonymous and for the server itself. */
   readonly credential?: Credential;
+  /** Its user has a second factor to enrol first, and no scope until then. As it is now. */
+  readonly mustEnrol?: boolean;
 }
 
 /** What proves a principal, and where it came from. */
@@ -28,6 +32,22 @@ export interface Credential {
   readonly impersonator: string;
   /** Renewed tokens end no later than this. Unix milliseconds. */
   readonly grantEndsAtMs: number;
+}
+
+/** SCOPE_MISSING for a scope that the caller does not hold. */
+export function missingScope(
+  principal: Principal,
+  scope: { readonly action: Action; readonly collection: string; readonly key: string },
+): DomainError {
+  const { action, collection, key } = scope;
+  const what = `the token lacks the scope ${action}:${collection}:${key}`;
+  return new DomainError('SCOPE_MISSING', reasonFor(principal, what), { metadata: scope });
+}
+
+/** Why a caller may not: what it lacks, or what it has to do before it may do anything. */
+export function reasonFor({ mustEnrol }: Principal, what: string): string {
+  if (mustEnrol !== true) return what;
+  return 'its user has to enrol a second factor before anything else: sign in and enrol one';
 }
 
 /** A caller without a credential: may do what is public. */

@@ -15,6 +15,7 @@ export const REVOCATIONS = '$revocations';
  * - `token`: one token, and nothing else;
  * - `grant`: a delegated token or an API key, what it was renewed to, and everything delegated with it;
  * - `session`: one sign-in, all its tokens, and no more;
+ * - `signIn`: one sign-in, all its tokens, and everything delegated with them;
  * - `sessions`: every sign-in of a user until now;
  * - `user`: everything a user holds or has delegated until now;
  * - `client`: every token made for a client until now, and what it has delegated;
@@ -25,6 +26,7 @@ export const REVOCATION_KINDS = [
   'token',
   'grant',
   'session',
+  'signIn',
   'sessions',
   'user',
   'client',
@@ -42,6 +44,8 @@ export interface Revocation {
   readonly id: string;
   /** When the last of what it concerns ends by itself. Unix milliseconds; Infinity: never. */
   readonly expiresAtMs: number;
+  /** Only what was made before this, which has passed; undefined: until now. Unix milliseconds. */
+  readonly beforeMs?: number | undefined;
 }
 
 /** A credential, as those that come of it name it. */
@@ -63,6 +67,8 @@ export interface RevocableChain {
   readonly links: readonly Revocable[];
   /** The sign-in it belongs to; empty: none. */
   readonly sessionId: string;
+  /** The sign-in that it, or the first of its line, was made with; empty: an API key. */
+  readonly signInId: string;
   /** The user on whose authority it stands: the id, never used again. */
   readonly userId: string;
 }
@@ -97,7 +103,18 @@ interface Entry {
 }
 
 /** What is named by these cannot come back, so that it matters not when. */
-const TIMELESS: ReadonlySet<RevocationKind> = new Set(['token', 'grant', 'session', 'signingKey']);
+const TIMELESS: ReadonlySet<RevocationKind> = new Set([
+  'token',
+  'grant',
+  'session',
+  'signIn',
+  'signingKey',
+]);
+
+/** Whether it concerns what was made until a time, and not one thing whenever that was made. */
+export function hasTime(kind: RevocationKind): boolean {
+  return !TIMELESS.has(kind);
+}
 
 /** How many revocations are made between two looks for those that have outlived what they concern. */
 const PRUNE_EVERY = 1000;
@@ -113,7 +130,8 @@ class HeldRevocations implements Revocations {
   readonly #engine: StorageEngine;
   readonly #clock: Clock;
   readonly #byKind: Readonly<Record<RevocationKind, Map<string, Entry>>> = {
-    ...{ token: new Map(), grant: new Map(), session: new Map(), sessions: new Map() },
+    ...{ token: new Map(), grant: new Map(), session: new Map(), signIn: new Map() },
+    sessions: new Map(),
     ...{ user: new Map(), client: new Map(), signingKey: new Map(), all: new Map() },
   };
   #lastMs = 0;
@@ -151,10 +169,11 @@ class HeldRevocations implements Revocations {
   }
 
   isRevoked(chain: RevocableChain): boolean {
-    const { token, user } = this.#byKind;
-    const { links, userId } = chain;
+    const { token, user, signIn } = this.#byKind;
+    const { links, userId, signInId } = chain;
     const [own] = links;
     if (own !== undefined && token.has(own.tokenId)) return true;
+    if (signIn.has(signInId)) return true;
     if (this.#isSessionRevoked(chain)) return true;
     // The oldest: whatever came of it later falls with it.
     if (isUntil(user, userId, links.at(-1)?.issuedAtMs ?? 0)) return true;
@@ -181,15 +200,18 @@ class HeldRevocations implements Revocations {
     );
   }
 
-  async revoke({ kind, id, expiresAtMs }: Revocation): Promise<boolean> {
+  async revoke({ kind, id, expiresAtMs, beforeMs }: Revocation): Promise<boolean> {
     const held = this.#byKind[kind];
     const known = held.get(id);
     if (known?.isWritten === true && TIMELESS.has(kind)) return false;
-    const momentMs = this.#passMoment();
+    // A moment that was before does not bring back what a later one has ended.
+    if (beforeMs !== undefined && beforeMs <= (known?.untilMs ?? 0)) return false;
+    const momentMs = beforeMs === undefined ? this.#passMoment() : beforeMs - 1;
     // At once in this process, so that of two who use a token for the last time one comes too late.
     held.set(id, { untilMs: momentMs, expiresAtMs, isWritten: false });
     // The clock of another node that made credentials may be ahead.
-    const untilMs = Math.max(momentMs, (await this.#engine.head()).timestampMs);
+    const headMs = beforeMs === undefined ? (await this.#engine.head()).timestampMs : 0;
+    const untilMs = Math.max(momentMs, headMs);
     this.#lastMs = Math.max(this.#lastMs, untilMs + 1);
     const entry: Entry = { untilMs, expiresAtMs, isWritten: false };
     held.set(id, entry);

@@ -58,8 +58,11 @@ export interface Sessions {
   keep(sessionId: string, epoch: number): Promise<void>;
   /** Ends all of a user but one. */
   endAll(userId: string, except?: string): Promise<void>;
-  /** How many are kept whose ids start with this: empty for all, `sessionPrefixOf` a user, one id. */
-  count(idPrefix: string): Promise<number>;
+  /**
+   * How many are kept whose ids start with this: empty for all, `sessionPrefixOf` a user, one id; opened
+   * before a time, when one is given.
+   */
+  count(idPrefix: string, beforeMs?: number): Promise<number>;
   /** Forgets those, by the same, that a revocation has ended already. */
   dropRevoked(idPrefix: string): Promise<void>;
 }
@@ -205,8 +208,13 @@ class StoredSessions implements Sessions {
     await Promise.all(ids.map((id) => this.end(userId, id)));
   }
 
-  async count(idPrefix: string): Promise<number> {
-    return await countAll(this.#engine, COLLECTION, idPrefix);
+  async count(idPrefix: string, beforeMs?: number): Promise<number> {
+    if (beforeMs === undefined) return await countAll(this.#engine, COLLECTION, idPrefix);
+    let count = 0;
+    for await (const { body } of this.#read(idPrefix)) {
+      if ((JSON.parse(body) as StoredSession).createdAtMs < beforeMs) count += 1;
+    }
+    return count;
   }
 
   async dropRevoked(idPrefix: string): Promise<void> {
@@ -237,7 +245,7 @@ class StoredSessions implements Sessions {
       ...{ tokenId: '', grantId: '', clientId: '', signingKeyId: '', callsPerMinute: 0 },
       issuedAtMs: createdAtMs,
     };
-    return this.#revocations.isRevoked({ links: [link], sessionId, userId });
+    return this.#revocations.isRevoked({ links: [link], sessionId, signInId: sessionId, userId });
   }
 }
 

@@ -324,11 +324,21 @@ class PasswordSignIns implements SignIns {
     return { kind: 'signedIn', ...opened, access: await this.#issue(opened.session, ttlMs) };
   }
 
-  async #issue({ id, user, userId }: Session, ttlMs: number | undefined): Promise<SignedToken> {
+  async #issue(session: Session, ttlMs: number | undefined): Promise<SignedToken> {
+    const { id, user, userId, createdAtMs: madeAtMs } = session;
     const { clock, tokens, accounts, accessTokenTtlMs } = this.#parts;
     const expiresAtMs = clock.now() + Math.min(ttlMs ?? accessTokenTtlMs, ACCESS_TTL_MAX_MS);
     return await tokens.issue({
-      ...{ kind: 'session', subject: user, user, userId, sessionId: id, ancestors: [] },
+      ...{
+        kind: 'session',
+        subject: user,
+        user,
+        userId,
+        sessionId: id,
+        signInId: id,
+        ancestors: [],
+      },
+      madeAtMs,
       scopes: shownScopes(accounts.scopesOf(user, userId).texts),
       ...{ expiresAtMs, grantEndsAtMs: expiresAtMs, impersonator: '', callsPerMinute: 0 },
     });
@@ -357,7 +367,8 @@ function tooManyLogins(): DomainError {
   });
 }
 
-/** CREDENTIAL_INVALID. */
-export function wrongPassword(): DomainError {
-  return new DomainError('CREDENTIAL_INVALID', 'the user name or the password is wrong');
+/** CREDENTIAL_INVALID. The note goes to the logs, and not to who signs in. */
+export function wrongPassword(note?: string): DomainError {
+  const message = 'the user name or the password is wrong';
+  return new DomainError('CREDENTIAL_INVALID', message, note === undefined ? {} : { note });
 }

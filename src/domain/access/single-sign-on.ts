@@ -4,13 +4,7 @@ import { hashOf, randomSecret } from '../../platform/secrets.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { LinkedUsers, VouchedIdentity } from './linked-users.ts';
 import type { Sealer } from './sealer.ts';
-import {
-  wrongPassword,
-  type Challenged,
-  type SignedIn,
-  type SignInContext,
-  type SignIns,
-} from './sign-in.ts';
+import type { Challenged, SignedIn, SignInContext, SignIns } from './sign-in.ts';
 
 /** An identity provider as the domain sees it; what it keeps between two calls is its own, in JSON. */
 export interface SignOnProvider {
@@ -95,9 +89,8 @@ export function createSingleSignOn(parts: SingleSignOnParts): SingleSignOn {
     identity: VouchedIdentity,
     context: SignInContext,
   ): Promise<SignedIn | Challenged> {
-    const found = await linkedUsers.resolve(identity);
-    if (found === undefined) throw wrongPassword();
-    return await signIns.admit(found.name, identity.provider, context);
+    const { name } = await linkedUsers.resolve(identity);
+    return await signIns.admit(name, identity.provider, context);
   }
 
   return {

@@ -1,7 +1,7 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Accounts } from './accounts.ts';
-import { endApiKey, type ApiKeys } from './api-keys.ts';
+import { endApiKey, type ApiKey, type ApiKeys } from './api-keys.ts';
 import { TOKEN_TTL_MAX_MS } from './delegation.ts';
 import {
   chainOf,
@@ -13,7 +13,7 @@ import {
   type PlacedGrant,
 } from './grants.ts';
 import type { Principal } from './principal.ts';
-import type { RevocationKind, Revocations } from './revocations.ts';
+import { hasTime, type RevocationKind, type Revocations } from './revocations.ts';
 import { isSessionId, sessionPrefixOf } from './session-id.ts';
 import type { Sessions } from './sessions.ts';
 import type { SigningKeys } from './signing-keys.ts';
@@ -21,8 +21,10 @@ import { grantOf } from './tokens.ts';
 
 /** What is to be revoked: a kind and the id of it; for users, the name. */
 export interface RevocationTarget {
-  readonly kind: Exclude<RevocationKind, 'token'>;
+  readonly kind: Exclude<RevocationKind, 'token' | 'signIn'>;
   readonly id: string;
+  /** Only what was made before this; undefined: until now. Unix milliseconds. */
+  readonly beforeMs?: number | undefined;
 }
 
 /** What a revocation takes down. */
@@ -115,37 +117,36 @@ class StoredTokenControl implements TokenControl {
 
   async revokeToken(principal: Principal, tokenId: string): Promise<void> {
     const { grants, revocations, apiKeys, clock } = this.#parts;
-    const placed = await grants.find(grantOf(tokenId));
     const isOwn = principal.tokenId === tokenId;
-    if (
-      !mayControl(principal) &&
-      !isOwn &&
-      (placed === undefined || !isVisible(principal, placed))
-    ) {
-      throw new DomainError(
-        'SCOPE_MISSING',
-        'this token did not come from yours; revoking it needs the scope tokens:*:*',
-        { metadata: { action: 'tokens', collection: '*', key: '*' } },
-      );
+    const sessionId = isOwn ? sessionOf(principal) : undefined;
+    if (sessionId !== undefined) {
+      // It would give the next token.
+      await this.revoke({ kind: 'session', id: sessionId });
+      return;
     }
+    const placed = await grants.find(grantOf(tokenId));
+    const isSeen = placed !== undefined && isVisible(principal, placed);
+    if (!isOwn && !isSeen && !mayControl(principal)) throw notBelow();
     if (apiKeys.find(tokenId) !== undefined) {
       await endApiKey({ apiKeys, revocations }, tokenId);
       return;
     }
-    const isDelegated = placed !== undefined || !isOwn;
     const expiresAtMs = placed?.grant.grantEndsAtMs ?? clock.now() + TOKEN_TTL_MAX_MS;
     await revocations.revoke({ kind: 'token', id: tokenId, expiresAtMs });
-    if (isDelegated) await revocations.revoke({ kind: 'grant', id: grantOf(tokenId), expiresAtMs });
+    await revocations.revoke({ kind: 'grant', id: grantOf(tokenId), expiresAtMs });
   }
 
   async revoke(target: RevocationTarget): Promise<RevocationPreview> {
     const { revocations, apiKeys } = this.#parts;
+    const { kind, beforeMs } = target;
+    this.#checkTime(target);
     const id = this.#idOf(target);
-    const isKey = target.kind === 'grant' && apiKeys.endOf(id) !== undefined;
-    if (target.kind === 'signingKey') await this.#retire(id);
+    const isKey = kind === 'grant' && apiKeys.endOf(id) !== undefined;
+    if (kind === 'signingKey') await this.#retire(id);
     const expiresAtMs = isKey ? Infinity : await this.#endOf(target);
     // First what ends everything at once, then what is counted and tidied.
-    await revocations.revoke({ kind: target.kind, id, expiresAtMs });
+    await revocations.revoke({ kind, id, expiresAtMs, beforeMs });
+    if (kind === 'session') await revocations.revoke({ kind: 'signIn', id, expiresAtMs });
     const impact = await this.#impactOf(target, id, () => true);
     await this.#tidy(target, id);
     return impact;
@@ -164,9 +165,20 @@ class StoredTokenControl implements TokenControl {
     if (key !== undefined && key.endsAtMs === undefined) await signingKeys.rotate(0);
   }
 
-  async #tidy(target: RevocationTarget, id: string): Promise<void> {
+  #checkTime({ kind, beforeMs }: RevocationTarget): void {
+    if (beforeMs === undefined) return;
+    const problem = !hasTime(kind)
+      ? 'is for what holds many: a user, its sessions, a client, or everything; leave it out'
+      : 'has not passed yet; leave it out to revoke until now';
+    if (hasTime(kind) && beforeMs <= this.#parts.clock.now()) return;
+    throw new DomainError('ARGUMENT_INVALID', `before_time ${problem}`, {
+      violations: [{ field: 'beforeTime', description: problem }],
+    });
+  }
+
+  async #tidy({ kind, beforeMs }: RevocationTarget, id: string): Promise<void> {
     const { apiKeys, sessions } = this.#parts;
-    switch (target.kind) {
+    switch (kind) {
       case 'grant':
         if (apiKeys.endOf(id) !== undefined) await apiKeys.delete(id);
         break;
@@ -178,11 +190,11 @@ class StoredTokenControl implements TokenControl {
         break;
       case 'user':
         await sessions.dropRevoked(sessionPrefixOf(id));
-        await apiKeys.deleteOf(id);
+        await this.#dropKeys(id, beforeMs);
         break;
       case 'all':
         await sessions.dropRevoked('');
-        for (const key of apiKeys.list(undefined)) await apiKeys.delete(key.id);
+        await this.#dropKeys(undefined, beforeMs);
         break;
       case 'client':
       case 'signingKey':
@@ -190,7 +202,13 @@ class StoredTokenControl implements TokenControl {
     }
   }
 
+  async #dropKeys(ownerId: string | undefined, beforeMs: number | undefined): Promise<void> {
+    const { apiKeys } = this.#parts;
+    for (const { id } of keysOf(apiKeys, ownerId, beforeMs)) await apiKeys.delete(id);
+  }
+
   async preview(target: RevocationTarget): Promise<RevocationPreview> {
+    this.#checkTime(target);
     return await this.#impactOf(target, this.#idOf(target), (placed) => !this.isRevoked(placed));
   }
 
@@ -199,8 +217,8 @@ class StoredTokenControl implements TokenControl {
     id: string,
     isCounted: (placed: PlacedGrant) => boolean,
   ): Promise<RevocationPreview> {
-    const sessions = await this.#countSessions(target.kind, id);
-    const apiKeys = this.#countKeys(target.kind, id);
+    const sessions = await this.#countSessions(target, id);
+    const apiKeys = this.#countKeys(target, id);
     const clients = new Set<string>();
     let tokens = 0;
     for await (const placed of this.#below(target, id)) {
@@ -212,20 +230,24 @@ class StoredTokenControl implements TokenControl {
   }
 
   /** The delegations that a revocation takes down. */
-  async *#below({ kind }: RevocationTarget, id: string): AsyncIterable<PlacedGrant> {
+  async *#below(
+    { kind, beforeMs = Infinity }: RevocationTarget,
+    id: string,
+  ): AsyncIterable<PlacedGrant> {
     const { grants } = this.#parts;
     const isNamed = NAMED_BY[kind];
     if (kind === 'user' || kind === 'all') {
-      yield* grants.below(kind === 'user' ? id : '');
+      for await (const placed of grants.below(kind === 'user' ? id : '')) {
+        if (originOf(placed.grant) < beforeMs) yield placed;
+      }
     } else if (kind === 'grant') {
       const path = await this.#pathOf(id);
       if (path !== undefined) yield* grants.below(path);
     } else if (isNamed !== undefined) {
-      let taken = NOWHERE;
-      for await (const placed of grants.below('')) {
-        if (isNamed(placed.grant, id) && !isBelow(placed.path, taken)) taken = placed.path;
-        if (isBelow(placed.path, taken)) yield placed;
-      }
+      yield* treesOf(
+        grants.below(''),
+        (grant) => isNamed(grant, id) && grant.createdAtMs < beforeMs,
+      );
     }
   }
 
@@ -236,30 +258,30 @@ class StoredTokenControl implements TokenControl {
     return (await this.#parts.grants.find(grantOf(id)))?.path;
   }
 
-  async #countSessions(kind: RevocationKind, id: string): Promise<number> {
+  async #countSessions({ kind, beforeMs }: RevocationTarget, id: string): Promise<number> {
     const { sessions } = this.#parts;
     switch (kind) {
       case 'session':
         return isSessionId(id) ? await sessions.count(id) : 0;
       case 'sessions':
       case 'user':
-        return await sessions.count(sessionPrefixOf(id));
+        return await sessions.count(sessionPrefixOf(id), beforeMs);
       case 'all':
-        return await sessions.count('');
+        return await sessions.count('', beforeMs);
       default:
         return 0;
     }
   }
 
-  #countKeys(kind: RevocationKind, id: string): number {
+  #countKeys({ kind, beforeMs }: RevocationTarget, id: string): number {
     const { apiKeys } = this.#parts;
     switch (kind) {
       case 'user':
-        return apiKeys.list(id).length;
+        return keysOf(apiKeys, id, beforeMs).length;
       case 'grant':
         return apiKeys.endOf(id) === undefined ? 0 : 1;
       case 'all':
-        return apiKeys.list(undefined).length;
+        return keysOf(apiKeys, undefined, beforeMs).length;
       default:
         return 0;
     }
@@ -285,9 +307,49 @@ const NOWHERE = '-';
 
 /** Revocations that name something of a delegation; those below it fall with it. */
 const NAMED_BY: Partial<Record<RevocationKind, (grant: GrantRecord, id: string) => boolean>> = {
+  session: ({ signInId }, id) => signInId === id,
   client: ({ clientId }, id) => clientId === id,
   signingKey: ({ signingKeyId }, id) => signingKeyId === id,
 };
+
+/** Those that are meant, and everything below them. */
+async function* treesOf(
+  all: AsyncIterable<PlacedGrant>,
+  isMeant: (grant: GrantRecord) => boolean,
+): AsyncIterable<PlacedGrant> {
+  let taken = NOWHERE;
+  for await (const placed of all) {
+    if (!isBelow(placed.path, taken) && isMeant(placed.grant)) taken = placed.path;
+    if (isBelow(placed.path, taken)) yield placed;
+  }
+}
+
+/** The session of who has signed in itself. */
+function sessionOf({ credential }: Principal): string | undefined {
+  const isSignedIn = credential?.kind === 'session' && credential.impersonator === '';
+  return isSignedIn ? credential.chain.sessionId : undefined;
+}
+
+function notBelow(): DomainError {
+  return new DomainError(
+    'SCOPE_MISSING',
+    'this token did not come from yours; revoking it needs the scope tokens:*:*',
+    { metadata: { action: 'tokens', collection: '*', key: '*' } },
+  );
+}
+
+/** When the first of its line was made, which revocations of a user look at. */
+function originOf({ ancestors, createdAtMs }: GrantRecord): number {
+  return ancestors.at(-1)?.issuedAtMs ?? createdAtMs;
+}
+
+function keysOf(
+  apiKeys: ApiKeys,
+  ownerId: string | undefined,
+  beforeMs = Infinity,
+): readonly ApiKey[] {
+  return apiKeys.list(ownerId).filter(({ createdAtMs }) => createdAtMs < beforeMs);
+}
 
 function mayControl({ scopes }: Principal): boolean {
   return scopes.coversStore('tokens');

@@ -18,10 +18,14 @@ export interface TokenClaims {
   readonly userId: string;
   /** Empty: delegated. */
   readonly sessionId: string;
+  /** The sign-in that it, or the first of what it was delegated with, came from; empty: an API key. */
+  readonly signInId: string;
   /** What it was delegated with: the nearest first. */
   readonly ancestors: readonly Revocable[];
-  /** The token it renews, whose time it keeps for revocations; undefined: it is a new one. */
-  readonly renews?: Pick<Revocable, 'tokenId' | 'issuedAtMs'> | undefined;
+  /** The id of the token that it renews; undefined: it is a new one. */
+  readonly renews?: string | undefined;
+  /** When its sign-in or delegation was made, which revocations look at; undefined: now. Unix milliseconds. */
+  readonly madeAtMs?: number | undefined;
   /** Unix milliseconds; written with a precision of one second. */
   readonly expiresAtMs: number;
   /** Renewed tokens end no later than this. Unix milliseconds. */
@@ -33,7 +37,7 @@ export interface TokenClaims {
 }
 
 /** A verified token: what it says, and what revocations need to know of it. */
-export interface VerifiedToken extends Omit<TokenClaims, 'renews' | 'ancestors'> {
+export interface VerifiedToken extends Omit<TokenClaims, 'renews' | 'madeAtMs' | 'ancestors'> {
   /** The token first, then what it was delegated with. */
   readonly links: readonly Revocable[];
 }
@@ -86,9 +90,8 @@ export function createTokens(options: TokensOptions): Tokens {
 async function issue(options: TokensOptions, claims: TokenClaims): Promise<SignedToken> {
   const { keys, issuer, audience } = options;
   const { key, signer } = keys.current();
-  const { renews } = claims;
-  const issuedAtMs = renews?.issuedAtMs ?? options.issueTime();
-  const tokenId = renews === undefined ? randomUUID() : renewalOf(renews.tokenId);
+  const { ancestors, renews, madeAtMs: issuedAtMs = options.issueTime(), ...said } = claims;
+  const tokenId = renews === undefined ? randomUUID() : renewalOf(renews);
   const own: Revocable = {
     ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf(claims) },
     ...{ signingKeyId: key.id, issuedAtMs, callsPerMinute: claims.callsPerMinute },
@@ -103,16 +106,17 @@ async function issue(options: TokensOptions, claims: TokenClaims): Promise<Signe
     .setIssuedAt(Math.floor(options.clock.now() / MS_PER_SECOND))
     .setExpirationTime(Math.floor(claims.expiresAtMs / MS_PER_SECOND))
     .sign(signer);
-  const { ancestors, renews: _renews, ...said } = claims;
   const expiresAtMs = Math.floor(claims.expiresAtMs / MS_PER_SECOND) * MS_PER_SECOND;
   return { token, verified: { ...said, expiresAtMs, links: [own, ...ancestors] } };
 }
 
 function toPayload(claims: TokenClaims, issuedAtMs: number): JWTPayload {
-  const { scopes, user, userId, sessionId, ancestors, impersonator, callsPerMinute } = claims;
+  const { scopes, user, userId, sessionId, signInId, ancestors } = claims;
+  const { impersonator, callsPerMinute } = claims;
   return {
     ...{ scopes: [...scopes], iat_ms: issuedAtMs, usr: user, uid: userId },
     ...(claims.kind === 'session' ? { sid: sessionId } : {}),
+    ...(claims.kind === 'delegated' && signInId !== '' ? { from_sid: signInId } : {}),
     ...(ancestors.length === 0 ? {} : { anc: ancestors.map(toLink) }),
     ...(claims.kind === 'delegated'
       ? { grant_exp: Math.floor(claims.grantEndsAtMs / MS_PER_SECOND) }
@@ -184,6 +188,7 @@ interface Payload extends JWTPayload {
   readonly usr: string;
   readonly uid: string;
   readonly sid?: string;
+  readonly from_sid?: string;
   readonly anc?: readonly Link[];
   readonly grant_exp?: number;
   readonly act?: { readonly sub: string };
@@ -192,18 +197,24 @@ interface Payload extends JWTPayload {
 
 function fromPayload(payload: JWTPayload, signingKeyId: string): VerifiedToken {
   if (!isOurs(payload)) throw invalid(undefined);
-  const { sub: subject = '', jti: tokenId = '', exp = 0, sid, anc = [] } = payload;
-  const { rpm: callsPerMinute = 0, grant_exp: ends = exp } = payload;
-  const kind = sid === undefined ? 'delegated' : 'session';
-  const own: Revocable = {
+  const { exp = 0, sid = '', anc = [] } = payload;
+  const own = ownLinkOf(payload, signingKeyId);
+  return {
+    ...{ kind: sid === '' ? 'delegated' : 'session', subject: payload.sub ?? '' },
+    ...{ scopes: payload.scopes, user: payload.usr, userId: payload.uid },
+    ...{ sessionId: sid, signInId: sid || (payload.from_sid ?? '') },
+    ...{ impersonator: payload.act?.sub ?? '', expiresAtMs: exp * MS_PER_SECOND },
+    grantEndsAtMs: (payload.grant_exp ?? exp) * MS_PER_SECOND,
+    ...{ callsPerMinute: own.callsPerMinute, links: [own, ...anc.map(fromLink)] },
+  };
+}
+
+function ownLinkOf(payload: Payload, signingKeyId: string): Revocable {
+  const { sub: subject = '', jti: tokenId = '', rpm: callsPerMinute = 0 } = payload;
+  const kind = (payload.sid ?? '') === '' ? 'delegated' : 'session';
+  return {
     ...{ tokenId, grantId: grantOf(tokenId), clientId: clientOf({ kind, subject }) },
     ...{ signingKeyId, issuedAtMs: payload.iat_ms, callsPerMinute },
-  };
-  return {
-    ...{ kind, subject, scopes: payload.scopes, user: payload.usr, userId: payload.uid },
-    ...{ sessionId: sid ?? '', impersonator: payload.act?.sub ?? '' },
-    ...{ expiresAtMs: exp * MS_PER_SECOND, grantEndsAtMs: ends * MS_PER_SECOND },
-    ...{ callsPerMinute, links: [own, ...anc.map(fromLink)] },
   };
 }
 
@@ -215,6 +226,7 @@ function isOurs(payload: JWTPayload): payload is Payload {
     usr,
     uid,
     sid,
+    from_sid: from = '',
     anc = [],
     act,
     rpm = 0,
@@ -223,7 +235,7 @@ function isOurs(payload: JWTPayload): payload is Payload {
     Array.isArray(scopes) &&
     scopes.every((one) => typeof one === 'string') &&
     [issued, rpm].every((one) => typeof one === 'number') &&
-    [usr, uid, sid ?? '', act?.sub ?? ''].every((one) => typeof one === 'string') &&
+    [usr, uid, sid ?? '', from, act?.sub ?? ''].every((one) => typeof one === 'string') &&
     Array.isArray(anc) &&
     anc.every(isLink)
   );

@@ -1,6 +1,6 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Accounts, StoredUser } from './accounts.ts';
-import type { Principal } from './principal.ts';
+import { reasonFor, type Principal } from './principal.ts';
 import { parseScope } from './scope.ts';
 import type { ScopeSet } from './scope-set.ts';
 
@@ -34,12 +34,16 @@ export function demandEverything({ scopes }: Principal, what: string): void {
 }
 
 /** SCOPE_MISSING unless the caller may do all that is granted. */
-export function demandOver({ scopes }: Principal, granted: ScopeSet): void {
+export function demandOver(principal: Principal, granted: ScopeSet): void {
+  const { scopes } = principal;
   if (scopes.isUnbounded || granted.isWithin(scopes)) return;
   const beyond = granted.texts.find((text) => !scopes.includes(parseScope(text))) ?? '';
   throw new DomainError(
     'SCOPE_MISSING',
-    `this would concern rights beyond yours${beyond === '' ? '' : `: ${beyond}`}`,
+    reasonFor(
+      principal,
+      `who does this must hold all the rights that it concerns${beyond === '' ? '' : `; yours lack ${beyond}`}`,
+    ),
     { metadata: beyond === '' ? {} : { scope: beyond } },
   );
 }

@@ -288,9 +288,5 @@ const ALL_RECORDS = {
 } as const;
 
 function isConflict(error: unknown): boolean {
-  return (
-    hasReason(error, 'VERSION_MISMATCH') ||
-    hasReason(error, 'DOCUMENT_EXISTS') ||
-    hasReason(error, 'DOCUMENT_NOT_FOUND')
-  );
+  return hasReason(error, 'VERSION_MISMATCH') || hasReason(error, 'DOCUMENT_EXISTS');
 }

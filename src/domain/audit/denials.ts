@@ -97,9 +97,9 @@ class WindowOfDenials implements Denials {
   }
 }
 
-/** What equal ones have in common; a reason stands for itself, so that none is told for another. */
-function nameOf({ actor, address, action, resource, reason }: BoundedEntry): string {
-  return JSON.stringify([actor, address, action, resource, reason]);
+/** What equal ones have in common; a reason and a note stand for themselves, so that none is told for another. */
+function nameOf({ actor, address, action, resource, reason, details }: BoundedEntry): string {
+  return JSON.stringify([actor, address, action, resource, reason, details['note']]);
 }
 
 /** The count comes first, so that it is never the detail that is left out. */

@@ -1,22 +1,17 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import type { Principal } from '../access/principal.ts';
+import { missingScope, type Principal } from '../access/principal.ts';
 import type { Action } from '../access/scope.ts';
 
 /** SCOPE_MISSING unless the action is granted on every key. */
 export function permitCollection(principal: Principal, action: Action, collection: string): void {
   if (principal.scopes.coversCollection(action, collection)) return;
-  throw scopeMissing(action, collection);
+  throw missingScope(principal, { action, collection, key: '*' });
 }
 
 /** SCOPE_MISSING unless the action is granted on at least some keys. */
 export function permitSomeKeys(principal: Principal, action: Action, collection: string): void {
-  if (!principal.scopes.reaches(action, collection)) throw scopeMissing(action, collection);
-}
-
-function scopeMissing(action: Action, collection: string): DomainError {
-  return new DomainError('SCOPE_MISSING', `the token lacks the scope ${action}:${collection}:*`, {
-    metadata: { action, collection, key: '*' },
-  });
+  if (!principal.scopes.reaches(action, collection))
+    throw missingScope(principal, { action, collection, key: '*' });
 }
 
 /** COLLECTION_NOT_FOUND. */

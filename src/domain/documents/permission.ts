@@ -1,6 +1,5 @@
-import { DomainError } from '../../errors/domain-error.ts';
 import type { KeyAccess } from '../../storage/types.ts';
-import type { Principal } from '../access/principal.ts';
+import { missingScope, type Principal } from '../access/principal.ts';
 import type { Action } from '../access/scope.ts';
 
 /** SCOPE_MISSING, naming the first key that is not covered, before anything is looked up. */
@@ -12,7 +11,8 @@ export function permitKeys(
   const { scopes } = principal;
   if (scopes.coversCollection(action, collection)) return;
   for (const key of keys) {
-    if (!scopes.covers(action, collection, key)) throw missing(action, collection, key);
+    if (!scopes.covers(action, collection, key))
+      throw missingScope(principal, { action, collection, key });
   }
 }
 
@@ -21,16 +21,17 @@ export function permittedKeys(principal: Principal, action: Action, collection: 
   const access = principal.scopes.keyAccess(action, collection);
   const isNothing =
     access.kind === 'some' && access.keys.length === 0 && access.prefixes.length === 0;
-  if (isNothing) throw missing(action, collection, '*');
+  if (isNothing) throw missingScope(principal, { action, collection, key: '*' });
   return access;
 }
 
 /** SCOPE_MISSING unless an action may touch all the keys that another one may. */
 export function permitAsFarAs(
-  { scopes }: Principal,
+  principal: Principal,
   action: Action,
   { collection, access }: { readonly collection: string; readonly access: KeyAccess },
 ): void {
+  const { scopes } = principal;
   if (scopes.coversCollection(action, collection)) return;
   const granted = scopes.keyAccess(action, collection);
   const prefixes = granted.kind === 'some' ? granted.prefixes : [];
@@ -38,13 +39,5 @@ export function permitAsFarAs(
     access.kind === 'some' &&
     access.keys.every((key) => scopes.covers(action, collection, key)) &&
     access.prefixes.every((prefix) => prefixes.some((wider) => prefix.startsWith(wider)));
-  if (!isCovered) throw missing(action, collection, '*');
-}
-
-function missing(action: Action, collection: string, key: string): DomainError {
-  return new DomainError(
-    'SCOPE_MISSING',
-    `the token lacks the scope ${action}:${collection}:${key}`,
-    { metadata: { action, collection, key } },
-  );
+  if (!isCovered) throw missingScope(principal, { action, collection, key: '*' });
 }

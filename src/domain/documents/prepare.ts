@@ -12,6 +12,7 @@ import { encodeBody, type DocumentBody } from './body.ts';
 import { applyChange } from './change.ts';
 import { segmentsOf } from './json-patch.ts';
 import type { DocumentsParts } from './parts.ts';
+import { checkPrecondition, wantsNone } from './precondition.ts';
 import { fromEntries } from './set-at.ts';
 import type { BodyToWrite, WriteStep } from './steps.ts';
 
@@ -88,8 +89,7 @@ class RunPreparation implements Preparation {
     const { collection, key, precondition } = step;
     const body = await this.#extend(step.content);
     // One that must not exist keeps nothing: there it fails at the commit.
-    const isInsert = precondition?.kind === 'exists' && !precondition.exists;
-    const before = isInsert ? undefined : this.current(collection, key);
+    const before = wantsNone(precondition) ? undefined : this.current(collection, key);
     const visibility = visibilityOf(this.#principal, collection);
     await this.#put(step, visibility.keepHidden(body, before, 'keeps'), false);
   }
@@ -102,6 +102,8 @@ class RunPreparation implements Preparation {
     if (before === undefined && missing === 'fail' && step.precondition === undefined) {
       throw documentNotFound(collection, key);
     }
+    // What is no longer there cannot be changed either, and it is the condition that says why.
+    if (before === undefined) checkPrecondition(step, undefined);
     const visibility = visibilityOf(this.#principal, collection);
     const start = before === undefined ? {} : createCandidate(before).body();
     const bytesMax = limits.documentBytesMax;

@@ -5,7 +5,7 @@ import { createCandidate } from '../../storage/query/candidate.ts';
 import { compileFilter } from '../../storage/query/evaluate.ts';
 import type { Filter } from '../../storage/query/filter.ts';
 import type { Query } from '../../storage/query/query.ts';
-import type { KeyAccess, Precondition, StoredDocument } from '../../storage/types.ts';
+import type { KeyAccess, StoredDocument } from '../../storage/types.ts';
 import { toSequence, toVersion } from '../../storage/types.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
 import { parseWhere } from '../query/where.ts';
@@ -14,6 +14,7 @@ import { visibilityOf } from '../visibility/visibility.ts';
 import { toQueryLimits } from '../quota/query-limits.ts';
 import type { DocumentsParts } from './parts.ts';
 import { permitAsFarAs, permitKeys, permittedKeys } from './permission.ts';
+import { checkPrecondition } from './precondition.ts';
 import { createPreparation, type Preparation } from './prepare.ts';
 import { demandWritable } from './writable.ts';
 import { actionOf, type Comparison, type WriteContext, type WriteStep } from './steps.ts';
@@ -271,34 +272,6 @@ function foresee(step: WriteStep, current: StoredDocument | undefined): Document
     version: isDelete ? toVersion(0) : toVersion((current?.version ?? 0n) + 1n),
     sequence: toSequence(0),
   };
-}
-
-/** The check of the engine, for requests that never get there. */
-function checkPrecondition(
-  { collection, key, precondition }: WriteStep,
-  current: StoredDocument | undefined,
-): void {
-  if (precondition === undefined || holds(precondition, current)) return;
-  const wanted = precondition.kind === 'exists' ? precondition.exists : undefined;
-  const missing = wanted === true ? 'DOCUMENT_NOT_FOUND' : 'DOCUMENT_EXISTS';
-  const reason = wanted === undefined ? 'VERSION_MISMATCH' : missing;
-  const found = String(current?.version ?? 0);
-  throw new DomainError(
-    reason,
-    `the precondition on document '${key}' of collection '${collection}' does not hold: its version is ${found}`,
-    { metadata: { collection, key, found } },
-  );
-}
-
-function holds(precondition: Precondition, current: StoredDocument | undefined): boolean {
-  switch (precondition.kind) {
-    case 'exists':
-      return precondition.exists === (current !== undefined);
-    case 'version':
-      return current?.version === precondition.version;
-    case 'sequence':
-      return current?.sequence === precondition.sequence;
-  }
 }
 
 function matches(

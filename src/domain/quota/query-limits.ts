@@ -9,7 +9,7 @@ import { COUNT_MAX } from '../query/limits.ts';
 export interface QueryBounds {
   /** Documents on a page. */
   readonly rowsMax: number;
-  readonly timeMs: number;
+  readonly timeMsMax: number;
   /** Documents examined. */
   readonly examinedMax: number;
   /** Bodies held for sorting, and text of groups. */
@@ -22,7 +22,7 @@ export type QueryBoundName = keyof QueryBounds;
 /** The bounds of a server that was told nothing else. */
 export const QUERY_BOUNDS: QueryBounds = {
   rowsMax: COUNT_MAX,
-  timeMs: 10_000,
+  timeMsMax: 10_000,
   examinedMax: 1_000_000,
   memoryBytesMax: 128 * 1024 * 1024,
 };
@@ -57,7 +57,7 @@ interface Stored {
 /** Where the ceiling of each comes from. */
 const OPTIONS: Readonly<Record<QueryBoundName, string>> = {
   rowsMax: '--max-query-rows',
-  timeMs: '--max-query-time',
+  timeMsMax: '--max-query-time',
   examinedMax: '--max-query-scan',
   memoryBytesMax: '--max-query-memory',
 };
@@ -96,7 +96,8 @@ export async function openQueryBounds({
 }
 
 /** What an engine is told: these bounds, and those that nobody changes. */
-export function toQueryLimits({ timeMs, examinedMax, memoryBytesMax }: QueryBounds): QueryLimits {
+export function toQueryLimits(bounds: QueryBounds): QueryLimits {
+  const { timeMsMax: timeMs, examinedMax, memoryBytesMax } = bounds;
   return { timeMs, examinedMax, memoryBytesMax, sortedMax: 100_000, pageBytesMax: PAGE_BYTES_MAX };
 }
 

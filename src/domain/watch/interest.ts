@@ -5,7 +5,7 @@ import type { Filter } from '../../storage/query/filter.ts';
 import { compileShown } from '../../storage/query/project.ts';
 import type { Projection } from '../../storage/query/query.ts';
 import type { LogEntry, StoredDocument } from '../../storage/types.ts';
-import type { Principal } from '../access/principal.ts';
+import { missingScope, type Principal } from '../access/principal.ts';
 import type { ScopeSet } from '../access/scope-set.ts';
 import { checkCollectionName, checkKey } from '../collections/names.ts';
 import { permitKeys, permittedKeys } from '../documents/permission.ts';
@@ -82,7 +82,9 @@ function visibilityIn(principal: Principal, collection: string): Visibility {
 function compile(principal: Principal, target: WatchTarget, field: string): CompiledTarget {
   const { collection, keys, keyPrefix, where } = target;
   if (collection === '') {
-    if (!principal.scopes.reachesAny('read')) throw mayReadNothing();
+    if (!principal.scopes.reachesAny('read')) {
+      throw missingScope(principal, { action: 'read', collection: '*', key: '*' });
+    }
   } else {
     checkCollectionName(collection, `${field}.collection`);
     permittedKeys(principal, 'read', collection);
@@ -292,12 +294,6 @@ function candidateOf(document: StoredDocument): Candidate {
     candidates.set(document, candidate);
   }
   return candidate;
-}
-
-function mayReadNothing(): DomainError {
-  return new DomainError('SCOPE_MISSING', 'the token lacks the scope read:*:*', {
-    metadata: { action: 'read', collection: '*', key: '*' },
-  });
 }
 
 function invalid(field: string, problem: string): DomainError {

@@ -7,7 +7,7 @@ import { invariant } from '../../errors/invariant.ts';
 import { isAboutCredential, type Reason } from '../../errors/reason.ts';
 import type { Call, CallInterceptor, CallResult } from '../call.ts';
 import { nameOf } from '../dispatcher.ts';
-import { toWireError } from '../mapping/error.ts';
+import { noteOf, toWireError } from '../mapping/error.ts';
 import { isStream, watchEnd } from './stream.ts';
 
 /** The three places at which calls are looked at. Of one call at most one refusal is recorded. */
@@ -105,7 +105,9 @@ function createActions(audit: AuditLog, recorded: WeakSet<object>): CallIntercep
       // Who could not sign in is known by a challenge, of which the request says nothing.
       const { user } = metadata;
       const who = call.principal.kind === 'anonymous' && user !== undefined ? { actor: user } : {};
-      audit.note({ ...describe(call), ...who, result, reason });
+      const described = describe(call);
+      const details = { ...described.details, ...noteOf(error) };
+      audit.note({ ...described, ...who, result, reason, details });
       return error;
     };
     const succeeded = async (answer?: Message): Promise<void> => {

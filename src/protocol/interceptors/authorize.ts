@@ -1,8 +1,8 @@
 import { getOption, hasOption, type DescMethod, type Message } from '@bufbuild/protobuf';
 
 import { scope, ScopeTarget, type ScopeRequirement } from '../../../gen/molten/v1/options_pb.ts';
-import type { Principal } from '../../domain/access/principal.ts';
-import { ACTIONS, type Action } from '../../domain/access/scope.ts';
+import { missingScope, type Principal } from '../../domain/access/principal.ts';
+import { ACTIONS } from '../../domain/access/scope.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import { invariant } from '../../errors/invariant.ts';
 import type { CallInterceptor } from '../call.ts';
@@ -61,17 +61,21 @@ function compileScope(method: DescMethod, requirement: ScopeRequirement): Author
     demandCredential(principal);
     const { scopes } = principal;
     if (target === ScopeTarget.STORE) {
-      if (!scopes.coversStore(action)) throw missing(action, '*', '*');
+      if (!scopes.coversStore(action))
+        throw missingScope(principal, { action, collection: '*', key: '*' });
       return;
     }
     const collection = collectionOf(request);
     if (target === ScopeTarget.KEY) {
       const key = keyOf(request);
-      if (!scopes.covers(action, collection, key)) throw missing(action, collection, key);
+      if (!scopes.covers(action, collection, key))
+        throw missingScope(principal, { action, collection, key });
     } else if (target === ScopeTarget.COLLECTION) {
-      if (!scopes.coversCollection(action, collection)) throw missing(action, collection, '*');
+      if (!scopes.coversCollection(action, collection))
+        throw missingScope(principal, { action, collection, key: '*' });
     } else {
-      if (!scopes.reaches(action, collection)) throw missing(action, collection, '*');
+      if (!scopes.reaches(action, collection))
+        throw missingScope(principal, { action, collection, key: '*' });
     }
   };
 }
@@ -99,13 +103,4 @@ function denyAll(method: DescMethod): Authorizer {
   return () => {
     throw new DomainError('SCOPE_MISSING', `${nameOf(method)} declares no scope and is refused`);
   };
-}
-
-/** The error for a scope that the caller does not hold. */
-function missing(action: Action, collection: string, key: string): DomainError {
-  return new DomainError(
-    'SCOPE_MISSING',
-    `the token lacks the scope ${action}:${collection}:${key}`,
-    { metadata: { action, collection, key } },
-  );
 }

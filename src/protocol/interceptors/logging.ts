@@ -3,7 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { CallInterceptor } from '../call.ts';
 import { nameOf } from '../dispatcher.ts';
-import { toWireError } from '../mapping/error.ts';
+import { noteOf, toWireError } from '../mapping/error.ts';
 import { isStream, watchEnd } from './stream.ts';
 
 /**
@@ -33,7 +33,7 @@ export function createLogging({
     };
     const failed = (error: unknown): unknown => {
       const { reason, message, code } = toWireError(error);
-      logger.info('call failed', { ...fields(code), reason, message });
+      logger.info('call failed', { ...fields(code), reason, message, ...noteOf(error) });
       return error;
     };
     try {

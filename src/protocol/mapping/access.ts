@@ -41,8 +41,8 @@ const KINDS: Readonly<Record<Credential['kind'], CredentialKind>> = {
 };
 
 /** Who calls. */
-export function toPrincipal(principal: Principal, mustEnrol = false): PrincipalMessage {
-  const { subject, scopes, tokenId, expiresAtMs, credential } = principal;
+export function toPrincipal(principal: Principal): PrincipalMessage {
+  const { subject, scopes, tokenId, expiresAtMs, credential, mustEnrol = false } = principal;
   return create(PrincipalSchema, {
     ...{ subject, tokenId, scopes: [...scopes.texts], secondFactorRequired: mustEnrol },
     ...(Number.isFinite(expiresAtMs) ? { expireTime: toTimestamp(expiresAtMs) } : {}),
@@ -51,6 +51,9 @@ export function toPrincipal(principal: Principal, mustEnrol = false): PrincipalM
       : {
           ...{ credentialKind: KINDS[credential.kind], user: credential.user },
           ...{ sessionId: credential.chain.sessionId, impersonator: credential.impersonator },
+          ...(credential.kind === 'delegated'
+            ? { grantExpireTime: toTimestamp(credential.grantEndsAtMs) }
+            : {}),
         }),
   });
 }

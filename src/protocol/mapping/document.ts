@@ -90,7 +90,10 @@ export function fromPrecondition(
   const condition = message?.condition;
   switch (condition?.case) {
     case 'exists':
-      return { kind: 'exists', exists: condition.value };
+      // Not an insertion: that it is there already is the same surprise as another version of it.
+      return condition.value
+        ? { kind: 'exists', exists: true }
+        : { kind: 'version', version: toVersion(0) };
     case 'version':
       return { kind: 'version', version: toVersion(condition.value) };
     case 'sequence':

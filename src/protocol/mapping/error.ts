@@ -126,6 +126,12 @@ export function toWireError(error: unknown): WireError {
   };
 }
 
+/** What is said of an error to the log and the audit log, and to nobody else. */
+export function noteOf(error: unknown): { readonly note?: string } {
+  const note = error instanceof DomainError ? error.note : undefined;
+  return note === undefined ? {} : { note };
+}
+
 /** The error Connect sends: one ErrorInfo, and BadRequest and RetryInfo where they say something. */
 export function toConnectError(error: unknown): ConnectError {
   const { reason, message, metadata, violations, retryAfterMs } = toWireError(error);

@@ -14,6 +14,7 @@ import {
 import { COMMENTS } from '../../../gen/molten/v1/comments.ts';
 import { scope, ScopeTarget } from '../../../gen/molten/v1/options_pb.ts';
 import { REASONS } from '../../errors/reason.ts';
+import { queryParametersOf } from '../rest/query.ts';
 import { routesOf, type Route } from '../rest/route.ts';
 import { createSchemas, type JsonSchema, type Schemas } from './schemas.ts';
 
@@ -82,13 +83,12 @@ const PROBLEM: JsonSchema = {
 function operationOf(route: Route, service: DescService, schemas: Schemas): unknown {
   const { rpc, pathFields, body } = route;
   const description = COMMENTS[`${service.typeName}.${rpc.name}`] ?? '';
-  const inPath = pathFields.map((field) => parameter(field, 'path', schemas));
-  const inQuery =
-    body === undefined
-      ? rpc.input.fields
-          .filter((field) => !pathFields.includes(field))
-          .map((field) => parameter(field, 'query', schemas))
-      : [];
+  const inPath = pathFields.map((field) =>
+    parameter(field, { name: field.name, place: 'path' }, schemas),
+  );
+  const inQuery = queryParametersOf(route)
+    .filter(({ field }) => !pathFields.includes(field))
+    .map(({ field, name }) => parameter(field, { name, place: 'query' }, schemas));
   return {
     operationId: `${service.name}_${rpc.name}`,
     tags: [service.name],
@@ -111,10 +111,13 @@ function isPublic(rpc: DescMethod): boolean {
   return hasOption(rpc, scope) && getOption(rpc, scope).target === ScopeTarget.PUBLIC;
 }
 
-function parameter(field: DescField, place: 'path' | 'query', schemas: Schemas): unknown {
+function parameter(
+  field: DescField,
+  { name, place }: { readonly name: string; readonly place: 'path' | 'query' },
+  schemas: Schemas,
+): unknown {
   return {
-    name: place === 'path' ? field.name : field.jsonName,
-    in: place,
+    ...{ name, in: place },
     required: place === 'path',
     description: COMMENTS[`${field.parent.typeName}.${field.name}`] ?? '',
     schema: schemas.ofField(field),

@@ -1,14 +1,9 @@
-import { nearest } from '../../platform/nearest.ts';
-import {
-  fromJson,
-  ScalarType,
-  type DescField,
-  type JsonValue,
-  type Message,
-} from '@bufbuild/protobuf';
+import { fromJson, type DescField, type JsonValue, type Message } from '@bufbuild/protobuf';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { FastifyRequest } from '../http/door.ts';
+import { invalid } from './invalid.ts';
+import { compileQuery } from './query.ts';
 import type { Route } from './route.ts';
 
 /** Builds the request message of a route from path, query and body. */
@@ -21,18 +16,12 @@ type JsonMembers = Record<string, unknown>;
  * members of the body, and a member that says something else than the path.
  */
 export function compileRequest(route: Route): RequestBuilder {
-  const { rpc, pathFields, body } = route;
-  const names = new Map(
-    rpc.input.fields.flatMap((field) => [
-      [field.jsonName, field] as const,
-      [field.name, field] as const,
-    ]),
-  );
+  const { pathFields, body } = route;
+  const addQuery = compileQuery(route);
   return (request) => {
     // By spreading, which takes a member named `__proto__` for what it is.
     const json: JsonMembers = body === '*' ? { ...membersOf(request.body) } : {};
-    if (body !== '*') addQuery(json, names, request.query as Readonly<Record<string, unknown>>);
-    if (body === '*') refuseQuery(request.query as Readonly<Record<string, unknown>>);
+    addQuery(json, request.query as Readonly<Record<string, unknown>>);
     if (typeof body === 'object') json[body.jsonName] = request.body ?? {};
     addPath(json, pathFields, request.params as Readonly<Record<string, string>>);
     return decode(route, json);
@@ -70,46 +59,4 @@ function addPath(
     // Under the name that is there already, or the message would have the field twice.
     json[Object.hasOwn(json, field.name) ? field.name : field.jsonName] = value;
   }
-}
-
-function addQuery(
-  json: JsonMembers,
-  names: ReadonlyMap<string, DescField>,
-  query: Readonly<Record<string, unknown>>,
-): void {
-  for (const [name, value] of Object.entries(query)) {
-    const field = names.get(name);
-    if (field === undefined) throw unknownParameter(name, [...names.keys()]);
-    if (Object.hasOwn(json, field.jsonName)) throw invalid(name, 'is given twice');
-    json[field.jsonName] = valueOf(field, name, value);
-  }
-}
-
-function refuseQuery(query: Readonly<Record<string, unknown>>): void {
-  const [name] = Object.keys(query);
-  if (name !== undefined) throw invalid(name, 'is a query parameter; this route takes only a body');
-}
-
-/** Text is valid ProtoJSON for numbers, enums and the well-known types; only booleans are not. */
-function valueOf(field: DescField, name: string, value: unknown): unknown {
-  const values = Array.isArray(value) ? value : [value];
-  if (field.fieldKind === 'list') return values;
-  if (values.length > 1) throw invalid(name, 'is given more than once');
-  const [text] = values as readonly unknown[];
-  if (field.fieldKind !== 'scalar' || field.scalar !== ScalarType.BOOL) return text;
-  if (text === 'true' || text === 'false') return text === 'true';
-  throw invalid(name, `is '${String(text)}'; wants true or false`);
-}
-
-function unknownParameter(name: string, known: readonly string[]): DomainError {
-  const near = nearest(name, known);
-  const hint = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
-  return invalid(name, `is an unknown query parameter; ${hint}`);
-}
-
-function invalid(field: string, problem: string): DomainError {
-  return new DomainError('ARGUMENT_INVALID', `${field} ${problem}`, {
-    metadata: { field },
-    violations: [{ field, description: problem }],
-  });
 }

@@ -70,10 +70,10 @@ export function createAdminService(
     },
     getQueryLimits: () => Promise.resolve(toQueryLimits(queryBounds.state())),
     async updateQueryLimits(request, { principal }) {
-      const { rowsMax, timeMsMax: timeMs, examinedMax, memoryBytesMax } = request;
+      const { rowsMax, timeMsMax, examinedMax, memoryBytesMax } = request;
       const change = {
         ...(rowsMax === undefined ? {} : { rowsMax }),
-        ...(timeMs === undefined ? {} : { timeMs }),
+        ...(timeMsMax === undefined ? {} : { timeMsMax }),
         ...(examinedMax === undefined ? {} : { examinedMax: Number(examinedMax) }),
         ...(memoryBytesMax === undefined ? {} : { memoryBytesMax: Number(memoryBytesMax) }),
       };
@@ -104,8 +104,8 @@ interface ShownQueryLimits {
 }
 
 function toQueryLimits({ bounds, ceiling, changed }: QueryBoundsState): ShownQueryLimits {
-  const toMessage = ({ rowsMax, timeMs, examinedMax, memoryBytesMax }: QueryBounds): object => ({
-    ...{ rowsMax, timeMsMax: timeMs },
+  const toMessage = ({ rowsMax, timeMsMax, examinedMax, memoryBytesMax }: QueryBounds): object => ({
+    ...{ rowsMax, timeMsMax },
     ...{ examinedMax: BigInt(examinedMax), memoryBytesMax: BigInt(memoryBytesMax) },
   });
   return {

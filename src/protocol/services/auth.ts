@@ -156,8 +156,11 @@ function createTokenCalls(
 ): Pick<Service, 'delegateToken' | 'refreshToken' | 'revokeToken'> {
   const { delegation, control } = access;
   return {
-    async delegateToken({ clientId, scopes, ttl, callsPerMinute }, { principal }) {
-      const request = { clientId, scopes, ttlMs: fromDuration(ttl), callsPerMinute };
+    async delegateToken({ clientId, scopes, ttl, callsPerMinute, renewableFor }, { principal }) {
+      const request = {
+        ...{ clientId: clientId === '' ? undefined : clientId, scopes, callsPerMinute },
+        ...{ ttlMs: fromDuration(ttl), renewableMs: fromDuration(renewableFor) },
+      };
       return show.token(await delegation.delegate(principal, request));
     },
     async refreshToken({ ttl }, { principal }) {
@@ -239,21 +242,17 @@ function toLogin(result: SignedIn | Challenged, signedIn: Show['signedIn']): Log
   return create(LoginResponseSchema, { challenge, challengeExpireTime });
 }
 
-function createShow({ authenticator, accounts }: Access): Show {
-  const principalOf = (principal: Principal): ReturnType<typeof toPrincipal> => {
-    const user = accounts.find(principal.credential?.user ?? '');
-    return toPrincipal(principal, user !== undefined && accounts.mustEnrol(user));
-  };
+function createShow({ authenticator }: Access): Show {
   const tokenOf = ({ token, verified }: SignedToken): ReturnType<Show['token']> => ({
     token,
-    principal: principalOf(authenticator.principalOf(verified)),
+    principal: toPrincipal(authenticator.principalOf(verified)),
   });
   const signedIn: Show['signedIn'] = ({ access, refreshToken }) => ({
     ...tokenOf(access),
     refreshToken,
   });
   return {
-    ...{ principal: principalOf, token: tokenOf, signedIn },
+    ...{ principal: toPrincipal, token: tokenOf, signedIn },
     login: (result) => toLogin(result, signedIn),
   };
 }

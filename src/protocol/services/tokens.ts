@@ -1,3 +1,5 @@
+import type { Timestamp } from '@bufbuild/protobuf/wkt';
+
 import { RevocationKind, type TokenService } from '../../../gen/molten/v1/tokens_pb.ts';
 import type { Access } from '../../domain/access/access.ts';
 import type { PlacedGrant } from '../../domain/access/grants.ts';
@@ -7,7 +9,7 @@ import { invariant } from '../../errors/invariant.ts';
 import type { ServiceImplementation } from '../call.ts';
 import { toImpact, toSigningKey, toToken } from '../mapping/access.ts';
 import { pageLimit } from '../mapping/page.ts';
-import { fromDuration, toTimestamp } from '../mapping/time.ts';
+import { fromDuration, fromTimestamp, toTimestamp } from '../mapping/time.ts';
 
 type Service = ServiceImplementation<typeof TokenService>;
 type KeyCall = 'listSigningKeys' | 'rotateSigningKey';
@@ -87,13 +89,16 @@ const TARGETS: Readonly<Partial<Record<RevocationKind, RevocationTarget['kind']>
 function fromTarget({
   kind,
   id,
+  beforeTime,
 }: {
   readonly kind: RevocationKind;
   readonly id: string;
+  readonly beforeTime?: Timestamp | undefined;
 }): RevocationTarget {
   const found = TARGETS[kind];
   invariant(found !== undefined, 'the kind was validated');
-  if ((id === '') === (found === 'all')) return { kind: found, id };
+  const beforeMs = fromTimestamp(beforeTime);
+  if ((id === '') === (found === 'all')) return { kind: found, id, beforeMs };
   const problem = found === 'all' ? 'must be empty for ALL' : 'is empty; name what to revoke';
   throw new DomainError('ARGUMENT_INVALID', `id ${problem}`, {
     violations: [{ field: 'id', description: problem }],

@@ -31,7 +31,7 @@ export interface WebSocketDoorOptions {
 
 /** Bounds of a connection, in milliseconds. */
 export interface WebSocketTimes {
-  /** Until the AUTH frame is there. */
+  /** Until the caller is known, by a header or an AUTH frame. */
   readonly authMs: number;
   /** Between two pings; a connection that does not answer one before the next is cut. */
   readonly pingMs: number;
@@ -155,9 +155,11 @@ function serve(
   return session;
 }
 
-/** Hands frames over one after the other. */
+/** Hands frames over one after the other, behind the handshake. */
 function receive(connection: WebSocket, session: Session): void {
-  let queue = Promise.resolve();
+  let queue = session.begin().catch(() => {
+    connection.terminate();
+  });
   let waiting = 0;
   connection.on('message', (data: RawData, isBinary: boolean) => {
     waiting += 1;

@@ -1,8 +1,8 @@
 /**
  * One WebSocket connection. MoltenDB's frames come first: `AUTH`, then one frame per changed document
  * that the token may read. Beside that feed, or instead of it, a client subscribes to watches of its
- * own, each with the powers of WatchService. Every one of them is a call like all others: authenticated,
- * authorised and bounded by the same interceptors.
+ * own, each with the powers of WatchService; for these a header of the handshake is enough. Every one of
+ * them is a call like all others: authenticated, authorised and bounded by the same interceptors.
  */
 import { create, type Message } from '@bufbuild/protobuf';
 
@@ -14,15 +14,16 @@ import type { CallOrigin } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { toProblem, toWireError } from '../mapping/error.ts';
 import { eventName, parseWatchRequest, toWatchJson } from '../mapping/watch-json.ts';
-import { feedFrames, type FeedFrame } from './feed-frames.ts';
+import { createWindow, type Window } from './acknowledgements.ts';
 import { parseFrame, type ClientFrame } from './client-frame.ts';
+import { feedFrames, type FeedFrame } from './feed-frames.ts';
 
 /** The connection as a session sees it. */
 export interface Channel {
   readonly requestId: string;
   readonly address: string;
   /** One header of the handshake, by lower-case name. */
-  header(name: string): string | undefined;
+  readonly header: (name: string) => string | undefined;
   /** Resolves when the frame has left this process, or the connection is closed. */
   send(frame: object): Promise<void>;
   /** Closes after what was sent; a status code of RFC 6455 section 7.4. */
@@ -33,6 +34,8 @@ export interface Channel {
 
 /** A session; the connection hands it what arrives. */
 export interface Session {
+  /** Authenticates by the headers of the handshake, when they hold a credential. Before any frame. */
+  begin(): Promise<void>;
   /** One text frame; undefined for a frame that is no text. */
   receive(text: string | undefined): Promise<void>;
   readonly isAuthenticated: boolean;
@@ -59,8 +62,11 @@ interface Subscription {
 /** Headers that prove who calls. */
 type Proof = Readonly<Partial<Record<string, string>>>;
 
+/** Where programs show a credential. */
+const CREDENTIALS = ['authorization', 'x-api-key'];
+
 /** What a session cookie is judged by. */
-const HANDSHAKE = ['cookie', 'origin', 'host', 'sec-fetch-site'];
+const COOKIE = ['cookie', 'origin', 'host', 'sec-fetch-site'];
 
 /** How a call ends from outside. */
 type Lifetime = Pick<CallOrigin, 'signal' | 'disconnect'>;
@@ -80,6 +86,8 @@ class DispatchingSession implements Session {
   readonly #stopping = new AbortController();
   /** What proves the caller, once it is authenticated: headers of every call. */
   #proof: Proof | undefined;
+  /** One AUTH frame is taken; the headers of the handshake are not it. */
+  #hasAuthFrame = false;
 
   constructor(dispatcher: Dispatcher, channel: Channel) {
     this.#dispatcher = dispatcher;
@@ -90,6 +98,15 @@ class DispatchingSession implements Session {
     return this.#proof !== undefined;
   }
 
+  async begin(): Promise<void> {
+    const proof = this.#shown(CREDENTIALS);
+    if (proof === undefined) return;
+    const message = 'Authenticated by a header. SUBSCRIBE, or AUTH for every change.';
+    await this.#admit(proof, async () => {
+      await this.#channel.send({ status: 'authenticated', message });
+    });
+  }
+
   async receive(text: string | undefined): Promise<void> {
     const frame = parseFrame(text);
     if ('error' in frame) {
@@ -97,7 +114,8 @@ class DispatchingSession implements Session {
       if (!this.isAuthenticated) this.#channel.close(POLICY_VIOLATION);
       return;
     }
-    if (this.isAuthenticated) await this.#act(frame);
+    const isFirstAuth = frame.action === 'AUTH' && !this.#hasAuthFrame;
+    if (this.isAuthenticated && !isFirstAuth) await this.#act(frame);
     else await this.#authenticate(frame);
   }
 
@@ -132,25 +150,38 @@ class DispatchingSession implements Session {
       await this.#fail('missing_token', 'the AUTH frame has no token');
       return;
     }
-    try {
-      await this.#whoAmI(proof);
-      this.#proof = proof;
+    await this.#admit(proof, async () => {
+      this.#hasAuthFrame = true;
       // The feed runs before its caller is told that it does, so that nothing falls in between.
       const feed = frame.feed ? await this.#openFeed() : undefined;
       const message = 'Authenticated. Changes follow; SUBSCRIBE for more.';
       await this.#channel.send({ status: 'authenticated', message });
       if (feed !== undefined) this.#follow(this.#runFeed(feed));
+    });
+  }
+
+  /** Goes on as whom the proof proves; closes the connection when it proves nobody. */
+  async #admit(proof: Proof, goOn: () => Promise<void>): Promise<void> {
+    try {
+      await this.#whoAmI(proof);
+      this.#proof = proof;
+      await goOn();
     } catch (error) {
       await this.#refuse(error);
     }
   }
 
-  /** The token of the frame; without one the session cookie of the handshake, and where it came from. */
+  /** The token of the frame; else a header; else the session cookie, and where it came from. */
   #proofOf(token: string): Proof | undefined {
     if (token !== '') return { authorization: `Bearer ${token}` };
-    const channel = this.#channel;
-    if (channel.header('cookie') === undefined) return undefined;
-    return Object.fromEntries(HANDSHAKE.map((name) => [name, channel.header(name)]));
+    return this.#shown(CREDENTIALS) ?? this.#shown(COOKIE, ['cookie']);
+  }
+
+  /** These headers of the handshake, unless none of those that prove somebody is among them. */
+  #shown(names: readonly string[], proving = names): Proof | undefined {
+    const { header } = this.#channel;
+    if (proving.every((name) => header(name) === undefined)) return undefined;
+    return Object.fromEntries(names.map((name) => [name, header(name)]));
   }
 
   async #act(frame: ClientFrame): Promise<void> {
@@ -343,39 +374,4 @@ function notAcknowledged(): DomainError {
 function withoutKind(message: WatchResponse): object {
   const { kind: _kind, ...members } = toWatchJson(message);
   return members;
-}
-
-/** Lets at most so many messages go that were not acknowledged. */
-interface Window {
-  /** Waits until another message may go, or the signal aborts. */
-  passed(resumeToken: string, signal: AbortSignal): Promise<void>;
-  /** Everything up to the message with this token has arrived. */
-  readonly acknowledged: (resumeToken: string) => void;
-}
-
-function createWindow(max: number | undefined): Window {
-  const open: string[] = [];
-  let proceed: (() => void) | undefined;
-  return {
-    passed(resumeToken, signal) {
-      if (max === undefined || resumeToken === '' || signal.aborted) return Promise.resolve();
-      open.push(resumeToken);
-      if (open.length < max) return Promise.resolve();
-      return new Promise((resolve) => {
-        proceed = () => {
-          proceed = undefined;
-          signal.removeEventListener('abort', stop);
-          resolve();
-        };
-        const stop = (): void => proceed?.();
-        signal.addEventListener('abort', stop, { once: true });
-      });
-    },
-    acknowledged(resumeToken) {
-      const at = open.indexOf(resumeToken);
-      if (at === -1) return;
-      open.splice(0, at + 1);
-      if (max !== undefined && open.length < max) proceed?.();
-    },
-  };
 }

@@ -214,17 +214,14 @@ function check({ collection, key, precondition }: Checked, current: Head | undef
   if (precondition === undefined) return;
   if (precondition.kind === 'exists') {
     if (precondition.exists === (current !== undefined)) return;
-    throw precondition.exists
-      ? new DomainError(
-          'DOCUMENT_NOT_FOUND',
-          `document '${key}' does not exist in collection '${collection}'`,
-          { metadata: { collection, key } },
-        )
-      : new DomainError(
-          'DOCUMENT_EXISTS',
-          `document '${key}' exists in collection '${collection}' already`,
-          { metadata: { collection, key } },
-        );
+    if (precondition.exists) {
+      throw mismatch({ collection, key, counter: 'version', expected: 'any', found: 0 });
+    }
+    throw new DomainError(
+      'DOCUMENT_EXISTS',
+      `document '${key}' exists in collection '${collection}' already`,
+      { metadata: { collection, key } },
+    );
   }
   const isVersion = precondition.kind === 'version';
   const found = (isVersion ? current?.version : current?.seq) ?? 0;

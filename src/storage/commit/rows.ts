@@ -66,6 +66,16 @@ export interface LogRow {
   readonly body: string | null;
 }
 
+/** What pruning needs to know of a log entry. */
+export interface PassedRow {
+  readonly seq: number;
+  readonly kind: number;
+  readonly collection: number;
+  readonly key: string;
+  /** The sequence of the entry that it replaced. */
+  readonly previous: number;
+}
+
 /** A log entry along with what it replaced; the columns are null when that was nothing. */
 export interface ReplacingRow extends EntryRow {
   readonly p_seq?: number | null;

@@ -6,17 +6,9 @@
 import type { Sql } from './database.ts';
 import { readFloor, saveFloor } from './floor.ts';
 import type { LogWriter } from '../commit/log-writer.ts';
-import { ENTRY_KIND } from '../commit/rows.ts';
+import { ENTRY_KIND, type PassedRow } from '../commit/rows.ts';
 
 const SLICE = 500;
-
-interface PassedRow {
-  readonly seq: number;
-  readonly kind: number;
-  readonly collection: number;
-  readonly key: string;
-  readonly previous: number;
-}
 
 const NEXT_ENTRIES = `SELECT seq, kind, collection, key, previous FROM ver
   WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`;

@@ -8,7 +8,7 @@ import {
   type RunContext,
   type StopCause,
 } from '../query/execute.ts';
-import { planWithProbes, type Plan } from '../query/plan.ts';
+import { describePlan, planWithProbes, type Plan } from '../query/plan.ts';
 import type {
   Aggregation,
   AggregationResult,
@@ -103,14 +103,7 @@ class SnapshotReader implements Reader {
 
   explain(query: Query, control: ReadControl): QueryPlan {
     const { page, plan } = this.#find(query, control);
-    const { access, fieldsUsed, arrival, steps } = plan;
-    return {
-      access: access.kind,
-      index: access.kind === 'index' ? access.index : undefined,
-      indexFieldsUsed: fieldsUsed,
-      ordered: arrival === 'total',
-      ...{ steps, cost: page.cost },
-    };
+    return describePlan(plan, page.cost);
   }
 
   readLog(request: LogRequest, giveUpBytes?: number): readonly LogEntry[] | undefined {

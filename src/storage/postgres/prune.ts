@@ -1,4 +1,4 @@
-import { ENTRY_KIND } from '../commit/rows.ts';
+import { ENTRY_KIND, type PassedRow } from '../commit/rows.ts';
 import type { ClockRow } from './clock-row.ts';
 import type { Connection } from './connections.ts';
 import type { Statement } from './save.ts';
@@ -8,14 +8,6 @@ const SLICE = 500;
 const KEPT: readonly number[] = [
   ...[ENTRY_KIND.put, ENTRY_KIND.createCollection, ENTRY_KIND.configureCollection],
 ];
-
-interface PassedRow {
-  readonly seq: number;
-  readonly kind: number;
-  readonly collection: number;
-  readonly key: string;
-  readonly previous: number;
-}
 
 const NEXT_ENTRIES = `SELECT seq, kind, collection, key, previous FROM ver
   WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3`;

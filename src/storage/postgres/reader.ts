@@ -12,7 +12,7 @@ import {
   type StopCause,
 } from '../query/execute.ts';
 import { isExpired, joinedBy } from '../query/join.ts';
-import { planWithRemoteProbes, type Plan } from '../query/plan.ts';
+import { describePlan, planWithRemoteProbes, type Plan } from '../query/plan.ts';
 import type {
   Aggregation,
   AggregationResult,
@@ -122,14 +122,7 @@ class PooledReader implements Reader {
 
   async explain(query: Query, options: ReadOptions): Promise<QueryPlan> {
     const { page, plan } = await this.#find(query, options);
-    const { access, fieldsUsed, arrival, steps } = plan;
-    return {
-      access: access.kind,
-      index: access.kind === 'index' ? access.index : undefined,
-      indexFieldsUsed: fieldsUsed,
-      ordered: arrival === 'total',
-      ...{ steps, cost: page.cost },
-    };
+    return describePlan(plan, page.cost);
   }
 
   async #find(

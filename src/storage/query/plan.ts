@@ -14,11 +14,24 @@ import type { EncodedRange, Plan, PlanRequest } from './plan-model.ts';
 import { planKeys, planScan } from './plan-scan.ts';
 import { describe } from './plan-steps.ts';
 import { decodePosition } from './position.ts';
+import type { QueryCost, QueryPlan } from './query.ts';
 import { reachOf } from './reach.ts';
 
 export type { Condition } from './condition.ts';
 export type { Access, Arrival, EncodedRange, Plan, PlanRequest } from './plan-model.ts';
 export type { KeyRange } from './reach.ts';
+
+/** A plan and what it cost, for people. */
+export function describePlan(plan: Plan, cost: QueryCost): QueryPlan {
+  const { access, fieldsUsed, arrival, steps } = plan;
+  return {
+    access: access.kind,
+    index: access.kind === 'index' ? access.index : undefined,
+    indexFieldsUsed: fieldsUsed,
+    ordered: arrival === 'total',
+    ...{ steps, cost },
+  };
+}
 
 /**
  * Chooses how to find the candidates of a selection: by the keys it names, else through the index that

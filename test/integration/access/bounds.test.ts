@@ -61,7 +61,7 @@ describe('a revocation', () => {
     const revocation = { kind: 'grant', id: 'g', expiresAtMs: Infinity } as const;
     await expect(revocations.revoke(revocation)).rejects.toThrow('the disk is full');
     const link = { tokenId: '', grantId: 'g', clientId: '', signingKeyId: '', callsPerMinute: 0 };
-    const chain = { links: [{ ...link, issuedAtMs: 0 }], sessionId: '', userId: '' };
+    const chain = { links: [{ ...link, issuedAtMs: 0 }], sessionId: '', signInId: '', userId: '' };
     expect(revocations.isRevoked(chain)).toBe(true);
     fails = false;
     expect(await revocations.revoke(revocation)).toBe(false);
@@ -245,7 +245,7 @@ describe('a sign-on on another device', () => {
         isDecided && flow === 'a flow'
           ? {
               ...{ provider: 'oidc', issuer: 'https://x.example', subject: 's', username: 'ada' },
-              ...{ displayName: '', email: '', roles: ['viewer'], provision: true },
+              ...{ displayName: '', email: '', roles: ['viewer'], whyNotProvisioned: undefined },
             }
           : undefined,
     };

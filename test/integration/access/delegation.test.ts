@@ -4,8 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
 import { createScopeSet } from '../../../src/domain/access/scope-set.ts';
-import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
-import { delegate, login, makeUser, read, whoAmI, type Delegated, type Signed } from './team.ts';
+import { delegate, login, makeUser, read, whoAmI } from './team.ts';
 
 const SCOPE = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('users:*:*', 'snapshot:*:*', 'hide:c:pay', 'only:d:*') },
@@ -75,6 +74,44 @@ describe('a chain of delegations', () => {
     expect(ninth.body.detail).toContain('8 delegations deep');
     clock.advance(400 * 24 * 3_600_000);
     expect(await whoAmI(server, token)).toBe('CREDENTIAL_EXPIRED');
+  });
+
+  it('ends with the token above it, unless that one can be renewed', async () => {
+    const clock = createManualClock();
+    await using server = await startTestServer({}, { clock });
+    const root = await server.rootToken();
+    const ask = (token: string, times: object): Promise<TestResponse> =>
+      server.request('POST', '/v1/tokens', {
+        ...{ token, body: { clientId: 'x', scopes: ['read:c:*'], ...times } },
+      });
+    const endOf = ({ body }: TestResponse): number => Date.parse(body.principal.expireTime);
+    const parent = await ask(root, { ttl: '60s' });
+    const child = await ask(String(parent.body.token), { ttl: '31622400s', renewableFor: '900s' });
+    expect([endOf(child), child.body.principal.grantExpireTime]).toEqual([
+      endOf(parent),
+      parent.body.principal.grantExpireTime,
+    ]);
+    const renewable = await ask(root, { ttl: '60s', renewableFor: '3600s' });
+    const longer = await ask(String(renewable.body.token), { ttl: '31622400s' });
+    expect(endOf(longer) - endOf(renewable)).toBe(3_540_000);
+    const renew = async ({ body }: TestResponse): Promise<TestResponse> =>
+      await server.request('POST', '/v1/tokens:refresh', { token: String(body.token), body: {} });
+    // Renewed it ends no later either.
+    expect(endOf(await renew(parent))).toBe(endOf(parent));
+    expect(endOf(await renew(renewable))).toBe(endOf(longer));
+    clock.advance(61_000);
+    expect(await whoAmI(server, String(child.body.token))).toBe('CREDENTIAL_EXPIRED');
+    expect(await whoAmI(server, String(longer.body.token))).toBe('taken');
+  });
+
+  it('speaks for its user when it is for no client', async () => {
+    await using server = await startTestServer();
+    await makeUser(server, 'ada', { scopes: ['read:*:*'] });
+    const { token } = await login(server, 'ada');
+    const body = { scopes: ['read:c:*'] };
+    const made = await server.request('POST', '/v1/tokens', { token, body });
+    expect(made.body.principal).toMatchObject({ subject: 'ada', user: 'ada' });
+    expect(made.body.principal.credentialKind).toBe('CREDENTIAL_KIND_DELEGATED');
   });
 
   it('shrinks with the rights of its user', async () => {
@@ -185,130 +222,5 @@ describe('the tree of delegations', () => {
     expect((await get(ab.tokenId, root)).body.token.revoked).toBe(true);
     expect(await list(root)).toEqual(['1a', '1d', '2ab', '3abc']);
     expect((await end('unknown', root)).status).toBe(200);
-  });
-});
-
-/** A team whose every credential some revocation concerns. */
-interface Scene {
-  readonly server: TestServer;
-  readonly session: Signed;
-  readonly other: Signed;
-  readonly parent: Delegated;
-  readonly child: Delegated;
-  readonly cousin: Delegated;
-  readonly key: { readonly text: string; readonly id: string };
-  readonly keyChild: Delegated;
-}
-
-async function makeScene(dbPath: string): Promise<Scene> {
-  const server = await startTestServer({ dbPath });
-  const scopes = ['read:c:*'];
-  await makeUser(server, 'ada', { scopes });
-  await makeUser(server, 'bob', { scopes });
-  const [session, other] = [await login(server, 'ada'), await login(server, 'bob')];
-  const parent = await delegate(server, session.token, { clientId: 'parent', scopes });
-  const child = await delegate(server, parent.token, { clientId: 'child', scopes });
-  const cousin = await delegate(server, other.token, { clientId: 'child', scopes });
-  const made = await server.request('POST', '/v1/apiKeys', {
-    ...{ token: session.token, body: { scopes } },
-  });
-  const key = { text: String(made.body.text), id: String(made.body.apiKey.apiKeyId) };
-  const keyChild = await delegate(server, key.text, { clientId: 'of-key', scopes });
-  return { server, session, other, parent, child, cousin, key, keyChild };
-}
-
-type Credential = 'session' | 'other' | 'parent' | 'child' | 'cousin' | 'key' | 'keyChild';
-const CREDENTIALS: readonly Credential[] = [
-  ...(['session', 'other', 'parent', 'child', 'cousin', 'key', 'keyChild'] as const),
-];
-
-/** Every kind of revocation, and whom it takes down. */
-const KINDS: Readonly<
-  Record<string, { readonly id: (scene: Scene) => string; readonly falls: readonly Credential[] }>
-> = {
-  TOKEN: { id: ({ parent }) => parent.tokenId, falls: ['parent', 'child'] },
-  SESSION: { id: ({ session }) => session.sessionId, falls: ['session'] },
-  USER_SESSIONS: { id: () => 'bob', falls: ['other'] },
-  USER: { id: () => 'ada', falls: ['session', 'parent', 'child', 'key', 'keyChild'] },
-  CLIENT: { id: () => 'child', falls: ['child', 'cousin'] },
-  ALL: { id: () => '', falls: CREDENTIALS },
-};
-
-async function textOf(scene: Scene, name: Credential): Promise<string> {
-  const credential = scene[name];
-  return await whoAmI(scene.server, 'text' in credential ? credential.text : credential.token);
-}
-
-async function revoke(scene: Scene, kind: string, isPreview = false): Promise<TestResponse> {
-  const id = KINDS[kind]?.id(scene) ?? '';
-  const path = `/v1/tokens:${isPreview ? 'previewRevocation' : 'revoke'}`;
-  return await scene.server.asRoot('POST', path, { kind: `REVOCATION_KIND_${kind}`, id });
-}
-
-/** What these kinds take down is refused, and everything else is taken. */
-async function expectFallen(scene: Scene, kinds: readonly string[]): Promise<void> {
-  const fallen = new Set(kinds.flatMap((kind) => KINDS[kind]?.falls ?? []));
-  for (const name of CREDENTIALS) {
-    const isDown = (await textOf(scene, name)) !== 'taken';
-    expect([name, isDown]).toEqual([name, fallen.has(name)]);
-  }
-}
-
-describe('a revocation', () => {
-  const names = Object.keys(KINDS);
-  const pairs = names.flatMap((one) => names.map((two) => [one, two] as const));
-
-  it.each(pairs)('of kind %s and then %s takes down what either does', async (one, two) => {
-    using directory = createTemporaryDirectory();
-    const scene = await makeScene(directory.path);
-    try {
-      const preview = await revoke(scene, one, true);
-      const first = await revoke(scene, one);
-      expect(first.body.impact).toEqual(preview.body.impact);
-      await expectFallen(scene, [one]);
-      // The token of root has fallen with everything.
-      if (one === 'ALL') return;
-      expect((await revoke(scene, two)).status).toBe(200);
-      await expectFallen(scene, [one, two]);
-    } finally {
-      await scene.server.close();
-    }
-    // And over a restart.
-    await using server = await startTestServer({ dbPath: directory.path });
-    await expectFallen({ ...scene, server }, [one, two]);
-  });
-
-  it('lets what is made afterwards live, also within the same millisecond', async () => {
-    const clock = createManualClock();
-    await using server = await startTestServer({}, { clock });
-    await makeUser(server, 'ada', { scopes: ['read:c:*'] });
-    const before = await login(server, 'ada');
-    for (const kind of ['USER', 'USER_SESSIONS']) {
-      const body = { kind: `REVOCATION_KIND_${kind}`, id: 'ada' };
-      expect((await server.asRoot('POST', '/v1/tokens:revoke', body)).status).toBe(200);
-      expect(await whoAmI(server, before.token)).toBe('CREDENTIAL_REVOKED');
-      const after = await login(server, 'ada');
-      expect(await whoAmI(server, after.token)).toBe('taken');
-    }
-    const old = await delegate(server, await server.rootToken(), ['read:c:*']);
-    const body = { kind: 'REVOCATION_KIND_CLIENT', id: 'a-client' };
-    await server.asRoot('POST', '/v1/tokens:revoke', body);
-    const fresh = await delegate(server, await server.rootToken(), ['read:c:*']);
-    expect([await whoAmI(server, old.token), await whoAmI(server, fresh.token)]).toEqual([
-      'CREDENTIAL_REVOKED',
-      'taken',
-    ]);
-  });
-
-  it.each([
-    [{ kind: 'REVOCATION_KIND_USER', id: 'nobody' }, 'USER_NOT_FOUND'],
-    [{ kind: 'REVOCATION_KIND_USER' }, 'ARGUMENT_INVALID'],
-    [{ kind: 'REVOCATION_KIND_ALL', id: 'x' }, 'ARGUMENT_INVALID'],
-    [{ kind: 'REVOCATION_KIND_EVERYTHING' }, 'ARGUMENT_INVALID'],
-    [{ id: 'x' }, 'ARGUMENT_INVALID'],
-  ])('%j is refused', async (body, reason) => {
-    await using server = await startTestServer();
-    const answer = await server.asRoot('POST', '/v1/tokens:revoke', body);
-    expect(answer.body.reason).toBe(reason);
   });
 });

@@ -5,30 +5,15 @@
 import { create, getOption, hasOption, type DescMethod } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
-import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
-import { ApiKeyService } from '../../../gen/molten/v1/api_keys_pb.ts';
-import { AuditService } from '../../../gen/molten/v1/audit_pb.ts';
-import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
-import { CollectionService } from '../../../gen/molten/v1/collections_pb.ts';
-import { DocumentService } from '../../../gen/molten/v1/documents_pb.ts';
 import { scope, ScopeTarget } from '../../../gen/molten/v1/options_pb.ts';
-import { OperationService } from '../../../gen/molten/v1/operations_pb.ts';
-import { SnapshotService } from '../../../gen/molten/v1/snapshots_pb.ts';
-import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
-import { TokenService } from '../../../gen/molten/v1/tokens_pb.ts';
-import { UserService } from '../../../gen/molten/v1/users_pb.ts';
-import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
 import { ANONYMOUS, type Principal } from '../../../src/domain/access/principal.ts';
 import { ACTIONS, STORE_ACTIONS } from '../../../src/domain/access/scope.ts';
 import { createScopeSet } from '../../../src/domain/access/scope-set.ts';
 import { hasReason } from '../../../src/errors/domain-error.ts';
 import { compileAuthorizer } from '../../../src/protocol/interceptors/authorize.ts';
+import { SERVICES } from '../../../src/protocol/services/mounted.ts';
 
-const METHODS = [
-  ...[DocumentService, CollectionService, AuthService, SystemService, WatchService],
-  ...[SnapshotService, OperationService, UserService, TokenService, ApiKeyService, AuditService],
-  ...[AdminService],
-].flatMap(({ methods }) => methods);
+const METHODS: readonly DescMethod[] = Object.values(SERVICES).flatMap(({ methods }) => methods);
 
 function principal(scopes: readonly string[]): Principal {
   return {

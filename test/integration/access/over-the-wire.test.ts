@@ -2,6 +2,8 @@
  * Every RPC of the server, by every protocol, for every kind of caller that must be refused. What is
  * expected is read off the contract; a new RPC is covered as soon as it exists.
  */
+import { randomUUID } from 'node:crypto';
+
 import { create, getOption, toJson, type DescMethod, type Message } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import {
@@ -12,84 +14,24 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { http } from '../../../gen/google/api/annotations_pb.ts';
-import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
-import { ApiKeyService } from '../../../gen/molten/v1/api_keys_pb.ts';
-import { AuditService } from '../../../gen/molten/v1/audit_pb.ts';
-import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
-import { CollectionService } from '../../../gen/molten/v1/collections_pb.ts';
-import { DocumentService } from '../../../gen/molten/v1/documents_pb.ts';
-import { OperationService } from '../../../gen/molten/v1/operations_pb.ts';
 import { scope, ScopeTarget } from '../../../gen/molten/v1/options_pb.ts';
-import { SnapshotService } from '../../../gen/molten/v1/snapshots_pb.ts';
-import { SystemService } from '../../../gen/molten/v1/system_pb.ts';
-import { TokenService } from '../../../gen/molten/v1/tokens_pb.ts';
-import { UserService } from '../../../gen/molten/v1/users_pb.ts';
-import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
+import { SERVICES } from '../../../src/protocol/services/mounted.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { openSocket } from '../../support/web-socket.ts';
-import { forgedTokens } from './forged-tokens.ts';
+import { openSocket, type RecordedSocket } from '../../support/web-socket.ts';
+import { refusedCallers, type RefusedCallers } from './refused-callers.ts';
 import { sampleOf } from './sample-requests.ts';
-import { delegate, login, makeUser } from './team.ts';
+import { login, makeUser } from './team.ts';
 
-const METHODS = [
-  ...[DocumentService, CollectionService, AuthService, SystemService, WatchService],
-  ...[SnapshotService, OperationService, UserService, TokenService, ApiKeyService, AuditService],
-  ...[AdminService],
-].flatMap(({ methods }): readonly DescMethod[] => methods);
+const METHODS: readonly DescMethod[] = Object.values(SERVICES).flatMap(({ methods }) => methods);
 
 let server: TestServer;
-/** Callers whose credential is refused whatever they ask. */
-const broken = new Map<string, string>();
-/** Callers whose credential is sound and does not cover what they ask. */
-const narrow = new Map<string, string>();
+let callers: RefusedCallers;
 
 beforeAll(async () => {
   const clock = createManualClock();
   server = await startTestServer({}, { clock });
-  const root = await server.rootToken();
-  const scopes = ['read:things:*'];
-  await makeUser(server, 'ada', { scopes });
-  const ada = await login(server, 'ada');
-  const expired = await server.request('POST', '/v1/tokens', {
-    ...{ token: root, body: { clientId: 'x', scopes: ['*:*:*'], ttl: '1s' } },
-  });
-  clock.advance(2000);
-  const revoked = await delegate(server, root, ['*:*:*']);
-  const parent = await delegate(server, root, ['admin:*:*']);
-  const child = await delegate(server, parent.token, ['admin:*:*']);
-  for (const { tokenId } of [revoked, parent]) {
-    await server.asRoot('DELETE', `/v1/tokens/${tokenId}`);
-  }
-  await makeUser(server, 'gone', { roles: ['admin'] });
-  const gone = await login(server, 'gone');
-  const goneKey = await server.request('POST', '/v1/apiKeys', {
-    ...{ token: gone.token, body: { scopes: ['*:*:*'] } },
-  });
-  await server.asRoot('PATCH', '/v1/users/gone', { state: 'USER_STATE_DISABLED' });
-  const ended = await server.asRoot('POST', '/v1/apiKeys', { scopes: ['*:*:*'] });
-  await server.asRoot('DELETE', `/v1/apiKeys/${String(ended.body.apiKey.apiKeyId)}`);
-  for (const [name, token] of [
-    ['malformed', 'not-a-token'],
-    ['expired', String(expired.body.token)],
-    ['revoked', revoked.token],
-    ['parent revoked', child.token],
-    ['a refresh token', ada.refreshToken],
-    ['of a disabled user', gone.token],
-    ['an API key of a disabled user', String(goneKey.body.text)],
-    ['an API key that ended', String(ended.body.text)],
-    ...(await forgedTokens(server)),
-  ] as const) {
-    broken.set(name, token);
-  }
-  narrow.set(
-    'without scopes that cover it',
-    (await delegate(server, root, ['read:none:none'])).token,
-  );
-  narrow.set('of another collection', (await delegate(server, root, ['admin:others:*'])).token);
-  narrow.set('of another key', (await delegate(server, root, ['admin:things:k2'])).token);
-  const key = await server.asRoot('POST', '/v1/apiKeys', { scopes: ['admin:others:*'] });
-  narrow.set('an API key of another collection', String(key.body.text));
+  callers = await refusedCallers(server, clock);
 });
 
 afterAll(async () => {
@@ -135,9 +77,14 @@ async function* once(message: Message): AsyncIterable<Message> {
 const HTTP_CODES: Readonly<Record<number, number>> = {
   401: Code.Unauthenticated,
   403: Code.PermissionDenied,
+  404: Code.NotFound,
 };
 
-async function overRest(method: DescMethod, request: Message, token?: string): Promise<number> {
+async function overRest(
+  method: DescMethod,
+  request: Message,
+  { token, headers = {} }: { readonly token?: string | undefined; readonly headers?: object },
+): Promise<number> {
   const { pattern, body } = getOption(method, http);
   const json = toJson(method.input, create(method.input, request)) as Record<string, unknown>;
   const template = typeof pattern.value === 'string' ? pattern.value : '';
@@ -150,8 +97,11 @@ async function overRest(method: DescMethod, request: Message, token?: string): P
   });
   const rest = Object.fromEntries(Object.entries(json).filter(([name]) => !named.has(name)));
   const content = body === '' ? {} : { body: body === '*' ? rest : (rest[body] ?? {}) };
-  const answer = await server.request(String(pattern.case).toUpperCase(), path, {
-    ...content,
+  const texts = Object.entries(rest).filter(([, value]) => typeof value === 'string');
+  const query =
+    body === '' ? `?${new URLSearchParams(texts as [string, string][]).toString()}` : '';
+  const answer = await server.request(String(pattern.case).toUpperCase(), path + query, {
+    ...{ ...content, headers: { ...headers } },
     ...(token === undefined ? {} : { token }),
   });
   return HTTP_CODES[answer.status] ?? (answer.status < 300 ? 0 : -answer.status);
@@ -161,7 +111,7 @@ const WAYS: readonly (readonly [string, Caller])[] = [
   ['Connect', overTransport((baseUrl) => createConnectTransport({ baseUrl, httpVersion: '1.1' }))],
   ['gRPC', overTransport((baseUrl) => createGrpcTransport({ baseUrl }))],
   ['gRPC-Web', overTransport((baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: '2' }))],
-  ['REST', overRest],
+  ['REST', (method, request, token) => overRest(method, request, { token })],
 ];
 
 describe.each(WAYS)('over %s', (way, call) => {
@@ -170,10 +120,10 @@ describe.each(WAYS)('over %s', (way, call) => {
   );
 
   it('every RPC refuses every broken credential', async () => {
-    expect(broken.size).toBeGreaterThan(30);
+    expect(callers.broken.size).toBeGreaterThan(30);
     for (const method of methods) {
       const request = sampleOf(method);
-      for (const [name, token] of broken) {
+      for (const [name, token] of callers.broken) {
         const code = await call(method, request, token);
         expect([method.name, name, code]).toEqual([method.name, name, Code.Unauthenticated]);
       }
@@ -193,7 +143,7 @@ describe.each(WAYS)('over %s', (way, call) => {
     for (const method of methods) {
       const { target, action } = getOption(method, scope);
       if (action === '') continue;
-      for (const [name, token] of narrow) {
+      for (const [name, token] of callers.narrow) {
         const isKeyOfIt = name === 'of another key' && target === ScopeTarget.SOME_KEYS;
         if (isKeyOfIt) continue;
         const code = await call(method, sampleOf(method), token);
@@ -203,69 +153,147 @@ describe.each(WAYS)('over %s', (way, call) => {
   }, 60_000);
 });
 
-/** The routes of MoltenDB that are not public, with a body that each takes. */
-const COMPAT: readonly (readonly [method: string, path: string, body?: object])[] = [
-  ['POST', '/auth/delegate', { client_id: 'x', scopes: ['read:things:*'] }],
-  ['POST', '/auth/refresh', {}],
-  ['DELETE', '/auth/tokens/x', {}],
-  ['POST', '/set', { collection: 'things', data: { k1: { n: 1 } } }],
-  ['POST', '/update', { collection: 'things', data: { k1: { n: 1 } } }],
-  ['POST', '/get', { collection: 'things', keys: 'k1' }],
-  ['POST', '/delete', { collection: 'things', keys: 'k1' }],
-  ['POST', '/schema', { collection: 'things', schema: {} }],
-  ['GET', '/stats'],
-  ['POST', '/snapshot', {}],
-  ['GET', '/collections/things'],
-  ['GET', '/collections/things/docs/k1'],
-  ['POST', '/analytics', { collection: 'things', metric: { type: 'COUNT' } }],
-  ['GET', '/system/metrics'],
-];
-
-describe.each(COMPAT.map((route) => [`${route[0]} ${route[1]}`, route] as const))(
-  'the route %s',
-  (_, [method, path, body]) => {
-    it('refuses every broken credential, and those that do not cover it', async () => {
-      const content = body === undefined ? {} : { body };
-      expect((await server.request(method, path, content)).status).toBe(401);
-      for (const [name, token] of broken) {
-        const { status } = await server.request(method, path, { token, ...content });
-        expect([name, status]).toEqual([name, 401]);
-      }
-      // Refreshing takes any token that is refreshed at all; figures are of what the caller may see.
-      if (path === '/auth/refresh' || path === '/stats') return;
-      for (const [name, token] of narrow) {
-        // Lists and figures show what is covered.
-        const isSome = path === '/collections/things' || path === '/analytics';
-        if (name === 'of another key' && isSome) continue;
-        const { status } = await server.request(method, path, { token, ...content });
-        expect([name, status]).toEqual([name, 403]);
-      }
-    });
-  },
+/** What is served as server-sent events, each from the contract. */
+const STREAMS = METHODS.filter(
+  (method) =>
+    method.methodKind === 'server_streaming' && getOption(method, http).pattern.case !== undefined,
 );
 
-describe('a watch', () => {
-  it('over SSE refuses every broken credential, and those that do not cover it', async () => {
-    const path = '/v1/watch?collection=things';
-    const headers = { accept: 'text/event-stream' };
-    expect((await server.request('GET', path, { headers })).status).toBe(401);
-    for (const [name, token] of broken) {
-      const { status } = await server.request('GET', path, { token, headers });
-      expect([name, status]).toEqual([name, 401]);
-    }
-    for (const [name, token] of narrow) {
-      if (name === 'of another key') continue;
-      const { status } = await server.request('GET', path, { token, headers });
-      expect([name, status]).toEqual([name, 403]);
-    }
+describe('a stream of server-sent events', () => {
+  const headers = { accept: 'text/event-stream' };
+  const watch = (token?: string): Promise<number> => overGet('/v1/watch?collection=things', token);
+
+  async function overGet(path: string, token?: string): Promise<number> {
+    const { status } = await server.request('GET', path, {
+      ...{ headers, ...(token === undefined ? {} : { token }) },
+    });
+    return status;
+  }
+
+  it('is one of several, that of audit records among them', () => {
+    expect(STREAMS.length).toBeGreaterThan(3);
+    expect(STREAMS).toContain(SERVICES.audit.method.streamAuditRecords);
   });
 
-  it('over WebSocket refuses every broken credential', async () => {
-    for (const [name, token] of broken) {
-      await using socket = await openSocket(`${server.url.replace('http', 'ws')}/ws`);
-      socket.send({ action: 'AUTH', token });
-      expect([name, await socket.closed()]).toEqual([name, 1008]);
-      expect(socket.frames.some(({ event }) => event === 'started')).toBe(false);
+  it.each(STREAMS.map((method) => [method.name, method] as const))(
+    'of %s refuses whoever may not have it',
+    async (_, method) => {
+      const refused = { unknown: Code.Unauthenticated, short: Code.PermissionDenied };
+      const ask = (token?: string): Promise<number> =>
+        overRest(method, sampleOf(method), { token, headers });
+      expect(await ask()).toBe(refused.unknown);
+      for (const [name, token] of callers.broken) {
+        expect([name, await ask(token)]).toEqual([name, refused.unknown]);
+      }
+      const { SOME_KEYS, EACH_PART } = ScopeTarget;
+      const isSome = [SOME_KEYS, EACH_PART].some((one) => one === getOption(method, scope).target);
+      for (const [name, token] of callers.narrow) {
+        if (name === 'of another key' && isSome) continue;
+        expect([name, await ask(token)]).toEqual([name, refused.short]);
+      }
+    },
+    60_000,
+  );
+
+  it('of a watch by GET refuses them too', async () => {
+    expect(await watch()).toBe(401);
+    for (const [name, token] of callers.broken) {
+      expect([name, await watch(token)]).toEqual([name, 401]);
+    }
+    for (const [name, token] of callers.narrow) {
+      if (name === 'of another key') continue;
+      expect([name, await watch(token)]).toEqual([name, 403]);
     }
   }, 60_000);
+});
+
+describe('a WebSocket', () => {
+  const open = (headers = {}): Promise<RecordedSocket> =>
+    openSocket(`${server.url.replace('http', 'ws')}/ws`, headers);
+
+  it('refuses every broken credential, in the frame and in the handshake', async () => {
+    for (const [name, token] of callers.broken) {
+      await using framed = await open();
+      framed.send({ action: 'AUTH', token });
+      await using shown = await open({ authorization: `Bearer ${token}` });
+      for (const socket of [framed, shown]) {
+        expect([name, await socket.closed()]).toEqual([name, 1008]);
+        expect(socket.frames).toEqual([{ error: expect.any(String), detail: expect.any(String) }]);
+      }
+    }
+  }, 60_000);
+
+  it.each([
+    ['AUTH without a token', { action: 'AUTH' }, 'missing_token'],
+    ['AUTH with an empty one', { action: 'AUTH', token: '' }, 'missing_token'],
+    ['AUTH with one that is no text', { action: 'AUTH', token: { a: 1 } }, 'missing_token'],
+    ['SUBSCRIBE', { action: 'SUBSCRIBE', id: 's', collection: 'things' }, 'invalid_action'],
+    ['UNSUBSCRIBE', { action: 'UNSUBSCRIBE', id: 's' }, 'invalid_action'],
+    ['ACK', { action: 'ACK', id: 's', resumeToken: 'x' }, 'invalid_action'],
+  ])('takes no %s from who has no token', async (_, frame, error) => {
+    await using socket = await open();
+    socket.send(frame);
+    expect(await socket.closed()).toBe(1008);
+    expect(socket.frames).toEqual([{ error, detail: expect.any(String) }]);
+  });
+
+  it('shows holders of narrow scopes nothing but what they cover', async () => {
+    const put = (key: string): Promise<unknown> =>
+      server.asRoot('PUT', `/v1/collections/things/documents/${key}`, { body: { fields: {} } });
+    await using witness = await open({ authorization: `Bearer ${await server.rootToken()}` });
+    witness.send({ action: 'AUTH' });
+    await expect.poll(() => witness.frames.length).toBe(2);
+    for (const [name, token] of callers.narrow) {
+      await using socket = await open();
+      socket.send({ action: 'AUTH', token });
+      await socket.find(({ status }) => status === 'authenticated');
+      socket.send({ action: 'SUBSCRIBE', id: 's', collection: 'things' });
+      const answer = await socket.find(({ id }) => id === 's');
+      const reach = name === 'of another key' ? 'started' : 'SCOPE_MISSING';
+      expect([name, answer['error']?.reason ?? answer['event']]).toEqual([name, reach]);
+      const key = `k1-${name.replaceAll(' ', '-')}`;
+      await put(key);
+      await witness.find((frame) => frame['key'] === key);
+      // What comes after it would come behind it.
+      socket.send({ action: 'UNSUBSCRIBE', id: 's' });
+      await socket.find(({ event }) => event === 'unsubscribed');
+      expect([name, JSON.stringify(socket.frames).includes(key)]).toEqual([name, false]);
+    }
+  }, 60_000);
+});
+
+describe.each(WAYS)('over %s', (_, call) => {
+  it('a key of another user is neither shown, rotated nor ended', async () => {
+    const scopes = ['read:things:*'];
+    const names = [randomUUID(), randomUUID()] as const;
+    for (const name of names) await makeUser(server, name, { scopes });
+    const [ada, mallory] = [await login(server, names[0]), await login(server, names[1])];
+    const make = { token: ada.token, body: { scopes } };
+    const made = await server.request('POST', '/v1/apiKeys', make);
+    const apiKey = String(made.body.apiKey.apiKeyId);
+    const { listApiKeys, rotateApiKey, revokeApiKey } = SERVICES.apiKeys.method;
+    const codeOf = async (
+      method: DescMethod,
+      request: Readonly<Record<string, string>>,
+      token: string,
+    ): Promise<readonly [string, number]> => [
+      ...([method.name, await call(method, create(method.input, request), token)] as const),
+    ];
+    const own = await server.request('POST', '/v1/apiKeys', { ...make, token: mallory.token });
+    for (const token of [mallory.token, String(own.body.text)]) {
+      expect(await codeOf(listApiKeys, { owner: names[0] }, token)).toEqual([
+        ...['ListApiKeys', Code.PermissionDenied],
+      ]);
+      for (const method of [rotateApiKey, revokeApiKey]) {
+        // As if there were no such key.
+        const unknown = await codeOf(method, { apiKey: apiKey.replaceAll(/[0-9]/g, 'z') }, token);
+        expect(await codeOf(method, { apiKey }, token)).toEqual(unknown);
+        expect([Code.PermissionDenied, Code.NotFound]).toContain(unknown[1]);
+      }
+    }
+    const listed = await server.request('GET', '/v1/apiKeys', { token: mallory.token });
+    expect(listed.text).not.toContain(apiKey);
+    const proof = { headers: { 'x-api-key': String(made.body.text) } };
+    expect((await server.request('GET', '/v1/sessions/current', proof)).status).toBe(200);
+  });
 });

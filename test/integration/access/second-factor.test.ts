@@ -180,12 +180,23 @@ describe('a second factor', () => {
       ...{ token, body: { scopes: ['read:c:*'] } },
     });
     expect(key.status).toBe(403);
+    expect(key.body.detail).toMatch(/enrol a second factor/);
     await enrol(server, token, clock);
     expect(await tryRead()).toBe(200);
+    const made = await server.request('POST', '/v1/apiKeys', {
+      ...{ token, body: { scopes: ['read:c:*'] } },
+    });
     // A device that is lost: an administrator takes it away, and it begins again.
     expect((await server.asRoot('POST', '/v1/users/ada:resetSecondFactor', {})).status).toBe(200);
     expect(await whoAmI(server, token)).toBe('CREDENTIAL_REVOKED');
     const fresh = await login(server, 'ada');
-    expect((await server.request('GET', path, { token: fresh.token })).status).toBe(403);
+    // Also by what the user has made before, and each answer says what is to be done.
+    for (const proof of [fresh.token, String(made.body.text)]) {
+      const refused = await server.request('GET', path, { token: proof });
+      expect(refused.body).toMatchObject({
+        ...{ status: 403, reason: 'SCOPE_MISSING' },
+        detail: expect.stringContaining('enrol a second factor') as string,
+      });
+    }
   });
 });

@@ -2,10 +2,12 @@
 import { describe, expect, it } from 'vitest';
 
 import type { IdentityConfig } from '../../../src/config/server-config.ts';
+import { createLogger } from '../../../src/platform/logger.ts';
 import { openBrowser } from '../../support/browser.ts';
 import { ROOT as BASE, SERVICE, startDirectory } from '../../support/directory.ts';
-import { CLIENT, REDIRECT_URI, startIssuer } from '../../support/issuer.ts';
+import { ADA, CLIENT, REDIRECT_URI, startIssuer } from '../../support/issuer.ts';
 import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { login, makeUser, PASSWORD, tryLogin, whoAmI } from './team.ts';
 
 const MAPPING = {
@@ -30,13 +32,13 @@ function oidcAt(issuer: string, change: object = {}): IdentityConfig {
   };
 }
 
-function ldapAt(port: number): IdentityConfig {
+function ldapAt(port: number, change: object = {}): IdentityConfig {
   return {
     oidc: undefined,
     ldap: {
       ...{ url: `ldap://127.0.0.1:${String(port)}`, startTls: false, caPath: undefined },
       ...{ service: SERVICE, userBase: `ou=people,${BASE}`, userFilter: '(uid={username})' },
-      mapping: MAPPING,
+      mapping: { ...MAPPING, ...change },
     },
   };
 }
@@ -150,6 +152,137 @@ describe('single sign-on through OpenID Connect', () => {
       .not.toBe('');
     expect((await poll()).body.reason).toBe('CREDENTIAL_EXPIRED');
   }, 30_000);
+});
+
+/** What a sign-in comes to for who asks. */
+function outcomeOf({ status, body }: TestResponse): unknown {
+  const { reason, detail } = body;
+  return status === 200 ? 'admitted' : { status, reason, detail };
+}
+
+/** Waits until the audit log says why: a refusal is noted with a delay. */
+async function expectNoted(server: TestServer, action: string, why: string): Promise<void> {
+  const path = `/v1/auditRecords?result=AUDIT_RESULT_DENIED&action=${action}`;
+  const notes = async (): Promise<string> => {
+    const records = (await server.asRoot('GET', path)).body.records as readonly Denied[];
+    return JSON.stringify(records.map(({ details }) => details?.note));
+  };
+  await expect.poll(notes, { timeout: 20_000 }).toContain(why);
+}
+
+interface Denied {
+  readonly details?: { readonly note?: string };
+}
+
+const WRONG = {
+  ...{ status: 401, reason: 'CREDENTIAL_INVALID' },
+  detail: 'the user name or the password is wrong',
+};
+const group = (name: string): object => ({ kind: 'group', group: name });
+const domain = (name: string): object => ({ kind: 'emailDomain', domain: name });
+const mapped = { kind: 'mapped' };
+
+describe('who becomes a user', () => {
+  it.each<[string, object, object, string | undefined]>([
+    ['everybody, without a rule', {}, {}, undefined],
+    ['nobody, unless it is said', { provision: false }, {}, 'nobody becomes a user by signing in'],
+    ['who has a mapped role', { provisionOnly: [mapped] }, {}, undefined],
+    [
+      'not who has only default roles',
+      { provisionOnly: [mapped], defaultRoles: ['viewer'] },
+      { groups: ['Operators'] },
+      'it meets none of mapped',
+    ],
+    ['who has the group', { provisionOnly: [group('engines')], groups: {} }, {}, undefined],
+    ['not who has another', { provisionOnly: [group('Engines')] }, {}, 'none of group=Engines'],
+    ['who has an address there', { provisionOnly: [domain('EXAMPLE.org')] }, {}, undefined],
+    [
+      'not who has it elsewhere',
+      { provisionOnly: [domain('example.org')] },
+      { email: 'ada@mail.example.org' },
+      'none of email-domain=example.org',
+    ],
+    [
+      'not who only names it before the domain',
+      { provisionOnly: [domain('example.org')] },
+      { email: 'ada@example.org@evil.example' },
+      'none of email-domain=example.org',
+    ],
+    [
+      'not by an address that nobody has verified',
+      { provisionOnly: [domain('example.org')] },
+      { email_verified: undefined },
+      'none of email-domain=example.org',
+    ],
+    [
+      'not by an address that is called verified in a text',
+      { provisionOnly: [domain('example.org')] },
+      { email_verified: 'true' },
+      'none of email-domain=example.org',
+    ],
+    [
+      'who meets one rule of several',
+      { provisionOnly: [group('none'), domain('example.org')] },
+      {},
+      undefined,
+    ],
+    [
+      'not who meets none of several',
+      { provisionOnly: [group('none'), domain('example.net')] },
+      {},
+      'it meets none of group=none, email-domain=example.net',
+    ],
+  ])('through an issuer: %s', async (_, mapping, claims, why) => {
+    await using issuer = await startIssuer({ claims: { ...ADA, ...claims } });
+    const log: string[] = [];
+    const logger = createLogger({
+      level: 'info',
+      destination: { write: (line) => log.push(line) },
+    });
+    const identity = oidcAt(issuer.url, mapping);
+    await using server = await startTestServer({ identity }, { logger });
+    const answer = await finish(server, await visit(server));
+    const exists = (await server.asRoot('GET', '/v1/users/ada.lovelace')).status === 200;
+    const isIn = why === undefined;
+    expect([outcomeOf(answer), exists]).toEqual([isIn ? 'admitted' : WRONG, isIn]);
+    if (isIn) return;
+    await expectNoted(server, 'session.signOn', `${why}: 'ada' of 'oidc'`);
+    expect(log.some((line) => line.includes(why) && line.includes('FinishSignOn'))).toBe(true);
+    expect(answer.text).not.toContain('none of');
+  });
+
+  it.each<[string, object, string | undefined]>([
+    ['who has a mapped role', { provisionOnly: [mapped] }, undefined],
+    ['who has the group', { provisionOnly: [group('OPERATORS')] }, undefined],
+    ['not who has another', { provisionOnly: [group('engines')] }, 'none of group=engines'],
+    ['not without a mapped role', { provisionOnly: [mapped], groups: {} }, 'none of mapped'],
+    ['nobody by an address', { provisionOnly: [domain('example.org')] }, 'none of email-domain'],
+    ['nobody, unless it is said', { provision: false }, 'nobody becomes a user by signing in'],
+  ])('through a directory: %s', async (_, mapping, why) => {
+    const password = 'directory password';
+    const memberof = [`cn=operators,ou=groups,${BASE}`];
+    const attributes = { uid: 'ada', cn: 'Ada', mail: 'ada@example.org', memberof };
+    const dn = `uid=ada,ou=people,${BASE}`;
+    await using directory = await startDirectory([{ dn, password, attributes }]);
+    await using server = await startTestServer({ identity: ldapAt(directory.port, mapping) });
+    expect(outcomeOf(await tryLogin(server, 'ada', 'wrong'))).toEqual(WRONG);
+    const answer = await tryLogin(server, 'ada', password);
+    expect(outcomeOf(answer)).toEqual(why === undefined ? 'admitted' : WRONG);
+    if (why !== undefined) await expectNoted(server, 'session.login', why);
+  });
+
+  it('is asked of newcomers alone', async () => {
+    await using issuer = await startIssuer();
+    using directory = createTemporaryDirectory();
+    const dbPath = directory.path;
+    {
+      await using server = await startTestServer({ dbPath, identity: oidcAt(issuer.url) });
+      expect((await finish(server, await visit(server))).status).toBe(200);
+    }
+    const identity = oidcAt(issuer.url, { provisionOnly: [group('none')] });
+    await using server = await startTestServer({ dbPath, identity });
+    expect((await finish(server, await visit(server))).status).toBe(200);
+  });
 });
 
 describe('a directory', () => {

@@ -141,6 +141,9 @@ describe('POST /analytics', () => {
   it.each([
     ['COUNT', undefined, undefined, 6],
     ['SUM', 'price', undefined, 11_944],
+    ['AVG', 'price', undefined, 11_944 / 6],
+    ['avg', 'price', { in_stock: true }, (11_944 - 1899) / 5],
+    ['AVG', 'price', { brand: 'None' }, null],
     ['MIN', 'price', undefined, 849],
     ['MAX', 'price', undefined, 3499],
     ['COUNT', undefined, { in_stock: true }, 5],

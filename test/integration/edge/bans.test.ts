@@ -105,6 +105,8 @@ describe('bans', () => {
       server.request('POST', '/v1/admin/bans:clear', { token, body, ...from('203.0.113.3') });
     expect((await clear({})).status).toBe(400);
     expect((await clear({ addresses: [BAD], all: true })).status).toBe(400);
+    const misspelt = await clear({ addresses: ['192.0.2'] });
+    expect(misspelt.body.detail).toContain('must be an IP address');
     const cleared = await clear({ addresses: [BAD, '192.0.2.1'] });
     expect([cleared.status, cleared.body]).toEqual([200, { addresses: [BAD] }]);
     // A ban is lifted; the limit that it broke is not.

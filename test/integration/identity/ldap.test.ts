@@ -106,6 +106,7 @@ describe('signing in with a directory', () => {
       username: 'ada',
       displayName: 'Ada Lovelace',
       email: 'ada@example.org',
+      isEmailVerified: false,
       groups: [`cn=engines,ou=groups,${ROOT}`, GROUP],
     });
     // The search for groups is the service account's, not the user's.

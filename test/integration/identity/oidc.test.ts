@@ -42,6 +42,7 @@ describe('signing in at an issuer', () => {
       username: 'ada.lovelace',
       displayName: 'Ada Lovelace',
       email: 'ada@example.org',
+      isEmailVerified: true,
       groups: ['operators', 'engines'],
     });
     const groups = { operators: ['operator', 'reader'], Engines: ['builder'], others: ['other'] };

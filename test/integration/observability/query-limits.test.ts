@@ -7,7 +7,7 @@ import { startTestServer, testConfig, type TestServer } from '../../support/serv
 
 const PATH = '/v1/admin/queryLimits';
 const THINGS = '/v1/collections/things/documents';
-const CEILING = { rowsMax: 1000, timeMs: 5000, examinedMax: 100_000, memoryBytesMax: 1_000_000 };
+const CEILING = { rowsMax: 1000, timeMsMax: 5000, examinedMax: 100_000, memoryBytesMax: 1_000_000 };
 const SHOWN = {
   ...{ rowsMax: 1000, timeMsMax: 5000, examinedMax: '100000', memoryBytesMax: '1000000' },
 };
@@ -110,7 +110,7 @@ describe('query limits', () => {
     await server.asRoot('PATCH', PATH, { rowsMax: 5, timeMsMax: 4000 });
     const token = await server.rootToken();
     await server.close();
-    const queryCeiling = { ...QUERY_BOUNDS, timeMs: 3000 };
+    const queryCeiling = { ...QUERY_BOUNDS, timeMsMax: 3000 };
     const again = await startServer({ ...testConfig(server.dbPath), queryCeiling });
     try {
       const answer = await fetch(`${again.url}${PATH}`, {

@@ -30,7 +30,7 @@ describe('documents over REST', () => {
       body,
       headers: { 'if-none-match': '*' },
     });
-    expect([again.status, again.body.reason]).toEqual([409, 'DOCUMENT_EXISTS']);
+    expect([again.status, again.body.reason]).toEqual([409, 'VERSION_MISMATCH']);
     const read = await server.asRoot('GET', `${place}/a`);
     const tag = read.headers.get('etag') ?? '';
     expect(tag).toBe(`"1.${String(read.body.document.sequence)}"`);

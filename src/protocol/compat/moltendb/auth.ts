@@ -5,9 +5,10 @@ import { hasReason } from '../../../errors/domain-error.ts';
 import type { Caller } from '../../caller.ts';
 import type { RouteHandler } from './handler.ts';
 import { parsePayload, wholeOf } from './payload.ts';
-import { PlainRefusal, Refusal } from './refusal.ts';
+import { PlainRefusal } from './refusal.ts';
 
 const HOUR_S = 3600;
+const RENEWABLE_S = 30 * 24 * HOUR_S;
 const TTL_PROBLEM = "'ttl_secs' must be a positive integer (seconds)";
 
 export const loginRoute: RouteHandler = {
@@ -15,7 +16,7 @@ export const loginRoute: RouteHandler = {
   async run(request, caller) {
     const { username, password } = parsePayload(request.body);
     if (typeof username !== 'string' || typeof password !== 'string') {
-      throw new Refusal("'username' and 'password' must be strings", 422);
+      throw new PlainRefusal("'username' and 'password' must be strings", 422);
     }
     try {
       const { token } = await caller.call(AuthService.method.login, { username, password });
@@ -35,13 +36,13 @@ export const delegateRoute: RouteHandler = {
     const payload = parsePayload(request.body);
     const { client_id: clientId, scopes } = payload;
     const isSound = Array.isArray(scopes) && scopes.every((one) => typeof one === 'string');
-    if (typeof clientId !== 'string' || !isSound) {
-      throw new Refusal("'client_id' must be a string and 'scopes' an array of strings", 422);
+    if (typeof clientId !== 'string' || clientId === '' || !isSound) {
+      throw new PlainRefusal("'client_id' must be a string and 'scopes' an array of strings", 422);
     }
     const texts: readonly string[] = scopes;
     for (const scope of texts) {
       if (scope.split(':').length === 3) continue;
-      throw new Refusal(`Invalid scope '${scope}'. Expected format: 'action:collection:key'`);
+      throw new PlainRefusal(`Invalid scope '${scope}'. Expected format: 'action:collection:key'`);
     }
     const seconds = wholeOf(payload['ttl_secs'], 1, TTL_PROBLEM) ?? HOUR_S;
     const { token, principal } = await delegate(caller, clientId, { texts, seconds });
@@ -57,6 +58,8 @@ async function delegate(
   try {
     return await caller.call(AuthService.method.delegateToken, {
       ...{ clientId, scopes: [...texts], ttl: { seconds: BigInt(seconds) } },
+      // There every token can be refreshed.
+      renewableFor: { seconds: BigInt(RENEWABLE_S) },
     });
   } catch (error) {
     if (!hasReason(error, 'SCOPE_MISSING') || !texts.includes('*:*:*')) throw error;
@@ -98,7 +101,7 @@ export const revokeRoute: RouteHandler = {
     await demandAdmin(caller, 'Admin access required to revoke tokens');
     const { jti: tokenId } = request.params as { readonly jti: string };
     // The body may name an `exp`; the revocation is kept until the token can no longer live all the same.
-    if (tokenId.trim() === '') throw new Refusal('jti must not be empty');
+    if (tokenId.trim() === '') throw new PlainRefusal('jti must not be empty');
     await caller.call(AuthService.method.revokeToken, { tokenId });
     return { revoked: tokenId, message: 'Token has been revoked successfully' };
   },

@@ -7,7 +7,7 @@
 import { DomainError } from '../../../errors/domain-error.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import type { Dispatcher } from '../../dispatcher.ts';
-import type { Door, FastifyInstance } from '../../http/door.ts';
+import { HTTP_METHODS, type Door, type FastifyInstance } from '../../http/door.ts';
 import { refusePacked } from '../../http/read-body.ts';
 import { frameworkCodeOf } from '../../http/framework-error.ts';
 import { delegateRoute, loginRoute, refreshRoute, revokeRoute } from './auth.ts';
@@ -29,12 +29,15 @@ export interface MoltenDbDoorOptions {
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  /** Where the store is. */
+  readonly directory: string;
 }
 
 type Routes = readonly (readonly ['GET' | 'POST' | 'DELETE', string, RouteHandler])[];
 
 /** Creates the door of the compatibility routes. */
-export function createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }: MoltenDbDoorOptions): Door {
+export function createMoltenDbDoor(options: MoltenDbDoorOptions): Door {
+  const { dispatcher, maxBodyBytes } = options;
   const routes: Routes = [
     ['POST', '/login', loginRoute],
     ['POST', '/auth/delegate', delegateRoute],
@@ -52,14 +55,31 @@ export function createMoltenDbDoor({ dispatcher, clock, maxBodyBytes }: MoltenDb
     ['GET', '/collections/:collection/docs/:key', getDocumentRoute],
     ['POST', '/analytics', analyticsRoute],
     ['GET', '/system/health', healthRoute],
-    ['GET', '/system/metrics', metricsRoute(clock)],
+    ['GET', '/system/metrics', metricsRoute(options)],
   ];
   return (app) => {
     readBodies(app, maxBodyBytes);
     for (const [method, url, route] of routes) {
-      app.route({ method, url, handler: compileHandler(dispatcher, route) });
+      const handler = compileHandler(dispatcher, route);
+      app.route({ method, url, handler, exposeHeadRoute: method === 'GET' });
     }
+    for (const url of new Set(routes.map(([, one]) => one))) refuseOtherMethods(app, url);
   };
+}
+
+/** A known path says which methods it takes. */
+function refuseOtherMethods(app: FastifyInstance, url: string): void {
+  const taken = HTTP_METHODS.filter((method) => app.hasRoute({ method, url }));
+  const allow = taken.join(', ');
+  app.route({
+    method: HTTP_METHODS.filter((method) => !taken.includes(method)),
+    url,
+    handler: async ({ method }, reply) => {
+      const error = `${method} is not a method of this path; it takes ${allow}`;
+      const answer = reply.header('allow', allow);
+      return await sendEnvelope(answer, { status: 405, body: { error, statusCode: 405 } });
+    },
+  });
 }
 
 /** Bodies come as bytes: who may not call is told so before anything is said about the payload. */
@@ -74,7 +94,7 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
   );
   app.setErrorHandler(async (error: unknown, request, reply) => {
     if (error instanceof DomainError) return await sendRefusal(reply, error, { request });
-    const { status, text } = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? {
+    const { status, text } = frameworkErrors(bodyLimit)[frameworkCodeOf(error)] ?? {
       status: 500,
       text: 'Internal server error',
     };
@@ -82,11 +102,22 @@ function readBodies(app: FastifyInstance, bodyLimit: number): void {
   });
 }
 
-const FRAMEWORK_ERRORS: Readonly<Record<string, { status: number; text: string }>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, text: 'Payload too large' },
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
-    status: 415,
-    text: 'Expected the content type application/json',
-  },
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { status: 400, text: 'The body is not as long as announced' },
-};
+const MEGABYTE = 1024 * 1024;
+
+function frameworkErrors(
+  bytesMax: number,
+): Readonly<Record<string, { readonly status: number; readonly text: string }>> {
+  const max =
+    bytesMax % MEGABYTE === 0 ? `${String(bytesMax / MEGABYTE)}MB` : `${String(bytesMax)} bytes`;
+  return {
+    FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, text: `Payload too large (max ${max})` },
+    FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+      status: 415,
+      text: 'Expected the content type application/json',
+    },
+    FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+      status: 400,
+      text: 'The body is not as long as announced',
+    },
+  };
+}

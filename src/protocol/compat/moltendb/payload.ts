@@ -6,6 +6,7 @@ export type Payload = Readonly<Record<string, unknown>>;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 const COUNT_MAX = 1000;
 const COUNT_DEFAULT = 100;
+const LEVELS_MAX = 32;
 
 /** The JSON object of a body. No bytes are no object. */
 export function parsePayload(body: unknown): Payload {
@@ -16,8 +17,18 @@ export function parsePayload(body: unknown): Payload {
   } catch {
     throw new Refusal('The body is not valid JSON');
   }
-  if (isObject(value)) return value;
-  throw new Refusal('The body must be a JSON object');
+  if (!isObject(value)) throw new Refusal('The body must be a JSON object');
+  if (isDeeper(value, LEVELS_MAX)) {
+    throw new Refusal(`JSON nesting too deep (max ${String(LEVELS_MAX)} levels)`);
+  }
+  return value;
+}
+
+/** Reports whether a value has more levels below it; it looks no deeper than it must. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (levels < 0) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
 /** Reports whether a value is an object and no list. */

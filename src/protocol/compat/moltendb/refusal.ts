@@ -14,7 +14,7 @@ export class PlainRefusal extends Error {
   override readonly name = 'PlainRefusal';
   readonly status: number;
 
-  constructor(message: string, status: number) {
+  constructor(message: string, status = 400) {
     super(message);
     this.status = status;
   }
