@@ -83,14 +83,27 @@ function greeting({ url }: RunningServer, { config, development }: LoadedConfig)
   const kind = config.encryptionKey === undefined ? 'cleartext' : 'encrypted';
   const store = config.storage?.url ?? `${config.dbPath} (${kind})`;
   const password = development === undefined ? '' : `, password in ${development.passwordFile}`;
+  const tries =
+    development === undefined
+      ? [`curl -s ${url}/v1/health`, `molten login ${url}`]
+      : [
+          ...curlFirst(url, config.rootUser, development.passwordFile),
+          `npx molten login ${url} --password-file ${development.passwordFile}`,
+        ];
   return [
     `MoltenDB listens on ${url}`,
     `  store     ${store}`,
     `  user      ${config.rootUser}${password}`,
     `  read      ${url}/docs`,
-    `  try       curl -s ${url}/v1/health`,
-    ...(development === undefined
-      ? [`            molten login ${url}`]
-      : [`            npx molten login ${url} --password-file ${development.passwordFile}`]),
+    ...tries.map((line, at) => `  ${at === 0 ? 'try' : '   '}       ${line}`),
   ].join('\n');
+}
+
+/** Two lines for a shell: the first logs in, the second reads. */
+function curlFirst(url: string, user: string, passwordFile: string): readonly string[] {
+  const body = `{\\"username\\":\\"${user}\\",\\"password\\":\\"$(cat '${passwordFile}')\\"}`;
+  return [
+    `TOKEN=$(curl -s ${url}/login -H 'content-type: application/json' -d "${body}" | cut -d '"' -f 4)`,
+    `curl -s ${url}/v1/status -H "authorization: Bearer $TOKEN"`,
+  ];
 }

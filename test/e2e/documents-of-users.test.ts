@@ -17,7 +17,7 @@ import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** A page of commands, each in a process of its own. */
-const FOLLOW_MS = 300_000;
+const FOLLOW_MS = 600_000;
 /** These start the server and the tests themselves; other tests and every run of this one do that. */
 const STARTERS = ['npm start', 'npm test'];
 

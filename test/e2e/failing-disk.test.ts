@@ -30,9 +30,8 @@ async function tokenOf({ url }: ServeProcess): Promise<string> {
   return (await createMoltenClient({ url }).auth.login(login)).token;
 }
 
-async function clientOf(server: ServeProcess): Promise<MoltenClient> {
-  const token = await tokenOf(server);
-  return createMoltenClient({ url: server.url, token: () => token });
+function clientOf({ url }: ServeProcess, token: string): MoltenClient {
+  return createMoltenClient({ url, token: () => token });
 }
 
 /** Writes one document; the reason when it is refused. */
@@ -48,7 +47,8 @@ describe('a server whose disk takes no more', () => {
     const acknowledged: string[] = [];
     {
       await using server = await serve(directory.path, FILE_KIBIBYTES_MAX);
-      const client = await clientOf(server);
+      const token = await tokenOf(server);
+      const client = clientOf(server, token);
       let answer = await write(client, 'k0');
       for (let n = 1; answer === 'written'; n++) {
         acknowledged.push(`k${String(n - 1)}`);
@@ -61,7 +61,7 @@ describe('a server whose disk takes no more', () => {
         method: 'POST',
         headers: {
           'content-type': 'application/json',
-          authorization: `Bearer ${await tokenOf(server)}`,
+          authorization: `Bearer ${token}`,
         },
         body: JSON.stringify({ collection: 'things', data: { k: {} } }),
       });
@@ -80,7 +80,7 @@ describe('a server whose disk takes no more', () => {
       }
     }
     await using again = await serve(directory.path);
-    const client = await clientOf(again);
+    const client = clientOf(again, await tokenOf(again));
     for (const key of acknowledged) {
       const { document } = await client.documents.getDocument({ collection: 'things', key });
       expect(document?.key).toBe(key);

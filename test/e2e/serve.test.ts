@@ -1,9 +1,13 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { describe, expect, it } from 'vitest';
 
+import { ServingState, SystemService } from '../../gen/molten/v1/system_pb.ts';
 import { certificate, privateKey } from '../support/certificate.ts';
 import { refusedStart, startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -130,7 +134,18 @@ describe('molten serve', () => {
     expect(message).toMatch(/encryption key/);
   });
 
-  it('speaks TLS with both versions of HTTP', async () => {
+  it('prints commands that log in and read, as they stand', async () => {
+    using directory = createTemporaryDirectory();
+    const args = ['--dev-mode', '--port', '0', '--db-path', join(directory.path, 'a store')];
+    await using server = await startServe({ args });
+    const [, lines = ''] = /^ {2}try {7}([\s\S]*)/m.exec(server.stdout()) ?? [];
+    const curls = lines.split('\n').filter((line) => line.includes('curl'));
+    expect(curls).toHaveLength(2);
+    const printed = execFileSync('bash', ['-euc', curls.join('\n')], { encoding: 'utf8' });
+    expect(JSON.parse(printed)).toMatchObject({ state: 'SERVING_STATE_READY' });
+  });
+
+  it('speaks TLS with both versions of HTTP, and gRPC', async () => {
     using directory = createTemporaryDirectory();
     const cert = join(directory.path, 'cert.pem');
     const key = join(directory.path, 'key.pem');
@@ -160,6 +175,14 @@ describe('molten serve', () => {
         .end();
     });
     expect(status).toEqual([200, expect.stringContaining('max-age')]);
+    const nodeOptions = { ca: certificate, servername: 'localhost' };
+    for (const transport of [
+      createConnectTransport({ baseUrl: server.url, httpVersion: '2', nodeOptions }),
+      createGrpcTransport({ baseUrl: server.url, nodeOptions }),
+    ]) {
+      const { state } = await createClient(SystemService, transport).getHealth({});
+      expect(state).toBe(ServingState.READY);
+    }
     expect(await server.stop('SIGTERM')).toBe(0);
   });
 });

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto';
 
 import { SignJWT } from 'jose';
 
@@ -20,14 +20,15 @@ export interface ForgingIssuer extends AsyncDisposable {
   readonly requests: string[];
   /** Changes what the next token is. */
   forge(change: (sound: Forgery) => Forgery): void;
+  /** Signs with another key from now on, and publishes that alone. */
+  rotate(kid: string): void;
   /** Answers of the token endpoint, first to last, before tokens are given. */
   readonly answers: { readonly status: number; readonly body: unknown }[];
   /** Changes what the issuer says of itself. */
   readonly metadata: Record<string, unknown>;
 }
 
-const KEYS = generateKeyPairSync('rsa', { modulusLength: 2048 });
-const KID = 'one';
+const newKeys = (): KeyPairKeyObjectResult => generateKeyPairSync('rsa', { modulusLength: 2048 });
 const HOUR_SECONDS = 3600;
 
 /** Starts an issuer whose tokens are sound until they are changed. The code is the nonce of the token. */
@@ -45,20 +46,27 @@ export async function startForgingIssuer(clientId: string): Promise<ForgingIssue
   const answers: ForgingIssuer['answers'] = [];
   const requests: string[] = [];
   let change = (sound: Forgery): Forgery => sound;
+  let current = { kid: 'one', keys: newKeys() };
 
   async function tokenFor(nonce: string): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
     const times = { iat: now, exp: now + HOUR_SECONDS };
     const sound = { iss: url, aud: clientId, sub: 'ada', nonce, ...times };
-    const { claims, header, key } = change({ claims: sound, header: { alg: 'RS256', kid: KID } });
+    const { claims, header, key } = change({
+      claims: sound,
+      header: { alg: 'RS256', kid: current.kid },
+    });
     if (header.alg === 'none') return `${encode(header)}.${encode(claims)}.`;
-    return await new SignJWT({ ...claims }).setProtectedHeader(header).sign(key ?? KEYS.privateKey);
+    return await new SignJWT({ ...claims })
+      .setProtectedHeader(header)
+      .sign(key ?? current.keys.privateKey);
   }
 
   async function answerTo(path: string, body: string): Promise<{ status: number; body: unknown }> {
     if (path.startsWith('/.well-known/')) return { status: 200, body: metadata };
     if (path === '/jwks') {
-      const jwk = { ...KEYS.publicKey.export({ format: 'jwk' }), kid: KID };
+      const { kid, keys } = current;
+      const jwk = { ...keys.publicKey.export({ format: 'jwk' }), kid };
       return { status: 200, body: { keys: [jwk] } };
     }
     if (path === '/device') {
@@ -90,6 +98,9 @@ export async function startForgingIssuer(clientId: string): Promise<ForgingIssue
     ...{ url, requests, answers, metadata },
     forge(next) {
       change = next;
+    },
+    rotate(kid) {
+      current = { kid, keys: newKeys() };
     },
     [Symbol.asyncDispose]: () => close(server),
   };

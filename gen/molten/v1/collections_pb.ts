@@ -137,7 +137,8 @@ export type Collection = Message<"molten.v1.Collection"> & {
   settings?: CollectionSettings | undefined;
 
   /**
-   * How many documents it has.
+   * How many documents it has. Those of a `document_ttl` whose time is over count until they are removed,
+   * within seconds; counts and totals of queries leave them out at once.
    *
    * @generated from field: uint64 document_count = 5;
    */

@@ -221,7 +221,7 @@ export const COMMENTS: Readonly<Record<string, string>> = {
   "molten.v1.ClearBansResponse.addresses": "Those that were banned.",
   "molten.v1.Collection": "A collection.",
   "molten.v1.Collection.create_time": "When it was made.",
-  "molten.v1.Collection.document_count": "How many documents it has.",
+  "molten.v1.Collection.document_count": "How many documents it has. Those of a `document_ttl` whose time is over count until they are removed, within seconds; counts and totals of queries leave them out at once.",
   "molten.v1.Collection.expire_time": "When it is emptied, for one with a `ttl`.",
   "molten.v1.Collection.expired": "It was emptied because its `ttl` passed, and nothing was set since.",
   "molten.v1.Collection.name": "Its name: `[A-Za-z0-9_-]`, 1 to 64 characters.",

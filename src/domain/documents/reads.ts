@@ -25,7 +25,7 @@ import { parseJoins, type JoinRequest } from '../query/join.ts';
 import { COUNT_DEFAULT, COUNT_MAX, GROUPS_MAX } from '../query/limits.ts';
 import { openPageToken, sealPageToken } from '../query/page-token.ts';
 import { parseProjection } from '../query/projection.ts';
-import { parseOrder } from '../query/sort.ts';
+import { CONTRACT_SORT, parseOrder } from '../query/sort.ts';
 import { parseWhere } from '../query/where.ts';
 import { demandAsked } from '../visibility/asked.ts';
 import { visibilityOf } from '../visibility/visibility.ts';
@@ -215,7 +215,7 @@ class StoredReads implements DocumentReads {
     const selection = await this.#select(context, request);
     const fallback: Order = request.order ?? (request.keys ? { by: 'asked' } : BY_KEY);
     const { collection, fields, excludedFields, pageSize, offset, total } = request;
-    const order = parseOrder({ sort: request.sort }, fallback);
+    const order = parseOrder({ sort: request.sort }, fallback, CONTRACT_SORT);
     const projection = parseProjection({ fields, excludedFields });
     demandAsked(context.principal, collection, { ...selection, order, projection });
     const { hidden } = visibilityOf(context.principal, collection);

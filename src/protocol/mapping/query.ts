@@ -87,7 +87,7 @@ const METRICS: Readonly<Record<number, string>> = {
 const ACCESS = { keys: AccessPath.KEYS, index: AccessPath.INDEX, scan: AccessPath.SCAN } as const;
 
 function fromSortField({ path, direction }: SortField): unknown {
-  return { field: path, order: direction === SortDirection.DESCENDING ? 'desc' : 'asc' };
+  return { path, direction: direction === SortDirection.DESCENDING ? 'desc' : 'asc' };
 }
 
 function fromOrder(order: DocumentOrder | undefined): Order | undefined {

@@ -26,9 +26,12 @@ const METHODS = { get: 'GET', put: 'PUT', post: 'POST', delete: 'DELETE', patch:
 const VARIABLE = /\{([a-z_]+)\}/g;
 const VARIABLE_WITH_VERB = /\{([a-z_]+)\}::/g;
 
-/** All routes of an RPC; none when its proto declares none. */
+/** All routes of an RPC. Only streams may declare none. */
 export function routesOf(rpc: DescMethod): readonly Route[] {
-  if (!hasOption(rpc, http)) return [];
+  if (!hasOption(rpc, http)) {
+    invariant(rpc.methodKind !== 'unary', `${nameOf(rpc)} has no google.api.http rule`);
+    return [];
+  }
   const rule = getOption(rpc, http);
   return [rule, ...rule.additionalBindings].map((one) => compile(rpc, one));
 }

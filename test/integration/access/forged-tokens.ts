@@ -1,4 +1,10 @@
-import { createHmac, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import {
+  createHmac,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  type KeyObject,
+} from 'node:crypto';
 
 import type { TestServer } from '../../support/server.ts';
 import { testConfig } from '../../support/server.ts';
@@ -9,7 +15,11 @@ const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).to
 const decode = (part: string): Json =>
   JSON.parse(Buffer.from(part, 'base64url').toString()) as Json;
 
-function hmac([header, claims]: readonly [Json, Json], secret: string, hash = 'sha256'): string {
+function hmac(
+  [header, claims]: readonly [Json, Json],
+  secret: string | Buffer,
+  hash = 'sha256',
+): string {
   const text = `${encode(header)}.${encode(claims)}`;
   return `${text}.${createHmac(hash, secret).update(text).digest('base64url')}`;
 }
@@ -21,6 +31,45 @@ function signed(
 ): string {
   const text = `${encode(header)}.${encode(claims)}`;
   return `${text}.${sign(hash, Buffer.from(text), key).toString('base64url')}`;
+}
+
+/**
+ * The real token, signed by HMAC with the public key that the server itself publishes, in every form that
+ * a careless server might take for its secret. None for a server whose key is a secret.
+ */
+export async function forgedByPublicKey(
+  server: TestServer,
+): Promise<readonly (readonly [string, string])[]> {
+  const [head = '', body = ''] = (await server.rootToken()).split('.');
+  const [header, claims] = [decode(head), decode(body)];
+  const { keys } = (await server.request('GET', '/v1/signingKeys')).body;
+  const published = (keys as readonly { readonly publicJwk: string }[]).filter(
+    ({ publicJwk }) => publicJwk !== '',
+  );
+  return published.flatMap(({ publicJwk }) => {
+    const key = createPublicKey({ key: JSON.parse(publicJwk) as never, format: 'jwk' });
+    const x = String((JSON.parse(publicJwk) as Json)['x']);
+    const forms = {
+      pem: key.export({ type: 'spki', format: 'pem' }).toString(),
+      'pem without its last line break': key
+        .export({ type: 'spki', format: 'pem' })
+        .toString()
+        .trimEnd(),
+      der: key.export({ type: 'spki', format: 'der' }),
+      'raw x': Buffer.from(x, 'base64url'),
+    };
+    const texts = { ...forms, 'x as text': x, 'jwk as text': publicJwk };
+    return [
+      ...Object.entries(texts).map(([form, secret]): readonly [string, string] => [
+        `its own public key as the secret, ${form}`,
+        hmac([{ ...header, alg: 'HS256' }, claims], secret),
+      ]),
+      ...(['HS384', 'HS512'] as const).map((alg): readonly [string, string] => [
+        `its own public key as the secret, ${alg}`,
+        hmac([{ ...header, alg }, claims], forms.pem, alg.replace('HS', 'sha')),
+      ]),
+    ];
+  });
 }
 
 /**

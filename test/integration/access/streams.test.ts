@@ -1,4 +1,9 @@
+import { Code, ConnectError, createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { describe, expect, it } from 'vitest';
+
+import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
 
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { openSocket, type RecordedSocket } from '../../support/web-socket.ts';
@@ -14,6 +19,27 @@ async function openEvents(
   });
   expect(response.status).toBe(200);
   return { ended: response.text() };
+}
+
+/** A native stream that has begun, and tells how it ended. */
+async function openGrpc(
+  server: TestServer,
+  token: string,
+): Promise<{ readonly ended: Promise<ConnectError> }> {
+  const client = createClient(WatchService, createGrpcTransport({ baseUrl: server.url }));
+  const headers = { authorization: `Bearer ${token}` };
+  const messages = client.watch({ targets: [{ collection: 'c' }] }, { headers });
+  const iterator = messages[Symbol.asyncIterator]();
+  await iterator.next();
+  const drain = async (): Promise<ConnectError> => {
+    try {
+      while ((await iterator.next()).done !== true);
+      throw new Error('the stream ended without a reason');
+    } catch (error) {
+      return ConnectError.from(error);
+    }
+  };
+  return { ended: drain() };
 }
 
 async function openFeed(server: TestServer, token: string): Promise<RecordedSocket> {
@@ -57,19 +83,27 @@ describe('an open stream', () => {
     });
   }
 
-  it.each(ENDS)('ends when %s', async (_, end) => {
-    await using server = await startTestServer();
-    await server.asRoot('PUT', '/v1/collections/c/documents/k', { body: { fields: {} } });
-    await makeUser(server, 'ada', { scopes });
-    const { token: session } = await login(server, 'ada');
-    const parent = await delegate(server, session, scopes);
-    const child = await delegate(server, parent.token, { clientId: 'watcher', scopes });
-    const events = await openEvents(server, child.token);
-    await using socket = await openFeed(server, child.token);
-    await end({ server, tokenId: child.tokenId, parentId: parent.tokenId });
-    expect(await events.ended).toContain('CREDENTIAL_REVOKED');
-    expect(await socket.closed()).toBe(1008);
-  });
+  it.each(ENDS)(
+    'ends when %s',
+    async (_, end) => {
+      await using server = await startTestServer();
+      await server.asRoot('PUT', '/v1/collections/c/documents/k', { body: { fields: {} } });
+      await makeUser(server, 'ada', { scopes });
+      const { token: session } = await login(server, 'ada');
+      const parent = await delegate(server, session, scopes);
+      const child = await delegate(server, parent.token, { clientId: 'watcher', scopes });
+      const events = await openEvents(server, child.token);
+      const native = await openGrpc(server, child.token);
+      await using socket = await openFeed(server, child.token);
+      await end({ server, tokenId: child.tokenId, parentId: parent.tokenId });
+      expect(await events.ended).toContain('CREDENTIAL_REVOKED');
+      const failure = await native.ended;
+      const [info] = failure.findDetails(ErrorInfoSchema);
+      expect([failure.code, info?.reason]).toEqual([Code.Unauthenticated, 'CREDENTIAL_REVOKED']);
+      expect(await socket.closed()).toBe(1008);
+    },
+    60_000,
+  );
 
   it('ends when its API key is, and shows nothing more when the role that granted it goes (14571)', async () => {
     await using server = await startTestServer();

@@ -111,6 +111,8 @@ describe('POST /get', () => {
     ['an unknown member', { seq: 1 }, 400, "Unknown property: 'seq'"],
     ['both projections', { fields: ['a'], excludedFields: ['b'] }, 400, 'cannot be used together'],
     ['sort and order', { sort: ['a'], order: 'asc' }, 400, "'order' and 'sort' cannot be used"],
+    ['a bad path', { sort: [{ field: 'a..b' }] }, 400, 'sort[0].field'],
+    ['a bad direction', { sort: [{ field: 'a', order: 'up' }] }, 400, 'sort[0].order'],
     ['a bad order', { order: 'up' }, 400, '\'order\' must be "asc" or "desc"'],
     ['keys null', { keys: null }, 400, "'keys' must be a string"],
     ['keys of numbers', { keys: [1] }, 400, "'keys' must be a string"],

@@ -120,6 +120,34 @@ describe('a token', () => {
   });
 });
 
+describe('the keys of an issuer', () => {
+  it('are asked for once, and again when it signs with one that is not known', async () => {
+    await using own = await startForgingIssuer(CLIENT.clientId);
+    const options = { name: 'company', issuer: own.url, allowInsecure: true, clock };
+    const mine = createOidcProvider({ ...options, ...CLIENT });
+    const enter = async (): Promise<unknown> => {
+      const { flow } = await mine.begin({ redirectUri: REDIRECT_URI });
+      const callbackUrl = `${REDIRECT_URI}?state=${flow.state}&code=${flow.nonce}`;
+      return await mine.finish({ callbackUrl, flow });
+    };
+    const asked = (): number => own.requests.filter((path) => path === '/jwks').length;
+    for (let at = 0; at < 3; at++) expect(await enter()).toMatchObject({ subject: 'ada' });
+    expect(asked()).toBe(1);
+    own.rotate('two');
+    // Whoever invents names of keys does not make this server ask for each of them.
+    for (let at = 0; at < 3; at++) await expect(enter()).rejects.toMatchObject(REFUSED);
+    expect(asked()).toBe(1);
+    const later = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 61_000);
+    for (let at = 0; at < 3; at++) expect(await enter()).toMatchObject({ subject: 'ada' });
+    expect(asked()).toBe(2);
+    own.rotate('three');
+    later.mockReturnValue(Date.now() + 61_000);
+    expect(await enter()).toMatchObject({ subject: 'ada' });
+    expect(asked()).toBe(3);
+    later.mockRestore();
+  });
+});
+
 describe('an issuer', () => {
   it.each([
     ['fails', { status: 500, body: { error: 'server_error' } }],

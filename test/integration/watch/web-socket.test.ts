@@ -51,6 +51,41 @@ describe('the feed of MoltenDB', () => {
     expect(deaf.frames).toHaveLength(1);
   });
 
+  it('tells of two collections who may read both, and of neither who may read elsewhere', async () => {
+    await using server = await startTestServer();
+    await using laptops = await open(server, await server.tokenWith(['read:laptops:*']));
+    await using elsewhere = await open(server, await server.tokenWith(['read:phones:*']));
+    await using admin = await open(server);
+    for (const [collection, key] of [
+      ['laptops', 'lp1'],
+      ['memory', 'm1'],
+      ['display', 'd1'],
+      ['laptops', 'lp2'],
+      ['phones', 'last'],
+    ] as const) {
+      await server.asRoot('POST', '/set', { collection, data: { [key]: { n: 1 } } });
+    }
+    await server.asRoot('POST', '/set', { collection: 'laptops', data: { last: { n: 1 } } });
+    for (const socket of [laptops, elsewhere, admin]) {
+      await socket.find(({ key }) => key === 'last');
+    }
+    await admin.find(({ collection, key }) => collection === 'laptops' && key === 'last');
+    const told = ({ frames }: RecordedSocket): readonly unknown[] =>
+      frames
+        .slice(1)
+        .map(({ event, collection, key, new_v: version }) => [
+          ...[event, `${String(collection)}/${String(key)}`, version],
+        ]);
+    const change = (name: string): unknown => ['change', name, 1];
+    expect(told(laptops)).toEqual(['laptops/lp1', 'laptops/lp2', 'laptops/last'].map(change));
+    expect(told(elsewhere)).toEqual([change('phones/last')]);
+    expect(told(admin)).toEqual(
+      ['laptops/lp1', 'memory/m1', 'display/d1', 'laptops/lp2', 'phones/last', 'laptops/last'].map(
+        change,
+      ),
+    );
+  });
+
   it('is refused with the codes of MoltenDB', async () => {
     await using server = await startTestServer();
     const revoked = await server.tokenWith(['read:c:*']);
