@@ -172,7 +172,7 @@ describe('several servers on one PostgreSQL', () => {
         expect.stringMatching(/^(LAST_ADMINISTRATOR|SCOPE_MISSING)$/),
       ]);
       // Whoever is left makes the other one again.
-      const [left, name] = answers[0]?.status === 200 ? [root, 'ann'] : [ann, 'root'];
+      const [left, name] = answers[0].status === 200 ? [root, 'ann'] : [ann, 'root'];
       const body = { roles: { values: ['admin'] } };
       const again = async (): Promise<number> =>
         (await one.request('PATCH', `/v1/users/${name}`, { token: left, body })).status;
