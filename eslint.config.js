@@ -200,6 +200,16 @@ function fences() {
         '@typescript-eslint/no-unsafe-member-access': 'off',
       },
     },
+    {
+      files: ['test/**/*.ts'],
+      ignores: ['test/support/fast-check.ts'],
+      rules: {
+        'no-restricted-imports': [
+          'error',
+          { name: 'fast-check', message: 'test/support/fast-check.ts has the seed of the run.' },
+        ],
+      },
+    },
   ];
 }
 

@@ -12,6 +12,9 @@ const TEST_TIMEOUT_MS = {
   tidy: 30_000,
 } as const;
 
+/** Chooses the seed of the run. */
+const SEED = './test/support/seed-of-run.ts';
+
 /** What of the integration tests runs once more, with the store in a PostgreSQL. */
 const ON_POSTGRES = [
   'test/integration/rest/rest.test.ts',
@@ -47,12 +50,8 @@ const config: ViteUserConfig = {
         testTimeout: timeoutMs,
         hookTimeout: timeoutMs,
         teardownTimeout: 10_000,
-        ...(name === 'postgres'
-          ? {
-              globalSetup: './test/support/postgres-run.ts',
-              env: { MOLTEN_TEST_STORAGE: 'postgres' },
-            }
-          : {}),
+        globalSetup: name === 'postgres' ? [SEED, './test/support/postgres-run.ts'] : [SEED],
+        ...(name === 'postgres' ? { env: { MOLTEN_TEST_STORAGE: 'postgres' } } : {}),
       },
     })),
   },

@@ -1,3 +1,5 @@
+import { existsSync, statSync } from 'node:fs';
+
 import { Flags, type Interfaces } from '@oclif/core';
 
 import {
@@ -27,7 +29,10 @@ export default class Recover extends OfflineCommand {
     out: Flags.string({ description: 'The new directory.', default: './recovered' }),
     ...pastFlags,
     snapshot: Flags.string({ description: 'Start from this snapshot instead of the store.' }),
-    archive: Flags.string({ description: 'Go on with the segments in this directory.' }),
+    archive: Flags.string({
+      description: 'Go on with the segments in this directory.',
+      aliases: ['log'],
+    }),
     collection: Flags.string({
       description: 'Only this collection, into --as, beside everything as it is now.',
       dependsOn: ['as'],
@@ -52,6 +57,7 @@ export default class Recover extends OfflineCommand {
   async run(): Promise<unknown> {
     const { flags } = await this.parse(Recover);
     const live = String(flags['db-path']);
+    demandArchive(flags['archive'] as string | undefined);
     const options: RecoverOptions = {
       source: (flags['snapshot'] as string | undefined) ?? live,
       out: String(flags['out']),
@@ -107,6 +113,14 @@ export default class Recover extends OfflineCommand {
     );
     for (const note of notes) this.logToStderr(`note: ${note}`);
   }
+}
+
+/** An archive is a directory; one file may be the log of an earlier MoltenDB. */
+function demandArchive(archive: string | undefined): void {
+  if (archive === undefined || !existsSync(archive) || !statSync(archive).isFile()) return;
+  throw usageError(
+    `'${archive}' is a file, and an archive is a directory; \`molten upgrade ${archive}\` reads the log of MoltenDB 0.x`,
+  );
 }
 
 function targetOf(flags: Readonly<Record<string, unknown>>): RecoveryTarget {

@@ -13,7 +13,8 @@ export type { Reason } from '../errors/reason.ts';
 
 /**
  * A failed call. Branch on `reason`; the message may get clearer from release to release. `INTERNAL`
- * stands for servers that answer without a reason, such as a proxy in between.
+ * stands for servers that answer without a reason, such as a proxy in between, and `ENGINE_UNAVAILABLE`
+ * also for a connection that was refused, or closed before its answer: what was asked may have been done.
  */
 export class MoltenError extends Error {
   override readonly name = 'MoltenError';
@@ -26,11 +27,12 @@ export class MoltenError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(cause: ConnectError) {
-    super(cause.rawMessage, { cause });
     const [info] = cause.findDetails(ErrorInfoSchema);
+    const isBroken = info === undefined && isBrokenConnection(cause);
+    super(isBroken ? `${cause.rawMessage}: ${BROKEN_HINT}` : cause.rawMessage, { cause });
     const [bad] = cause.findDetails(BadRequestSchema);
     const delay = cause.findDetails(RetryInfoSchema)[0]?.retryDelay;
-    this.reason = REASONS.find((one) => one === info?.reason) ?? reasonOf(cause.code);
+    this.reason = REASONS.find((one) => one === info?.reason) ?? reasonOf(cause.code, isBroken);
     this.code = codeToString(cause.code);
     this.metadata = info?.metadata ?? {};
     this.violations =
@@ -45,8 +47,21 @@ export function toMoltenError(error: unknown): MoltenError {
   return error instanceof MoltenError ? error : new MoltenError(ConnectError.from(error));
 }
 
+/** What Node says of a connection that was not made, or that ended before its answer. */
+const BROKEN = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'];
+const BROKEN_HINT =
+  'no answer came on this connection; the server is not there, or it closes connections beyond --max-connections and --max-connections-per-address';
+
+function isBrokenConnection(error: ConnectError): boolean {
+  for (let at: unknown = error.cause; at instanceof Error; at = at.cause) {
+    if ('code' in at && BROKEN.includes(String(at.code))) return true;
+  }
+  return false;
+}
+
 /** Failures that happened before the server could say anything. */
-function reasonOf(code: Code): Reason {
+function reasonOf(code: Code, isBroken: boolean): Reason {
+  if (isBroken) return 'ENGINE_UNAVAILABLE';
   switch (code) {
     case Code.Unavailable:
       return 'ENGINE_UNAVAILABLE';

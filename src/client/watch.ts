@@ -97,15 +97,29 @@ function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
 
-/** Waits twice as long each time, or as long as the server says; half of it by chance. */
+/** What decides how long it is until the next connection. */
+export interface Waiting {
+  /** Connections in a row that brought nothing. */
+  readonly attempt: number;
+  /** What the server said. */
+  readonly retryAfterMs: number | undefined;
+  /** From 0 to 1. */
+  readonly chance: number;
+}
+
+/** Twice as long each time, or as long as the server says; half of it by chance. In milliseconds. */
+export function waitMsOf({ attempt, retryAfterMs, chance }: Waiting): number {
+  const longestMs = Math.min(FIRST_WAIT_MS * 2 ** Math.min(attempt, 10), LONGEST_WAIT_MS);
+  return retryAfterMs ?? longestMs * (0.5 + chance / 2);
+}
+
 async function pause(
   attempt: number,
   { retryAfterMs }: MoltenError,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const longestMs = Math.min(FIRST_WAIT_MS * 2 ** Math.min(attempt, 10), LONGEST_WAIT_MS);
-  const [chance = 0] = crypto.getRandomValues(new Uint8Array(1));
-  const waitMs = retryAfterMs ?? longestMs * (0.5 + chance / 512);
+  const [byte = 0] = crypto.getRandomValues(new Uint8Array(1));
+  const waitMs = waitMsOf({ attempt, retryAfterMs, chance: byte / 255 });
   await wait(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
 }
 

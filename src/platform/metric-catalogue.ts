@@ -239,6 +239,16 @@ export const METRICS = {
     labels: ['reason'],
     help: 'Watches that ended, by why.',
   },
+  molten_watch_held_characters: {
+    kind: 'gauge',
+    labels: ['place'],
+    help: 'Characters of bodies in memory for watches: recent ones, once for all (ring), and those read for watches that lag (catch_up).',
+  },
+  molten_watch_pending_entries: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Entries of the log that were read for watches and are not told yet, of all together.',
+  },
 
   molten_alerts: {
     kind: 'gauge',

@@ -142,6 +142,14 @@ function registerKeeping({ observation, engine, domain, nowMs }: ReadingParts): 
   metrics.read('molten_watches_ended_total', () =>
     Object.entries(watches.figures().ended).map(([reason, count]): Sample => [{ reason }, count]),
   );
+  metrics.read('molten_watch_held_characters', () => {
+    const { ring, catchUp } = watches.figures().heldChars;
+    return [
+      [{ place: 'ring' }, ring],
+      [{ place: 'catch_up' }, catchUp],
+    ];
+  });
+  metrics.read('molten_watch_pending_entries', () => watches.figures().pendingEntries);
 }
 
 function registerPeople({ observation: { metrics }, engine, domain }: ReadingParts): void {

@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 import { checkArchive, readArchive } from '../domain/snapshots/archive.ts';
-import { readManifest, verifyFiles } from '../domain/snapshots/manifest.ts';
+import { problemsOfFiles, readManifest, verifyFiles } from '../domain/snapshots/manifest.ts';
 import { DomainError } from '../errors/domain-error.ts';
 import { copyDocuments } from '../domain/snapshots/restores.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -58,7 +58,8 @@ export type Verified =
 
 /**
  * Reads all of a store, a snapshot or an archive. `store` is where the keyring of an encrypted archive
- * is. CORRUPTION_DETECTED names the first file at fault; what is wrong inside of a store is listed.
+ * is. CORRUPTION_DETECTED for a manifest or a segment at fault, or a store that cannot be opened; what is
+ * wrong inside of a store, and which files of a snapshot are not as they were, is listed.
  */
 export async function verify(
   directory: string,
@@ -68,8 +69,7 @@ export async function verify(
   }: { readonly password: string | undefined; readonly store: string | undefined },
 ): Promise<Verified> {
   if (existsSync(join(directory, 'manifest.json'))) {
-    await verifyFiles(directory, await readManifest(directory));
-    return { kind: 'snapshot', store: await checkDirectory(directory, password) };
+    return { kind: 'snapshot', store: await checkSnapshot(directory, password) };
   }
   if (existsSync(join(directory, 'moltendb.sqlite'))) {
     return { kind: 'store', store: await checkDirectory(directory, password) };
@@ -80,6 +80,23 @@ export async function verify(
     throw invalid(`'${directory}' is neither a store nor a snapshot nor an archive`);
   }
   return { kind: 'archive', timelines };
+}
+
+/** A file with another content may be readable in part: what inside of it is damaged is named as well. */
+async function checkSnapshot(
+  directory: string,
+  password: string | undefined,
+): Promise<CheckedStore> {
+  const manifest = await readManifest(directory);
+  const files = await problemsOfFiles(directory, manifest);
+  try {
+    const store = await checkDirectory(directory, password);
+    return { ...store, problems: [...files, ...store.problems] };
+  } catch (error) {
+    // Not even opened: which file is at fault says more.
+    await verifyFiles(directory, manifest);
+    throw error;
+  }
 }
 
 /** Documents of the past to bring back beside what is there now. */

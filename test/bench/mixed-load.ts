@@ -20,11 +20,12 @@ export interface LoadedServer extends AsyncDisposable {
   openFiles(): number;
 }
 
+/** Documents it has, unless told otherwise. */
 const DOCUMENTS = 10_000;
 const TEXT = 'x'.repeat(300);
 
 /** Starts it on an empty directory, with all options at their defaults. */
-export async function startLoaded(): Promise<LoadedServer> {
+export async function startLoaded(documents: number = DOCUMENTS): Promise<LoadedServer> {
   const directory = createTemporaryDirectory();
   const serve: ServeProcess = await startServe({
     args: [
@@ -39,7 +40,7 @@ export async function startLoaded(): Promise<LoadedServer> {
   const anonymous = createMoltenClient({ url: serve.url });
   const { token } = await anonymous.auth.login({ ...ROOT, ttl: { seconds: 86_400n } });
   const client = createMoltenClient({ url: serve.url, token: () => token });
-  for (let at = 0; at < DOCUMENTS; at += 1000) {
+  for (let at = 0; at < documents; at += 1000) {
     const writes = Array.from({ length: 1000 }, (_, n) => ({
       ...{ key: `k${String(at + n)}`, body: toBody({ n: at + n, text: TEXT }) },
     }));

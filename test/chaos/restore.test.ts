@@ -96,41 +96,45 @@ describe('a restore of a running server', () => {
 });
 
 describe('a store that is swapped for an older state of itself', () => {
-  it('is another timeline: what resumes is told so, and what can begin anew does', async () => {
-    const random = createRandom(printedSeed());
-    using directory = createTemporaryDirectory();
-    await using server = await FailingServer.start(directory.path, random);
-    await server.fill(FILLED);
-    const anew = Array.from({ length: WATCHERS }, () => server.follow({ start: FROM_NOW }));
-    const writers = Array.from({ length: WRITERS }, () => server.write());
-    for (let swap = 0; swap < SWAPS; swap++) {
-      const resuming = Array.from({ length: WATCHERS }, () => server.follow());
-      await Promise.all([...resuming, ...anew].map((one) => one.hasBegun()));
-      const point = await pointOf(server, random);
-      const { acknowledged } = server;
-      await server.cutDuring(server.swap(point));
-      for (const watcher of resuming) {
-        const refusal = await watcher.ended();
-        const last = watcher.messages.at(-1);
-        expect(refusal).toMatchObject({ code: 'out_of_range', reason: 'SEQUENCE_COMPACTED' });
-        expect(refusal?.metadata['epoch']).toBe(epochOf(last));
-        expect(refusal?.metadata['oldest']).toBe('0');
-        const told = (one: AcknowledgedWrite): boolean => one.sequence <= (last?.sequence ?? 0n);
-        expect(violationsOf(watcher.messages, acknowledged.filter(told))).toEqual([]);
+  it(
+    'is another timeline: what resumes is told so, and what can begin anew does',
+    async () => {
+      const random = createRandom(printedSeed());
+      using directory = createTemporaryDirectory();
+      await using server = await FailingServer.start(directory.path, random);
+      await server.fill(FILLED);
+      const anew = Array.from({ length: WATCHERS }, () => server.follow({ start: FROM_NOW }));
+      const writers = Array.from({ length: WRITERS }, () => server.write());
+      for (let swap = 0; swap < SWAPS; swap++) {
+        const resuming = Array.from({ length: WATCHERS }, () => server.follow());
+        await Promise.all([...resuming, ...anew].map((one) => one.hasBegun()));
+        const point = await pointOf(server, random);
+        const { acknowledged } = server;
+        await server.cutDuring(server.swap(point));
+        for (const watcher of resuming) {
+          const refusal = await watcher.ended();
+          const last = watcher.messages.at(-1);
+          expect(refusal).toMatchObject({ code: 'out_of_range', reason: 'SEQUENCE_COMPACTED' });
+          expect(refusal?.metadata['epoch']).toBe(epochOf(last));
+          expect(refusal?.metadata['oldest']).toBe('0');
+          const told = (one: AcknowledgedWrite): boolean => one.sequence <= (last?.sequence ?? 0n);
+          expect(violationsOf(watcher.messages, acknowledged.filter(told))).toEqual([]);
+        }
       }
-    }
-    await server.finish(writers);
-    for (const watcher of anew) {
-      const messages = await watcher.told();
-      const last = sinceStart(messages);
-      expect(new Set(messages.filter(hasToken).map(epochOf)).size).toBeGreaterThan(1);
-      expect(new Set(last.filter(hasToken).map(epochOf)).size).toBe(1);
-      const begin = last.findLast(({ kind }) => kind === WatchEventKind.CURRENT)?.sequence ?? 0n;
-      const since = server.acknowledged.filter(({ commit }) => commit > begin);
-      expect(violationsOf(last, since)).toEqual([]);
-      expect(stateOf(messages, 'c')).toEqual(await contentOf(server.direct, 'c'));
-    }
-  }, 180_000);
+      await server.finish(writers);
+      for (const watcher of anew) {
+        const messages = await watcher.told();
+        const last = sinceStart(messages);
+        expect(new Set(messages.filter(hasToken).map(epochOf)).size).toBeGreaterThan(1);
+        expect(new Set(last.filter(hasToken).map(epochOf)).size).toBe(1);
+        const begin = last.findLast(({ kind }) => kind === WatchEventKind.CURRENT)?.sequence ?? 0n;
+        const since = server.acknowledged.filter(({ commit }) => commit > begin);
+        expect(violationsOf(last, since)).toEqual([]);
+        expect(stateOf(messages, 'c')).toEqual(await contentOf(server.direct, 'c'));
+      }
+    },
+    120_000 + SWAPS * 60_000,
+  );
 });
 
 function hasToken({ resumeToken }: WatchResponse): boolean {

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../support/fast-check.ts';
 import type { StorageEngine } from '../../src/storage/engine.ts';
 import { toSequence } from '../../src/storage/types.ts';
 import { delay } from '../../src/platform/timers.ts';

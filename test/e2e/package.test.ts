@@ -1,6 +1,6 @@
 /** What is packed is what is needed: it is installed into an empty folder and used there. */
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -51,6 +51,12 @@ describe('the package', () => {
       const client = "import('moltendb').then((m) => console.log(typeof m.createMoltenClient))";
       const used = await run(process.execPath, ['-e', client], { cwd });
       expect(used.stdout.trim()).toBe('function');
+
+      // React is the application's own.
+      symlinkSync(join(ROOT, 'node_modules', 'react'), join(cwd, 'node_modules', 'react'));
+      const hook = "import('moltendb/react').then((m) => console.log(typeof m.useWatch))";
+      const imported = await run(process.execPath, ['--input-type=module', '-e', hook], { cwd });
+      expect(imported.stdout.trim()).toBe('function');
 
       const command = join(cwd, 'node_modules', 'moltendb', 'bin', 'molten.js');
       const args = ['--dev-mode', '--port', '0'];

@@ -15,6 +15,9 @@ const SECRETS = {
   MOLTENDB_ENCRYPTION_KEY: 'the first encryption key',
 };
 
+/** A dozen commands, each a process of its own, on a busy machine. */
+const COMMANDS_MS = 300_000;
+
 interface Place {
   readonly path: string;
   readonly data: string;
@@ -145,6 +148,84 @@ describe('an operator', () => {
     expect(await countOf(molten, 'orders')).toBe(201);
     expect(second.url).not.toBe('');
     expect(existsSync(data)).toBe(true);
+  });
+
+  it(
+    'brings a snapshot to another server, and recovers from it there',
+    async () => {
+      using directory = createTemporaryDirectory();
+      const place = placeIn(directory.path);
+      const { molten, path } = place;
+      const first = await serve(place);
+      await fill(place);
+      const name = (await molten('snapshots', 'create')).stdout.trim();
+      const elsewhere = join(path, 'elsewhere');
+      mkdirSync(elsewhere);
+      await molten('snapshots', 'download', name, '-o', elsewhere);
+      expect(await first.stop('SIGTERM')).toBe(0);
+
+      const other = { ...place, data: join(path, 'other') };
+      const second = await serve(other);
+      const none = await molten('snapshots', 'upload', elsewhere);
+      expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('no manifest.json')]);
+      const uploaded = await molten('snapshots', 'upload', join(elsewhere, name));
+      expect([uploaded.code, uploaded.stdout.trim()], uploaded.stderr).toEqual([0, name]);
+      expect((await molten('snapshots', 'list')).stdout).toContain(name);
+      const again = await molten('snapshots', 'upload', join(elsewhere, name));
+      expect([again.code === 0, again.stderr]).toEqual([false, expect.stringContaining('already')]);
+      expect(await second.stop('SIGTERM')).toBe(0);
+      const recovered = await molten(
+        ...['recover', '--snapshot', join(other.data, 'snapshots', name), '--db-path', other.data],
+        ...['--out', join(path, 'out'), '--activate'],
+      );
+      expect(recovered.code, recovered.stderr).toBe(0);
+      await using third = await serve(other);
+      expect(await countOf(molten, 'orders')).toBe(200);
+      expect(third.url).not.toBe('');
+    },
+    COMMANDS_MS,
+  );
+
+  it(
+    'brings a whole collection back beside the others, and makes it live in a second step',
+    async () => {
+      using directory = createTemporaryDirectory();
+      const place = placeIn(directory.path);
+      const { molten, data, path } = place;
+      const first = await serve(place);
+      await fill(place);
+      const { sequence } = await molten.json<{ readonly sequence: string }>('status');
+      expect((await molten('docs', 'delete', 'orders', 'o1', 'o2')).code).toBe(0);
+      await first.stop('SIGTERM');
+      const out = join(path, 'out');
+      const recovered = await molten(
+        // The flag as it was called before.
+        ...['recover', '--db-path', data, '--out', out, '--to-seq', sequence],
+        ...['--collection', 'orders', '--as', 'orders-back'],
+      );
+      expect(recovered.code, recovered.stderr).toBe(0);
+      const activated = await molten('activate', out, '--db-path', data);
+      expect(activated.code, activated.stderr).toBe(0);
+      expect(existsSync(out)).toBe(false);
+      await using second = await serve(place);
+      expect([await countOf(molten, 'orders'), await countOf(molten, 'orders-back')]).toEqual([
+        198, 200,
+      ]);
+      expect(second.url).not.toBe('');
+    },
+    COMMANDS_MS,
+  );
+
+  it('is shown the way when a log of MoltenDB 0.x is given to a recovery', async () => {
+    using directory = createTemporaryDirectory();
+    const { molten, path } = placeIn(directory.path);
+    const log = join(path, 'molten.log');
+    writeFileSync(log, '{"cmd":"INSERT","collection":"c","key":"a","value":{"n":1},"_t":1}\n');
+    for (const flag of ['--log', '--archive']) {
+      const { code, stderr } = await molten('recover', flag, log, '--out', join(path, 'out'));
+      expect([code, stderr]).toEqual([2, expect.stringContaining('molten upgrade')]);
+    }
+    expect(existsSync(join(path, 'out'))).toBe(false);
   });
 
   it('changes the encryption key, and the key behind it', async () => {

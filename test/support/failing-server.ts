@@ -4,11 +4,12 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 
-import type { JsonObject } from '@bufbuild/protobuf';
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import { DocumentEncoding, type WriteResult } from '../../gen/molten/v1/documents_pb.ts';
 import {
   WatchEventKind,
   type WatchRequest,
+  type WatchRequestSchema,
   type WatchResponse,
 } from '../../gen/molten/v1/watch_pb.ts';
 import { createMoltenClient, toBody, type MoltenClient } from '../../src/client/index.ts';
@@ -18,6 +19,7 @@ import { startProxy, type Proxy } from './proxy.ts';
 import type { Random } from './random.ts';
 import { startServe, type ServeProcess } from './serve.ts';
 import type { AcknowledgedWrite } from './watch-properties.ts';
+import { watchClient } from './watching.ts';
 
 const KEYS = 40;
 const PASSWORD = 'a password long enough for tests';
@@ -34,6 +36,10 @@ const COMPLETE: readonly WatchEventKind[] = [
   WatchEventKind.CURRENT,
   WatchEventKind.BOOKMARK,
 ];
+
+/** The server is killed, held still, or every connection to it is cut. */
+export type FaultKind = 'kill' | 'pause' | 'cut';
+export const FAULTS: readonly FaultKind[] = ['kill', 'pause', 'cut'];
 
 /** Where a watch starts. */
 export type Start = WatchRequest['start'];
@@ -57,6 +63,10 @@ export interface WatcherOptions {
   /** Empty: every collection. */
   readonly collection?: string;
   readonly where?: JsonObject;
+  /** How long it takes over each message, in milliseconds. Absent: no time. */
+  readonly slowMs?: number;
+  /** Without the client's own resuming: what the server sends, as it sends it. */
+  readonly isRaw?: boolean;
 }
 
 /** A server behind a relay, a client of the relay, and what its writers know to be written. */
@@ -69,6 +79,8 @@ export class FailingServer implements AsyncDisposable {
   readonly #proxy: Proxy;
   readonly #token: string;
   readonly #watching = new AbortController();
+  /** Faults of the round under way that are still to come. */
+  readonly #faults: FaultKind[] = [];
   #server: ServeProcess;
   #isOver = false;
 
@@ -119,20 +131,18 @@ export class FailingServer implements AsyncDisposable {
     }
   }
 
-  /** Lets it run for a while, then breaks something. */
-  async fault(): Promise<void> {
+  /** Lets it run for a while, then breaks something: each kind once before one comes again, in any order. */
+  async fault(): Promise<FaultKind> {
     await wait(150 + this.#random.below(300));
-    switch (this.#random.below(3)) {
-      case 0:
-        await this.#stop('SIGKILL');
-        await this.#serve();
-        return;
-      case 1:
-        await this.pause();
-        return;
-      default:
-        this.#proxy.cut();
+    if (this.#faults.length === 0) this.#faults.push(...FAULTS);
+    const [kind = 'cut'] = this.#faults.splice(this.#random.below(this.#faults.length), 1);
+    if (kind === 'pause') await this.pause();
+    else if (kind === 'cut') this.#proxy.cut();
+    else {
+      await this.#stop('SIGKILL');
+      await this.#serve();
     }
+    return kind;
   }
 
   /** Holds the server still for a while. */
@@ -175,7 +185,7 @@ export class FailingServer implements AsyncDisposable {
 
   /** Follows changes as an application does. */
   follow(options: WatcherOptions = {}): Watcher {
-    const { start = FROM_THE_BEGINNING, collection = 'c', where } = options;
+    const { start = FROM_THE_BEGINNING, collection = 'c', where, slowMs, isRaw } = options;
     const messages: WatchResponse[] = [];
     const { signal } = this.#watching;
     let isEnded = false;
@@ -183,11 +193,11 @@ export class FailingServer implements AsyncDisposable {
       const target = { collection, ...(where === undefined ? {} : { where }) };
       const shape = { includePrevious: true, encoding: DocumentEncoding.JSON };
       try {
-        for await (const message of this.client.watch(
-          { targets: [target], ...shape, start },
-          { signal },
-        )) {
+        const request = { targets: [target], ...shape, start };
+        const told = isRaw === true ? this.#raw(request) : this.client.watch(request, { signal });
+        for await (const message of told) {
           messages.push(message);
+          if (slowMs !== undefined) await wait(slowMs);
           const shown = [...message.changes, ...message.documents];
           isEnded ||= shown.some(({ key }) => key === END);
           // An initial state that has it is complete only with CURRENT.
@@ -226,6 +236,29 @@ export class FailingServer implements AsyncDisposable {
     this.#watching.abort();
     await this.#server[Symbol.asyncDispose]();
     await this.#proxy[Symbol.asyncDispose]();
+  }
+
+  /** Resumes by the last token, and leaves nothing out but what says that it has begun. */
+  async *#raw(request: MessageInitShape<typeof WatchRequestSchema>): AsyncGenerator<WatchResponse> {
+    const service = watchClient(this.#proxy.url, this.#token);
+    let start = request.start;
+    while (!this.#watching.signal.aborted) {
+      try {
+        const { signal } = this.#watching;
+        for await (const message of service.watch(
+          { ...request, ...(start && { start }) },
+          { signal },
+        )) {
+          if (message.resumeToken !== '')
+            start = { case: 'resumeToken', value: message.resumeToken };
+          const isTold =
+            message.kind === WatchEventKind.COMMIT || message.kind === WatchEventKind.BOOKMARK;
+          if (isTold) yield message;
+        }
+      } catch {
+        await wait(50);
+      }
+    }
   }
 
   async #stop(signal: NodeJS.Signals): Promise<void> {

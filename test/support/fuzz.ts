@@ -1,18 +1,14 @@
 /**
  * Trying what nobody would send. A few hundred cases of each property run with all other tests, each time
  * others; `MOLTEN_FUZZ=100000` tries that many. The seed is in the name of each test:
- * `MOLTEN_FUZZ_SEED=<seed>` tries the same again.
+ * `MOLTEN_SEED=<seed>` tries the same again.
  */
-import { randomInt } from 'node:crypto';
-
-import fc, { type Arbitrary } from 'fast-check';
 import { expect, it } from 'vitest';
 
+import fc, { type Arbitrary } from './fast-check.ts';
 import { DomainError } from '../../src/errors/domain-error.ts';
 import { REASONS } from '../../src/errors/reason.ts';
-
-/** What all cases of this run come from. */
-const FUZZ_SEED = Number(process.env['MOLTEN_FUZZ_SEED'] ?? randomInt(2 ** 31));
+import { seedOfRun } from './random.ts';
 
 const ASKED = Number(process.env['MOLTEN_FUZZ'] ?? 0);
 /** A run that was asked for may take as long as it does. */
@@ -26,14 +22,14 @@ export function fuzz<T>(
 ): void {
   const numRuns = ASKED === 0 ? quick : ASKED;
   it(
-    `${name} (seed ${String(FUZZ_SEED)})`,
+    `${name} (seed ${String(seedOfRun())})`,
     async () => {
       const before = prototypes();
       const checked = fc.asyncProperty(given, async (value) => {
         await property(value);
         if (prototypes() !== before) throw new Error('a prototype was changed');
       });
-      await fc.assert(checked, { seed: FUZZ_SEED, numRuns });
+      await fc.assert(checked, { numRuns });
     },
     ASKED === 0 ? undefined : LONG_MS,
   );

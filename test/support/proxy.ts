@@ -7,6 +7,8 @@ export interface Proxy extends AsyncDisposable {
   target: number | undefined;
   /** Cuts every connection there is. */
   cut(): void;
+  /** Keeps every connection there is, and passes nothing on it any more. */
+  mute(): void;
 }
 
 /** Starts a relay on a free port of this machine. */
@@ -38,8 +40,11 @@ export async function startProxy(): Promise<Proxy> {
   const cut = (): void => {
     for (const socket of open) socket.destroy();
   };
+  const mute = (): void => {
+    for (const socket of open) socket.unpipe().pause();
+  };
   const proxy: Proxy = {
-    ...{ url: `http://127.0.0.1:${String(port)}`, target: undefined, cut },
+    ...{ url: `http://127.0.0.1:${String(port)}`, target: undefined, cut, mute },
     async [Symbol.asyncDispose]() {
       cut();
       await new Promise((resolve) => server.close(resolve));

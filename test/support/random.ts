@@ -1,5 +1,3 @@
-import { randomInt } from 'node:crypto';
-
 /** Numbers that look random and come again with the same seed. */
 export interface Random {
   /** From 0 up to, and without, `end`. */
@@ -19,9 +17,16 @@ export function createRandom(seed: number): Random {
   };
 }
 
-/** A seed that is printed, so that a failure can be replayed: MOLTEN_SEED takes the place of chance. */
+/** What all chance of this run comes from; chosen and printed by `seed-of-run.ts`. */
+export function seedOfRun(): number {
+  const seed = Number(process.env['MOLTEN_SEED'] ?? NaN);
+  if (Number.isSafeInteger(seed)) return seed;
+  throw new Error('MOLTEN_SEED is not a whole number; run tests by the configuration of this tree');
+}
+
+/** The seed of the run, printed again beside the test that it decides. */
 export function printedSeed(): number {
-  const seed = Number(process.env['MOLTEN_SEED'] ?? randomInt(2 ** 31));
+  const seed = seedOfRun();
   process.stdout.write(`MOLTEN_SEED=${String(seed)}\n`);
   return seed;
 }

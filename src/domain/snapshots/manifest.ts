@@ -145,18 +145,38 @@ export async function verifyFiles(
   { onFile, signal }: VerifyOptions = {},
 ): Promise<void> {
   for (const file of files) {
-    const path = join(directory, file.name);
-    const size = await stat(path).then(
-      (found) => found.size,
-      () => undefined,
-    );
-    if (size === undefined) throw damaged(path, 'is missing');
-    if (size !== file.bytes) {
-      throw damaged(path, `has ${String(size)} bytes instead of ${String(file.bytes)}`);
-    }
-    if ((await hashFile(path, signal)) !== file.sha256) throw damaged(path, 'has another content');
+    const problem = await problemOf(directory, file, signal);
+    if (problem !== undefined) throw damaged(join(directory, file.name), problem);
     onFile?.(file);
   }
+}
+
+/** Every file that is not as the manifest says, in words. */
+export async function problemsOfFiles(
+  directory: string,
+  { files }: Pick<Manifest, 'files'>,
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const file of files) {
+    const problem = await problemOf(directory, file);
+    if (problem !== undefined) found.push(`the file '${file.name}' ${problem}`);
+  }
+  return found;
+}
+
+async function problemOf(
+  directory: string,
+  { name, bytes, sha256 }: StoreFile,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  const path = join(directory, name);
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => undefined,
+  );
+  if (size === undefined) return 'is missing';
+  if (size !== bytes) return `has ${String(size)} bytes instead of ${String(bytes)}`;
+  return (await hashFile(path, signal)) === sha256 ? undefined : 'has another content';
 }
 
 function damaged(path: string, problem: string): DomainError {

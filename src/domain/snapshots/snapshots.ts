@@ -186,6 +186,8 @@ class DirectorySnapshots implements Snapshots {
         ...{ format: 1, name, ...copy, createdAtMs, epoch, release, isEncrypted, cause },
         hook: undefined,
       };
+      const total = copy.files.reduce((sum, { bytes }) => sum + bytes, 0);
+      report({ done: total, total });
       await writeManifest(partial, manifest);
       await this.#publish(partial, name);
       setSubject(name);

@@ -15,7 +15,7 @@ import { createCatchUpSlots, type SlotRequest } from './catch-up-slots.ts';
 export interface FeedPage {
   readonly entries: readonly LogEntry[];
   readonly upTo: Sequence;
-  /** Call when the entries are no longer held. */
+  /** Call once, when the entries are no longer held. */
   readonly release: () => void;
 }
 
@@ -45,7 +45,17 @@ export interface FollowOptions {
 export interface Feed extends AsyncDisposable {
   /** The newest sequence that followers have been, or can be, told of. */
   readonly published: Sequence;
+  /** Characters of bodies in memory for all followers, by where they are. */
+  readonly heldChars: HeldChars;
   follow(options: FollowOptions): Follower;
+}
+
+/** What a feed keeps in memory, in characters of bodies. */
+export interface HeldChars {
+  /** Recent entries, once for all. At most 8 Mi, or one page of the log. */
+  readonly ring: number;
+  /** Read from the log for those that lag. At most 64 pages of 512 Ki, or of one commit. */
+  readonly catchUp: number;
 }
 
 /** Entries and characters of bodies in the ring. */
@@ -72,6 +82,7 @@ class LogFeed implements Feed {
   readonly #stopping = new AbortController();
   #ring: LogEntry[] = [];
   #ringChars = 0;
+  #catchUpChars = 0;
   /** The entry before the first of the ring. */
   #ringStart: Sequence;
   #hasPrevious = false;
@@ -86,6 +97,10 @@ class LogFeed implements Feed {
     this.#unsubscribe = engine.onCommit(() => {
       this.#pump();
     });
+  }
+
+  get heldChars(): HeldChars {
+    return { ring: this.#ringChars, catchUp: this.#catchUpChars };
   }
 
   follow(options: FollowOptions): Follower {
@@ -200,7 +215,13 @@ class LogFeed implements Feed {
       const { needsPrevious: withPrevious } = options;
       const bounds = { limit: CATCH_UP_ENTRIES, charsMax: CATCH_UP_CHARS };
       const found = await this.#read(after, { ...bounds, upTo, withPrevious });
-      return pageOf(found, { options, upTo, release });
+      const chars = found.reduce((sum, entry) => sum + charsOf(entry), 0);
+      this.#catchUpChars += chars;
+      const letGo = (): void => {
+        this.#catchUpChars -= chars;
+        release();
+      };
+      return pageOf(found, { options, upTo, release: letGo });
     } catch (error) {
       release();
       throw error;

@@ -45,6 +45,8 @@ export interface Watcher {
   /** The log is needed after this sequence. */
   readonly needsAfter: Sequence;
   readonly activity: WatchActivity;
+  /** Entries that were read for it and are not told yet. */
+  readonly pendingEntries: number;
   /** The events, once. Ends by itself after a drop, with a DomainError for every other reason. */
   events(): AsyncGenerator<WatchEvent, void>;
   /** Looks at what only time changes: credentials, bookmarks, callers that do not read. */
@@ -107,6 +109,10 @@ class FollowingWatcher implements Watcher {
   get activity(): WatchActivity {
     if (this.#isInitial) return 'initial';
     return this.#parts.follower.isWaiting ? 'waiting' : 'telling';
+  }
+
+  get pendingEntries(): number {
+    return this.#page?.commits.reduce((sum, { length }) => sum + length, 0) ?? 0;
   }
 
   async *events(): AsyncGenerator<WatchEvent, void> {

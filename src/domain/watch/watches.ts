@@ -5,7 +5,7 @@ import type { LogHead, StorageEngine } from '../../storage/engine.ts';
 import type { Sequence } from '../../storage/types.ts';
 import type { CredentialLapse } from '../access/credentials.ts';
 import type { Principal } from '../access/principal.ts';
-import { createFeed, type Feed } from './feed.ts';
+import { createFeed, type Feed, type HeldChars } from './feed.ts';
 import { createInterest } from './interest.ts';
 import type { WatchEndReason, WatchEvent, WatchRequest, WatchStart } from './model.ts';
 import { openResumeToken } from './resume-token.ts';
@@ -26,6 +26,9 @@ export interface WatchFigures {
   readonly running: Readonly<Record<WatchActivity, number>>;
   /** Since the start; `abandoned`: the caller went. */
   readonly ended: Readonly<Record<WatchEndReason | 'abandoned' | 'failed', number>>;
+  readonly heldChars: HeldChars;
+  /** Entries that were read for watches and are not told yet, of all together. */
+  readonly pendingEntries: number;
 }
 
 /** All watches of a server. */
@@ -95,8 +98,13 @@ class FeedWatches implements Watches {
 
   figures(): WatchFigures {
     const running = { initial: 0, waiting: 0, telling: 0 };
-    for (const { activity } of this.#running.keys()) running[activity] += 1;
-    return { running, ended: { ...this.#ended } };
+    let pendingEntries = 0;
+    for (const watcher of this.#running.keys()) {
+      running[watcher.activity] += 1;
+      pendingEntries += watcher.pendingEntries;
+    }
+    const { heldChars } = this.#feed;
+    return { running, ended: { ...this.#ended }, heldChars, pendingEntries };
   }
 
   async *open(context: WatchContext, request: WatchRequest): AsyncIterable<WatchEvent> {

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
 import { createScopeSet } from '../../../src/domain/access/scope-set.ts';

@@ -3,9 +3,9 @@
  * cannot see those gets the same answers from both, to whatever it asks and whatever it writes; and what
  * it writes loses no hidden value.
  */
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import type { Principal } from '../../../src/domain/access/principal.ts';
 import { createScopeSet } from '../../../src/domain/access/scope-set.ts';
 import { createCatalog } from '../../../src/domain/collections/catalog.ts';

@@ -1,6 +1,6 @@
 /** Random documents, and twins of them that differ in hidden values only. */
-import fc from 'fast-check';
 
+import fc from '../../support/fast-check.ts';
 import { isArray, isObject } from '../../../src/storage/query/path.ts';
 import type { Json, JsonObject } from '../../../src/storage/types.ts';
 

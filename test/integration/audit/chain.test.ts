@@ -2,9 +2,9 @@
  * The chain against somebody who can write the store but does not know the secret: whatever is changed,
  * left out, added or moved, verification names the place.
  */
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { AUDIT, bodyOf, keyOf, macOf, type AuditRecord } from '../../../src/domain/audit/record.ts';
 import { AUDIT_STATE, ENDS } from '../../../src/domain/audit/state.ts';
 import { entry, listAll, openStore, recordMany, verifyAll } from './open-audit.ts';

@@ -3,9 +3,9 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 
 import type { DescMethod } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { AdminService } from '../../../gen/molten/v1/admin_pb.ts';
 import { CollectionService } from '../../../gen/molten/v1/collections_pb.ts';
 import { DocumentService } from '../../../gen/molten/v1/documents_pb.ts';

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 
 import type { ServerConfig } from '../../../src/config/server-config.ts';
+import { readManifest, verifyFiles } from '../../../src/domain/snapshots/manifest.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { delay } from '../../../src/platform/timers.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import { keysOf } from '../../contract/support.ts';
+import { createRandom, printedSeed } from '../../support/random.ts';
 import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -110,7 +112,7 @@ describe('a snapshot', () => {
     expect(states).toEqual(files.map(() => 'OPERATION_STATE_FAILED'));
     const manifest = join(directory, 'manifest.json');
     const text = readFileSync(manifest);
-    for (let at = 0; at < text.length; at += 7) {
+    for (let at = 0; at < text.length; at++) {
       const bytes = Buffer.from(text);
       bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << (at % 8)), at);
       writeFileSync(manifest, bytes);
@@ -119,6 +121,60 @@ describe('a snapshot', () => {
     }
     const { body } = await server.asRoot('GET', '/v1/snapshots');
     expect(body).toMatchObject({ snapshots: [], damagedSnapshots: [name] });
+  });
+
+  it('is known to be damaged by a bit of any page, and by any of many bytes', async () => {
+    await using server = await startTestServer({ encryptionKey: PASSWORD });
+    await put(server, 'a', 1);
+    const { name } = await take(server);
+    const directory = join(server.dbPath, 'snapshots', name);
+    const manifest = await readManifest(directory);
+    const path = join(directory, 'moltendb.sqlite');
+    const whole = readFileSync(path);
+    const random = createRandom(printedSeed());
+    const pages = Array.from({ length: whole.length / 4096 }, (_, page) => page * 4096);
+    const places = [
+      ...pages.map((start) => start + random.below(4096)),
+      ...Array.from({ length: 300 }, () => random.below(whole.length)),
+    ];
+    expect(pages.length).toBeGreaterThan(10);
+    await verifyFiles(directory, manifest);
+    for (const at of places) {
+      const bytes = Buffer.from(whole);
+      bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << random.below(8)), at);
+      writeFileSync(path, bytes);
+      await expect(verifyFiles(directory, manifest), String(at)).rejects.toThrow('another content');
+    }
+  });
+
+  it('is refused when what it copies cannot be read, and nothing of it stays', async () => {
+    using directory = createTemporaryDirectory();
+    const config = { dbPath: directory.path, encryptionKey: PASSWORD };
+    {
+      await using server = await startTestServer(config);
+      for (const key of ['a', 'b', 'c', 'd']) {
+        const body = { body: { fields: { text: 'x'.repeat(500_000) } } };
+        await server.asRoot('PUT', `/v1/collections/things/documents/${key}`, body);
+      }
+    }
+    const file = join(directory.path, 'moltendb.sqlite');
+    const bytes = readFileSync(file);
+    const at = Math.floor(bytes.length / 2);
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+    writeFileSync(file, bytes);
+    await using server = await startTestServer(config);
+    const { body } = await server.asRoot('POST', '/v1/snapshots', { wait: '60s' });
+    expect(body.operation).toMatchObject({ state: 'OPERATION_STATE_FAILED' });
+    expect(body.operation.error.message).toMatch(/damaged|failed with SQLITE_/);
+    expect(readdirSync(join(directory.path, 'snapshots'))).toEqual([]);
+  });
+
+  it('tells how many bytes it has when its operation has ended', async () => {
+    await using server = await startTestServer({ encryptionKey: PASSWORD });
+    await put(server, 'a', 1);
+    const { body } = await server.asRoot('POST', '/v1/snapshots', { wait: '60s' });
+    const bytes = String(body.snapshot.sizeBytes);
+    expect(body.operation).toMatchObject({ doneCount: bytes, totalCount: bytes });
   });
 
   it('moves to another server in pieces, and opens there only when it is whole', async () => {

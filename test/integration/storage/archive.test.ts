@@ -7,11 +7,12 @@ import { openArchive } from '../../../src/domain/snapshots/archive.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { recover, verify } from '../../../src/server/recovery.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
+import { archiveKeyOf } from '../../../src/storage/embedded/recovery/recover.ts';
 import { openSegment } from '../../../src/storage/codec.ts';
 import { reasonOf } from '../../contract/support.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
-import { makeScene, PASSWORD, perform, type Step } from './scene.ts';
+import { makeScene, PASSWORD, perform, recoverTo, type Step } from './scene.ts';
 
 describe('an archive', () => {
   const STEPS: readonly Step[] = Array.from({ length: 6 }, (_, at) => [
@@ -29,14 +30,16 @@ describe('an archive', () => {
     const names = readdirSync(join(archive, epoch)).sort();
     const path = join(archive, epoch, names[0] ?? '');
     const bytes = readFileSync(path);
+    const key = await archiveKeyOf(store, PASSWORD);
+    expect(openSegment(bytes, 'it', key).entries.length).toBeGreaterThan(0);
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const changed = Buffer.from(bytes);
       const at = bit >> 3;
       changed.writeUInt8(changed.readUInt8(at) ^ (1 << (bit & 7)), at);
-      expect(() => openSegment(changed, 'it', Buffer.alloc(32)), String(bit)).toThrow(/damaged/);
+      expect(() => openSegment(changed, 'it', key), String(bit)).toThrow(/damaged/);
     }
     for (let cut = 0; cut < bytes.length; cut += 13) {
-      expect(() => openSegment(bytes.subarray(0, cut), 'it', undefined)).toThrow(/damaged/);
+      expect(() => openSegment(bytes.subarray(0, cut), 'it', key)).toThrow(/damaged/);
     }
     expect(() => openSegment(bytes, 'it', undefined)).toThrow(/encrypted/);
     expect(() => openSegment(bytes, 'it', Buffer.alloc(32))).toThrow(/damaged/);
@@ -56,6 +59,23 @@ describe('an archive', () => {
     const opened = openArchive({ engine, ...options, onFailure: () => undefined });
     await expect(opened).rejects.toThrow(/an older copy/);
   });
+
+  it('brings back what the store itself has compacted away, from a snapshot on', async () => {
+    using directory = createTemporaryDirectory();
+    const scene = await makeScene(directory.path, STEPS);
+    {
+      await using engine = await openEmbeddedStore({
+        ...{ directory: join(directory.path, 'store'), clock: systemClock, password: PASSWORD },
+      });
+      const { sequence } = await engine.head();
+      expect(await engine.compact(sequence)).toBe(sequence - 1n);
+    }
+    for (const { sequence, documents } of scene.kept.slice(-3, -1)) {
+      const target = { kind: 'sequence', sequence } as const;
+      expect(await recoverTo(scene, 'snapshot', target)).toBe(documents);
+      expect(await reasonOf(recoverTo(scene, 'store', target))).toBe('SEQUENCE_COMPACTED');
+    }
+  }, 120_000);
 
   it('goes on over restarts, and holds the log until it is written', async () => {
     using directory = createTemporaryDirectory();

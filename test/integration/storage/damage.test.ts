@@ -18,8 +18,11 @@ import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 const ENCRYPTION_KEY = 'an encryption key for tests';
 const LARGE = Array.from({ length: 8 }, (_, n) => `large${String(n)}`);
 
-/** A connection whose commits fail once `fail` is called, as when the disk does not take them. */
-function failingConnection(database: Connection): {
+/** A connection whose commits fail once `fail` is called, as when the disk does not do them. */
+function failingConnection(
+  database: Connection,
+  code: string,
+): {
   readonly connection: Connection;
   readonly fail: () => void;
   readonly commits: () => number;
@@ -37,7 +40,7 @@ function failingConnection(database: Connection): {
         const run = (): unknown => {
           commits += 1;
           if (!isFailing) return statement.run();
-          throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' });
+          throw Object.assign(new Error('disk I/O error'), { code });
         };
         return { run };
       };
@@ -73,13 +76,17 @@ function outcomesOf(result: WriterResult): readonly unknown[] {
   return result.outcomes.map((one) => (one.kind === 'refused' ? one.refusal.reason : one.kind));
 }
 
-describe('an fsync that fails', () => {
-  it('is no acknowledgement, is never tried again, and ends all writing', () => {
+describe('a commit that the disk fails', () => {
+  it.each([
+    ['an fsync', 'SQLITE_IOERR_FSYNC'],
+    ['a write (EIO)', 'SQLITE_IOERR_WRITE'],
+    ['a read (EIO)', 'SQLITE_IOERR_READ'],
+  ])('at %s is no acknowledgement, is never tried again, and ends all writing', (_, code) => {
     using directory = createTemporaryDirectory();
     const place = { file: join(directory.path, 'store.sqlite'), dataKey: undefined };
     const database = openConnection({ ...place, access: 'write', cacheBytes: 1024 * 1024 });
     prepareSchema(database);
-    const { connection, fail, commits } = failingConnection(database);
+    const { connection, fail, commits } = failingConnection(database, code);
     const writer = createWriter(connection, new Int32Array(1));
     const commit = (...keys: string[]): readonly unknown[] =>
       outcomesOf(writer.run({ kind: 'commit', commits: keys.map(commitOf) }, 1));
@@ -89,7 +96,7 @@ describe('an fsync that fails', () => {
     fail();
     expect(commit('b', 'c')).toEqual(['ENGINE_UNAVAILABLE', 'ENGINE_UNAVAILABLE']);
     const after = writer.takeState();
-    expect(after.fault).toContain('SQLITE_IOERR_FSYNC');
+    expect(after.fault).toContain(code);
     expect(after.lastSequence).toBe(before.lastSequence);
     expect(after.durableSequence).toBe(before.durableSequence);
     const tried = commits();

@@ -56,6 +56,21 @@ describe('an encrypted store', () => {
     }
   });
 
+  it('leaves none in the write-ahead log while it is open and full', async () => {
+    using directory = createTemporaryDirectory();
+    const options = { directory: directory.path, clock: systemClock, password: PASSWORD };
+    await using engine = await openEmbeddedStore(options);
+    for (let n = 0; n < 50; n++) await put(engine, `a-secret-key-${String(n)}`, { text: SECRET });
+    const contents = readdirSync(directory.path).map((name): [string, string] => [
+      ...([name, readFileSync(join(directory.path, name), 'latin1')] as const),
+    ]);
+    expect(new Map(contents).get('moltendb.sqlite-wal')?.length).toBeGreaterThan(100_000);
+    for (const [name, content] of contents) {
+      expect([name, content.includes(SECRET)]).toEqual([name, false]);
+      expect([name, content.includes('a-secret-key')]).toEqual([name, false]);
+    }
+  });
+
   it.each([
     ['a wrong key', 'wrong'],
     ['no key', undefined],

@@ -3,9 +3,9 @@ import { cpSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'no
 import { join } from 'node:path';
 
 import Database from 'better-sqlite3-multiple-ciphers';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import {
   activate,

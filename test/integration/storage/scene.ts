@@ -1,8 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import fc from 'fast-check';
-
+import fc from '../../support/fast-check.ts';
 import { openArchive } from '../../../src/domain/snapshots/archive.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { recover, type RecoveryTarget } from '../../../src/server/recovery.ts';

@@ -17,6 +17,7 @@ import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { toSequence } from '../../../src/storage/types.ts';
 import { put, remove } from '../../contract/support.ts';
+import { parseMetrics } from '../../support/prometheus.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { changesOf, recordWatch, watchClient } from '../../support/watching.ts';
@@ -107,6 +108,39 @@ describe('at the floor of the log', () => {
     await expect(refused).rejects.toMatchObject({ reason: 'SEQUENCE_IN_FUTURE' });
   });
 
+  it('a running watch whose log is gone all the same is told so, and from where there is any', async () => {
+    await using scene = await openScene();
+    const { engine } = scene;
+    const { sequence } = await put(engine, 'a', { n: 0 });
+    const compacted = new DomainError('SEQUENCE_COMPACTED', 'gone', { metadata: { oldest: '7' } });
+    // Only a store that others shorten, as several nodes have, comes to this.
+    const shortened = new Proxy(engine, {
+      get: (target, name) => {
+        if (name === 'readLog') return () => Promise.reject(compacted);
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    await put(engine, 'b', { n: 0 });
+    await using watches = await createWatches({
+      ...{ engine: shortened, clock: systemClock, lapseOf: () => undefined },
+    });
+    const events: WatchEvent[] = [];
+    const read = async (): Promise<void> => {
+      const { signal } = new AbortController();
+      const context = { principal: ROOT, signal, disconnect: () => undefined };
+      const target = { collection: 'things', keys: [], keyPrefix: '', where: undefined };
+      const shape = { targets: [target], fields: [], withPrevious: false, fragment: false };
+      const request = { ...shape, start: after(sequence) };
+      for await (const event of watches.open(context, request)) events.push(event);
+    };
+    await expect(read()).rejects.toMatchObject({
+      ...{ reason: 'SEQUENCE_COMPACTED', metadata: { oldest: '7' } },
+    });
+    expect(events).toMatchObject([{ kind: 'started' }, { kind: 'end', reason: 'compacted' }]);
+    expect(watches.figures().ended.compacted).toBe(1);
+  });
+
   it('a running watch holds the log', async () => {
     await using scene = await openScene();
     const { engine, watches } = scene;
@@ -139,11 +173,18 @@ async function deafReader(server: TestServer): Promise<Socket> {
   return socket;
 }
 
+/** Watches that ended because nobody read them. */
+async function tooSlowIn(server: TestServer): Promise<number | undefined> {
+  const families = parseMetrics(await (await fetch(server.metricsUrl ?? '')).text());
+  const ended = families.get('molten_watches_ended_total')?.samples ?? [];
+  return ended.find(({ labels }) => labels['reason'] === 'tooSlow')?.value;
+}
+
 describe('a reader that does not read', () => {
   it('is cut off, while others see everything and writers go on', async () => {
-    const watchTimes = { stallMs: 400, graceMs: 200 };
+    const watchTimes = { stallMs: 3000, graceMs: 200 };
     await using server = await startTestServer(
-      { retention: { ageMs: 0, bytesMax: 0 } },
+      { metrics: { host: '127.0.0.1', port: 0 } },
       { watchTimes },
     );
     const sockets = await Promise.all(Array.from({ length: 10 }, () => deafReader(server)));
@@ -161,8 +202,7 @@ describe('a reader that does not read', () => {
       expect((await server.asRoot('PUT', '/v1/collections/c/documents/k', body)).status).toBe(200);
     }
     await reader.until((messages) => changesOf(messages).length === 60);
-    // Longer than a reader may take nothing, and be told why.
-    await delay(1500);
+    await expect.poll(() => tooSlowIn(server), { timeout: 20_000 }).toBe(10);
     for (const socket of sockets) socket.resume();
     await closed;
     // Ten queues of sixty documents of a megabyte in memory would be far more.

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 
-import { WatchEndReason, WatchEventKind } from '../../../gen/molten/v1/watch_pb.ts';
+import {
+  RemovalCause,
+  WatchEndReason,
+  WatchEventKind,
+  WatchedChangeKind,
+} from '../../../gen/molten/v1/watch_pb.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import {
@@ -161,7 +166,17 @@ describe('what a watch tells', () => {
     for (const key of ['a', 'b', 'd']) await put(server, `c/${key}`, { n: 1 });
     await words(watched, 4);
     const evicted = changesOf(watched.messages)[3];
-    expect(evicted).toMatchObject({ key: 'a', cause: 2 });
+    expect(evicted).toMatchObject({ key: 'a', cause: RemovalCause.EVICTED });
+    const ttl = { collection: 'e', settings: { ttl: '5s' } };
+    expect((await server.asRoot('POST', '/v1/collections', ttl)).status).toBe(200);
+    await put(server, 'e/a', { n: 1 });
+    clock.advance(60_000);
+    const isCleared = ({ kind }: { readonly kind: number }): boolean =>
+      kind === WatchedChangeKind.CLEARED;
+    const told = await watched.until((all) => changesOf(all).some(isCleared));
+    expect(changesOf(told).find(isCleared)).toMatchObject({
+      ...{ collection: 'e', key: '', cause: RemovalCause.EXPIRED },
+    });
   });
 });
 

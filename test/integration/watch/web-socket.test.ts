@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
 
 import { describe, expect, it } from 'vitest';
+import { WebSocket as WebSocketOfNode } from 'ws';
 
 import { delay } from '../../../src/platform/timers.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
@@ -313,6 +315,27 @@ describe('subscriptions', () => {
 });
 
 describe('the connection', () => {
+  it('is cut when its peer answers no ping, and kept while it does', async () => {
+    await using server = await startTestServer({}, { webSocketTimes: { pingMs: 500 } });
+    const url = `${server.url.replace('http', 'ws')}/ws`;
+    const token = await server.rootToken();
+    const connect = async (autoPong: boolean): Promise<WebSocketOfNode> => {
+      const socket = new WebSocketOfNode(url, { autoPong });
+      await once(socket, 'open');
+      socket.send(JSON.stringify({ action: 'AUTH', token }));
+      return socket;
+    };
+    const [living, dead] = [await connect(true), await connect(false)];
+    let pings = 0;
+    living.on('ping', () => (pings += 1));
+    const [code] = (await once(dead, 'close')) as [number];
+    // Without a goodbye: nobody would hear it.
+    expect(code).toBe(1006);
+    await expect.poll(() => pings, { timeout: 20_000 }).toBeGreaterThan(2);
+    expect(living.readyState).toBe(WebSocketOfNode.OPEN);
+    living.terminate();
+  });
+
   it('is closed when nobody signs in', async () => {
     await using server = await startTestServer({}, { webSocketTimes: { authMs: 50 } });
     await using socket = await openSocket(`${server.url.replace('http', 'ws')}/ws`);

@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { explainConfig } from '../../../src/config/explain.ts';
 import { judgeConfig } from '../../../src/config/load.ts';
 import { OPTIONS } from '../../../src/config/options.ts';

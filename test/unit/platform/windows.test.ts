@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { createSlidingWindows } from '../../../src/platform/sliding-windows.ts';
 import { createTokenBuckets } from '../../../src/platform/token-buckets.ts';
 import { createManualClock } from '../../support/manual-clock.ts';

@@ -1,5 +1,4 @@
-import fc from 'fast-check';
-
+import fc from '../../support/fast-check.ts';
 import type { Filter } from '../../../src/storage/query/filter.ts';
 import type { Order, Path } from '../../../src/storage/query/query.ts';
 import {

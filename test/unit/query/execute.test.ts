@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { hasReason } from '../../../src/errors/domain-error.ts';
 import { POSITION_CHARS_MAX } from '../../../src/storage/query/position.ts';
 import type { Metric, Order, Query, QueryLimits } from '../../../src/storage/query/query.ts';

@@ -10,10 +10,10 @@
  * - objects as operands: MongoDB compares their members in order;
  * - `$contains`, `$startsWith` and `$endsWith`, which MongoDB does not have.
  */
-import fc from 'fast-check';
 import { Query as MingoQuery } from 'mingo';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { parseWhere } from '../../../src/domain/query/where.ts';
 import { createCandidate } from '../../../src/storage/query/candidate.ts';
 import { compileFilter } from '../../../src/storage/query/evaluate.ts';

@@ -2,9 +2,9 @@
  * The planner may only narrow. Random documents, filters, orders and indexes; the answer through the
  * plan, walked exactly as told, must be the answer over all documents sorted in memory.
  */
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { createCandidate } from '../../../src/storage/query/candidate.ts';
 import { compileFilter } from '../../../src/storage/query/evaluate.ts';
 import { planSelection } from '../../../src/storage/query/plan.ts';

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import fc from '../../support/fast-check.ts';
 import { createCandidate } from '../../../src/storage/query/candidate.ts';
 import { compileProjection } from '../../../src/storage/query/project.ts';
 import type { Path, Projection } from '../../../src/storage/query/query.ts';
