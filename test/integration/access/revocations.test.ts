@@ -106,26 +106,30 @@ describe('a revocation', () => {
   const names = Object.keys(KINDS);
   const pairs = names.flatMap((one) => names.map((two) => [one, two] as const));
 
-  it.each(pairs)('of kind %s and then %s takes down what either does', async (one, two) => {
-    using directory = createTemporaryDirectory();
-    const scene = await makeScene(directory.path);
-    try {
-      const { token } = await loginAsRoot(scene.server);
-      const preview = await revoke(scene, one, { token, isPreview: true });
-      const first = await revoke(scene, one, { token });
-      expect(first.body.impact).toEqual(preview.body.impact);
-      await expectFallen(scene, [one]);
-      // Anew: the first may have fallen with everything.
-      const again = await loginAsRoot(scene.server);
-      expect((await revoke(scene, two, again)).status).toBe(200);
-      await expectFallen(scene, [one, two]);
-    } finally {
-      await scene.server.close();
-    }
-    // And over a restart.
-    await using server = await startTestServer({ dbPath: directory.path, ...EDDSA });
-    await expectFallen({ ...scene, server }, [one, two]);
-  }, 180_000);
+  it.each(pairs)(
+    'of kind %s and then %s takes down what either does',
+    async (one, two) => {
+      using directory = createTemporaryDirectory();
+      const scene = await makeScene(directory.path);
+      try {
+        const { token } = await loginAsRoot(scene.server);
+        const preview = await revoke(scene, one, { token, isPreview: true });
+        const first = await revoke(scene, one, { token });
+        expect(first.body.impact).toEqual(preview.body.impact);
+        await expectFallen(scene, [one]);
+        // Anew: the first may have fallen with everything.
+        const again = await loginAsRoot(scene.server);
+        expect((await revoke(scene, two, again)).status).toBe(200);
+        await expectFallen(scene, [one, two]);
+      } finally {
+        await scene.server.close();
+      }
+      // And over a restart.
+      await using server = await startTestServer({ dbPath: directory.path, ...EDDSA });
+      await expectFallen({ ...scene, server }, [one, two]);
+    },
+    180_000,
+  );
 
   it('of a token of a sign-in ends the sign-in and what it has delegated', async () => {
     using directory = createTemporaryDirectory();

@@ -6,7 +6,11 @@ import { mapRoles } from '../../../src/identity/role-mapping.ts';
 function rolesOf(groups: readonly string[], key: string, kind: 'ldap' | 'oidc'): readonly string[] {
   const identity = { provider: 'p', issuer: 'i', subject: 's', username: 'u', groups };
   const mapping = { groups: { [key]: ['role'] }, defaultRoles: [], provision: true };
-  return mapRoles({ ...identity, displayName: '', email: '', isEmailVerified: false }, mapping, kind);
+  return mapRoles(
+    { ...identity, displayName: '', email: '', isEmailVerified: false },
+    mapping,
+    kind,
+  );
 }
 
 describe('groups of a directory', () => {
