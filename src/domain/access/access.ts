@@ -119,17 +119,15 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
     ...{ engine, clock, sealer, algorithm: rules.tokenAlgorithm, secret: rules.jwtSecret },
     previousSecrets: rules.previousJwtSecrets,
   });
+  const { tokenIssuer: issuer, tokenAudience: audience } = rules;
+  const issueTime = (): number => revocations.issueTime();
   const tokens = boundTokens(
-    createTokens({
-      ...{ keys: signingKeys, clock, issuer: rules.tokenIssuer, audience: rules.tokenAudience },
-      issueTime: () => revocations.issueTime(),
-    }),
+    createTokens({ keys: signingKeys, clock, issuer, audience, issueTime }),
   );
   const apiKeys = await openApiKeys(engine, clock);
   const grants = createGrants(engine);
   const sessions = createSessions({ engine, clock, revocations });
   const lockouts = createLockouts(engine, clock);
-  const issuer = rules.tokenIssuer;
   const secondFactors = createSecondFactors({ accounts, sealer, clock, issuer });
   const authenticator = createAuthenticator({
     ...{ clock, tokens, signingKeys, accounts, revocations, apiKeys, isCurrent: isInStep(engine) },

@@ -232,7 +232,7 @@ describe('who becomes a user', () => {
       {},
       'it meets none of group=none, email-domain=example.net',
     ],
-  ])('through an issuer: %s', async (_, mapping, claims, why) => {
+  ])('through an issuer: %s', async (...[, mapping, claims, why]) => {
     await using issuer = await startIssuer({ claims: { ...ADA, ...claims } });
     const log: string[] = [];
     const logger = createLogger({
