@@ -41,6 +41,9 @@ const COMPLETE: readonly WatchEventKind[] = [
 export type FaultKind = 'kill' | 'pause' | 'cut';
 export const FAULTS: readonly FaultKind[] = ['kill', 'pause', 'cut'];
 
+/** What a watch after a sequence tells, besides that it has begun and has ended. */
+const TOLD: readonly WatchEventKind[] = [WatchEventKind.COMMIT, WatchEventKind.BOOKMARK];
+
 /** Where a watch starts. */
 export type Start = WatchRequest['start'];
 /** After sequence 0: everything there ever was. */
@@ -241,19 +244,15 @@ export class FailingServer implements AsyncDisposable {
   /** Resumes by the last token, and leaves nothing out but what says that it has begun. */
   async *#raw(request: MessageInitShape<typeof WatchRequestSchema>): AsyncGenerator<WatchResponse> {
     const service = watchClient(this.#proxy.url, this.#token);
-    let start = request.start;
-    while (!this.#watching.signal.aborted) {
+    const { signal } = this.#watching;
+    let last = '';
+    while (!signal.aborted) {
+      const start = last === '' ? request.start : ({ case: 'resumeToken', value: last } as const);
       try {
-        const { signal } = this.#watching;
-        for await (const message of service.watch(
-          { ...request, ...(start && { start }) },
-          { signal },
-        )) {
-          if (message.resumeToken !== '')
-            start = { case: 'resumeToken', value: message.resumeToken };
-          const isTold =
-            message.kind === WatchEventKind.COMMIT || message.kind === WatchEventKind.BOOKMARK;
-          if (isTold) yield message;
+        const told = service.watch({ ...request, ...(start && { start }) }, { signal });
+        for await (const message of told) {
+          last = message.resumeToken;
+          yield* [message].filter(({ kind }) => TOLD.includes(kind));
         }
       } catch {
         await wait(50);

@@ -17,7 +17,6 @@ import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { toSequence } from '../../../src/storage/types.ts';
 import { put, remove } from '../../contract/support.ts';
-import { parseMetrics } from '../../support/prometheus.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { changesOf, recordWatch, watchClient } from '../../support/watching.ts';
@@ -173,18 +172,11 @@ async function deafReader(server: TestServer): Promise<Socket> {
   return socket;
 }
 
-/** Watches that ended because nobody read them. */
-async function tooSlowIn(server: TestServer): Promise<number | undefined> {
-  const families = parseMetrics(await (await fetch(server.metricsUrl ?? '')).text());
-  const ended = families.get('molten_watches_ended_total')?.samples ?? [];
-  return ended.find(({ labels }) => labels['reason'] === 'tooSlow')?.value;
-}
-
 describe('a reader that does not read', () => {
   it('is cut off, while others see everything and writers go on', async () => {
-    const watchTimes = { stallMs: 3000, graceMs: 200 };
+    const watchTimes = { stallMs: 400, graceMs: 200 };
     await using server = await startTestServer(
-      { metrics: { host: '127.0.0.1', port: 0 } },
+      { retention: { ageMs: 0, bytesMax: 0 } },
       { watchTimes },
     );
     const sockets = await Promise.all(Array.from({ length: 10 }, () => deafReader(server)));
@@ -202,7 +194,8 @@ describe('a reader that does not read', () => {
       expect((await server.asRoot('PUT', '/v1/collections/c/documents/k', body)).status).toBe(200);
     }
     await reader.until((messages) => changesOf(messages).length === 60);
-    await expect.poll(() => tooSlowIn(server), { timeout: 20_000 }).toBe(10);
+    // Longer than a reader may take nothing, and be told why.
+    await delay(1500);
     for (const socket of sockets) socket.resume();
     await closed;
     // Ten queues of sixty documents of a megabyte in memory would be far more.

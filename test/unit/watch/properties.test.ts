@@ -27,9 +27,9 @@ interface Put {
 }
 
 function documentOf(key: string, n: number, version: number): WatchedChange['document'] {
-  const content = toBody({ n }).content ?? { case: undefined };
+  const { content } = toBody({ n });
   const shape = { collection: 'c', key, version: BigInt(version) };
-  return create(DocumentSchema, { ...shape, content } as object);
+  return create(DocumentSchema, { ...shape, content });
 }
 
 function change({ sequence, key, n, version = 1, before }: Put): WatchedChange {
@@ -55,8 +55,8 @@ function bookmark(sequence: number): WatchResponse {
   return create(WatchResponseSchema, { kind, sequence: BigInt(sequence) });
 }
 
-function write(sequence: number, key: string, n: number, first = sequence): AcknowledgedWrite {
-  return { sequence: BigInt(sequence), collection: 'c', key, n, commit: BigInt(first) };
+function write(sequence: number, key: string, n: number): AcknowledgedWrite {
+  return { sequence: BigInt(sequence), collection: 'c', key, n, commit: BigInt(sequence) };
 }
 
 const A = change({ sequence: 2, key: 'a', n: 1 });
@@ -75,7 +75,7 @@ describe('the validators of histories', () => {
     ['ordered', [commit(A), commit(A), commit(B), commit(B2)], WRITES],
     ['bookmarkable', [commit(A), bookmark(3), commit(B), commit(B2)], WRITES],
     ['bookmarkable', [...SOUND, bookmark(2)], WRITES],
-    ['atomic', SOUND, [write(2, 'a', 1), write(3, 'b', 9, 2), write(4, 'b', 3)]],
+    ['atomic', SOUND, [write(2, 'a', 1), { ...write(3, 'b', 9), commit: 2n }, write(4, 'b', 3)]],
     ['reliable', [commit(B), commit(B2)], WRITES],
     ['reliable', SOUND, [write(2, 'a', 7), ...WRITES.slice(1)]],
     ['previous', [commit(A), commit(B), commit(change({ sequence: 4, key: 'b', n: 3 }))], WRITES],
