@@ -34,17 +34,12 @@ export function examineConfiguration(sources: Sources): readonly Finding[] {
         : faults.map(({ key, problem }) => find(name, 'FAIL', `${key} ${problem}`)),
     ),
     ...warnings.map((warning) => find('warning', 'warn', warning)),
-    ...ADVICE.filter(([option]) => isPossible(option, judgement)).map(([option, without, fix]) => {
+    ...ADVICE.map(([option, without, fix]) => {
       const isGiven = (judgement.values.get(option)?.text ?? '') !== without;
       return isGiven ? find(option, 'ok', '') : find(option, 'warn', fix);
     }),
     ...examineArchive(judgement),
   ];
-}
-
-/** Of a store in a database the server takes no snapshots. */
-function isPossible(option: string, { values }: Judgement): boolean {
-  return option !== 'snapshot-schedule' || values.get('storage-url')?.text === undefined;
 }
 
 function examineArchive({ values }: Judgement): readonly Finding[] {

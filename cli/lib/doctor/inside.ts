@@ -58,11 +58,8 @@ async function examineDatabase({ system }: MoltenClient): Promise<Finding> {
     : find(name, 'FAIL', `${heard}; look at it, and at the network between`);
 }
 
-async function examineSnapshots({ snapshots, system }: MoltenClient): Promise<Finding> {
+async function examineSnapshots({ snapshots }: MoltenClient): Promise<Finding> {
   const name = 'snapshots recent';
-  if ((await system.getStatus({})).shared) {
-    return find(name, 'warn', 'none of a store in a database; see that its own backups are recent');
-  }
   const page = await snapshots.listSnapshots({ pageSize: 1 });
   const [newest] = page.snapshots;
   const fix = 'take one with `molten snapshots create`, and give --snapshot-schedule';

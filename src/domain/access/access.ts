@@ -142,12 +142,8 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
     ...{ clock, accounts, grants, sessions, apiKeys, revocations, signingKeys },
   });
   return {
-    ...{
-      setup,
-      rootUser,
-      control,
-      apiKeyControl: createApiKeyControl({ clock, accounts, apiKeys, revocations }),
-    },
+    ...{ setup, rootUser, control },
+    apiKeyControl: createApiKeyControl({ clock, accounts, apiKeys, revocations }),
     introspection: createIntrospection({
       ...{ authenticator, sessions, control, apiKeys, revocations },
     }),
