@@ -167,7 +167,10 @@ describe('an operator', () => {
       const other = { ...place, data: join(path, 'other') };
       const second = await serve(other);
       const none = await molten('snapshots', 'upload', elsewhere);
-      expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('there is no snapshot in')]);
+      expect([none.code, none.stderr]).toEqual([
+        2,
+        expect.stringContaining('there is no snapshot in'),
+      ]);
       const uploaded = await molten('snapshots', 'upload', join(elsewhere, name));
       expect([uploaded.code, uploaded.stdout.trim()], uploaded.stderr).toEqual([0, name]);
       expect((await molten('snapshots', 'list')).stdout).toContain(name);
