@@ -81,6 +81,8 @@ class FollowingWatcher implements Watcher {
   readonly #remaining: Set<string> | undefined;
   #position: Sequence;
   #ended: WatchEndReason | 'abandoned' | undefined;
+  /** Why it began to end: a deaf caller is cut off, and gone then. */
+  #cause: WatchEndReason | 'abandoned' | undefined;
   #endedAtMs = 0;
   /** When the event was handed out that the caller has not come back from. */
   #handedAtMs: number | undefined;
@@ -120,7 +122,7 @@ class FollowingWatcher implements Watcher {
       yield* this.#all();
     } finally {
       this.#stopping.abort();
-      this.#parts.onClose(this.#hasFailed ? 'failed' : (this.#ended ?? 'abandoned'));
+      this.#parts.onClose(this.#hasFailed ? 'failed' : (this.#cause ?? 'abandoned'));
     }
   }
 
@@ -154,6 +156,7 @@ class FollowingWatcher implements Watcher {
     if (this.#ended === 'abandoned' || (this.#ended !== undefined && reason !== 'abandoned'))
       return;
     this.#ended = reason;
+    this.#cause ??= reason;
     this.#endedAtMs = this.#parts.clock.monotonic();
     this.#stopping.abort();
     this.#parts.follower.wake();

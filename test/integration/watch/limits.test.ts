@@ -17,6 +17,7 @@ import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { toSequence } from '../../../src/storage/types.ts';
 import { put, remove } from '../../contract/support.ts';
+import { parseMetrics } from '../../support/prometheus.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { changesOf, recordWatch, watchClient } from '../../support/watching.ts';
@@ -176,7 +177,7 @@ describe('a reader that does not read', () => {
   it('is cut off, while others see everything and writers go on', async () => {
     const watchTimes = { stallMs: 400, graceMs: 200 };
     await using server = await startTestServer(
-      { retention: { ageMs: 0, bytesMax: 0 } },
+      { retention: { ageMs: 0, bytesMax: 0 }, metrics: { host: '127.0.0.1', port: 0 } },
       { watchTimes },
     );
     const sockets = await Promise.all(Array.from({ length: 10 }, () => deafReader(server)));
@@ -194,8 +195,14 @@ describe('a reader that does not read', () => {
       expect((await server.asRoot('PUT', '/v1/collections/c/documents/k', body)).status).toBe(200);
     }
     await reader.until((messages) => changesOf(messages).length === 60);
-    // Longer than a reader may take nothing, and be told why.
-    await delay(1500);
+    const ended = async (reason: string): Promise<number | undefined> => {
+      const scraped = parseMetrics(await (await fetch(server.metricsUrl ?? '')).text());
+      const { samples = [] } = scraped.get('molten_watches_ended_total') ?? {};
+      return samples.find(({ labels }) => labels['reason'] === reason)?.value;
+    };
+    // The server ends them: until then nobody here has read, or gone.
+    await expect.poll(() => ended('tooSlow'), { timeout: 40_000 }).toBe(10);
+    expect(await ended('abandoned')).toBe(0);
     for (const socket of sockets) socket.resume();
     await closed;
     // Ten queues of sixty documents of a megabyte in memory would be far more.
