@@ -12,7 +12,7 @@ import { openSegment } from '../../../src/storage/codec.ts';
 import { reasonOf } from '../../contract/support.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
-import { makeScene, PASSWORD, perform, type Step } from './scene.ts';
+import { makeScene, PASSWORD, perform, recoverTo, type Step } from './scene.ts';
 
 describe('an archive', () => {
   const STEPS: readonly Step[] = Array.from({ length: 6 }, (_, at) => [
@@ -58,6 +58,23 @@ describe('an archive', () => {
     const options = { directory: join(directory.path, 'archive'), intervalMs: 3_600_000 };
     const opened = openArchive({ engine, ...options, onFailure: () => undefined });
     await expect(opened).rejects.toThrow(/an older copy/);
+  });
+
+  it('brings back what the store itself has compacted away, from a snapshot on', async () => {
+    using directory = createTemporaryDirectory();
+    const scene = await makeScene(directory.path, STEPS);
+    {
+      await using engine = await openEmbeddedStore({
+        ...{ directory: join(directory.path, 'store'), clock: systemClock, password: PASSWORD },
+      });
+      const { sequence } = await engine.head();
+      expect(await engine.compact(sequence)).toBe(sequence - 1n);
+    }
+    for (const { sequence, documents } of scene.kept.slice(-4, -2)) {
+      const target = { kind: 'sequence', sequence } as const;
+      expect(await recoverTo(scene, 'snapshot', target)).toBe(documents);
+      expect(await reasonOf(recoverTo(scene, 'store', target))).toBe('SEQUENCE_COMPACTED');
+    }
   });
 
   it('goes on over restarts, and holds the log until it is written', async () => {
