@@ -197,6 +197,20 @@ export function describeTransactions(subject: ContractSubject): void {
       expect(await engine.flush()).toBe(result.sequence);
       expect((await engine.head()).durableSequence).toBe(result.sequence);
     });
+
+    it('makes what did not wait for the disk durable by itself', async () => {
+      await using store = await openStore(subject);
+      const { engine } = store;
+      for (const key of ['a', 'b']) {
+        const { sequence } = await engine.transact({ durability: 'async' }, (transaction) => {
+          transaction.put({ collection: 'things', key, body: '{}' });
+        });
+        // Nobody asks for it: the promise is a moment, not the next write.
+        await expect
+          .poll(async () => (await engine.head()).durableSequence, { timeout: 20_000 })
+          .toBe(sequence);
+      }
+    });
   });
 
   describe('request ids', () => {
