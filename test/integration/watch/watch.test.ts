@@ -8,6 +8,7 @@ import {
 } from '../../../gen/molten/v1/watch_pb.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import {
   changesOf,
   kindsOf,
@@ -308,23 +309,31 @@ describe('how a watch ends', () => {
     const { body } = await server.request('GET', '/v1/sessions/current', { token });
     await server.asRoot('DELETE', `/v1/tokens/${String(body.principal.tokenId)}`);
     expect(await watched.ended()).toMatchObject({ reason: 'CREDENTIAL_REVOKED' });
-    const last = watched.messages.at(-1);
-    expect(last?.end).toBe(WatchEndReason.REVOKED);
+    expect(watched.messages.at(-1)?.end).toBe(WatchEndReason.REVOKED);
     await put(server, 'c/a', { n: 2 });
-    const start = { case: 'resumeToken', value: last?.resumeToken ?? '' } as const;
     const other = await server.tokenWith(['read:c:*']);
-    await using resumed = await watch(server, { targets, start }, other);
+    await using resumed = await watch(server, { targets, start: endOf(watched) }, other);
     expect(await words(resumed, 1)).toEqual(['changed a 2']);
   });
+
+  /** Where a watch that has ended says that it goes on. */
+  function endOf({ messages }: RecordedWatch): NonNullable<Request['start']> {
+    return { case: 'resumeToken', value: messages.at(-1)?.resumeToken ?? '' };
+  }
 
   it('comes with the expiry of its token', async () => {
     const clock = createManualClock();
     await using server = await startTestServer({}, { clock });
     const token = await server.tokenWith(['read:c:*']);
-    await using watched = await watch(server, { targets: [{ collection: 'c' }] }, token);
+    const targets = [{ collection: 'c' }];
+    await using watched = await watch(server, { targets }, token);
     clock.advance(3_600_001);
     expect(await watched.ended()).toMatchObject({ reason: 'CREDENTIAL_EXPIRED' });
     expect(watched.messages.at(-1)?.end).toBe(WatchEndReason.EXPIRED);
+    await put(server, 'c/a', { n: 1 });
+    const fresh = await server.tokenWith(['read:c:*']);
+    await using resumed = await watch(server, { targets, start: endOf(watched) }, fresh);
+    expect(await words(resumed, 1)).toEqual(['entered a 1']);
   });
 
   it('comes in peace when the last named collection is dropped', async () => {
@@ -342,14 +351,26 @@ describe('how a watch ends', () => {
     expect(watched.messages.at(-1)?.end).toBe(WatchEndReason.COLLECTION_DROPPED);
     expect(await words(whole, 2)).toEqual(['dropped ', 'dropped ']);
     expect(kindsOf(whole.messages)).not.toContain('end');
+    // One that is made anew is followed from there.
+    await put(server, 'c/a', { n: 2 });
+    await using resumed = await watch(server, { targets, start: endOf(watched) });
+    expect(await words(resumed, 1)).toEqual(['entered a 2']);
   });
 
   it('comes with the end of the server, resumable', async () => {
-    await using server = await startTestServer();
-    await using watched = await watch(server, { targets: [{ collection: 'c' }] });
+    using directory = createTemporaryDirectory();
+    const server = await startTestServer({ dbPath: directory.path });
+    const targets = [{ collection: 'c' }];
+    await using watched = await watch(server, { targets });
+    await put(server, 'c/a', { n: 1 });
+    await words(watched, 1);
     await server.close();
     expect(await watched.ended()).toMatchObject({ reason: 'SHUTTING_DOWN' });
     expect(watched.messages.at(-1)?.end).toBe(WatchEndReason.SHUTTING_DOWN);
+    await using next = await startTestServer({ dbPath: directory.path });
+    await put(next, 'c/a', { n: 2 });
+    await using resumed = await watch(next, { targets, start: endOf(watched) });
+    expect(await words(resumed, 1)).toEqual(['changed a 2']);
   });
 
   it('has bookmarks before it, never ahead of what was told (15220)', async () => {
