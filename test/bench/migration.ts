@@ -13,48 +13,11 @@ import type { StorageEngine } from '../../src/storage/engine.ts';
 import { openPostgresStore } from '../../src/storage/postgres/open.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
-
-const DOCUMENTS = Number(process.env['MOLTEN_DOCUMENTS'] ?? 100_000);
-const BATCH = 1000;
-const password = 'an encryption key for benchmarks';
-const body = JSON.stringify({ n: 5, name: 'a document', text: 'x'.repeat(300) });
-const results: Record<string, number> = {};
-
-async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const startMs = performance.now();
-  const value = await work();
-  results[name] = Math.round(performance.now() - startMs);
-  process.stderr.write(`${name.padEnd(44)} ${String(results[name])} ms\n`);
-  return value;
-}
-
-async function fill(engine: StorageEngine): Promise<void> {
-  for (let at = 0; at < DOCUMENTS; at += BATCH) {
-    await engine.transact({ durability: 'async' }, (transaction) => {
-      for (let n = at; n < at + BATCH; n++) {
-        transaction.put({ collection: 'bench', key: `k${String(n)}`, body });
-      }
-    });
-  }
-}
-
-/** One write after the other until told to stop; the 99th percentile of their times. */
-async function writeP99(engine: StorageEngine, isOver: () => boolean): Promise<number> {
-  const latencies: number[] = [];
-  for (let n = 0; !isOver(); n++) {
-    const startMs = performance.now();
-    await engine.transact({ durability: 'sync' }, (transaction) => {
-      transaction.put({ collection: 'load', key: `k${String(n % 1000)}`, body });
-    });
-    latencies.push(performance.now() - startMs);
-  }
-  latencies.sort((a, b) => a - b);
-  return Math.round((latencies[Math.floor(latencies.length * 0.99)] ?? 0) * 100) / 100;
-}
+import { DOCUMENTS, fill, PASSWORD, results, timed, writeP99 } from './big-store.ts';
 
 using directory = createTemporaryDirectory();
 await using database = await startPostgres();
-const store = { at: join(directory.path, 'store'), password };
+const store = { at: join(directory.path, 'store'), password: PASSWORD };
 const schema = { at: database.url('molten'), password: database.password };
 
 /** Goes along with a source in use; ends it when the copy is as new as it is. */
@@ -73,7 +36,11 @@ async function follow(
   return report;
 }
 
-const source = await openEmbeddedStore({ directory: store.at, clock: systemClock, password });
+const source = await openEmbeddedStore({
+  directory: store.at,
+  clock: systemClock,
+  password: PASSWORD,
+});
 await fill(source);
 const there = await timed('to PostgreSQL, while it is open', () =>
   follow({ from: store, to: schema }, source),
@@ -82,7 +49,7 @@ results['of that nobody could write, ms'] = Math.round(there.cutMs ?? 0);
 
 const node = await openPostgresStore({
   ...{ url: schema.at, password: schema.password, clock: systemClock },
-  copies: await openCopyWriter({ directory: join(directory.path, 'node'), password }),
+  copies: await openCopyWriter({ directory: join(directory.path, 'node'), password: PASSWORD }),
 });
 const untilMs = performance.now() + 3000;
 results['write p99 alone, ms'] = await writeP99(node, () => performance.now() > untilMs);
@@ -91,7 +58,7 @@ const writing = writeP99(node, () => isTaken);
 await timed('a snapshot while one writer writes', () => node.copy(join(directory.path, 'copy')));
 isTaken = true;
 results['write p99 during the snapshot, ms'] = await writing;
-const back = { at: join(directory.path, 'back'), password };
+const back = { at: join(directory.path, 'back'), password: PASSWORD };
 const returned = await timed('to a directory, while a node is open', () =>
   follow({ from: schema, to: back }, node),
 );
