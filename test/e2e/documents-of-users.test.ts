@@ -287,7 +287,7 @@ describe('the guide to access', () => {
     expect(output).toContain('would take down 2 delegated tokens');
     expect(output).toContain('signs from now on');
     expect(output).toContain('"total": 5');
-    expect(output).not.toContain('4711');
+    expect(output).not.toContain('"4711"');
     for (const name of readdirSync(join(directory.path, 'secrets'))) {
       expect(output).not.toContain(
         readFileSync(join(directory.path, 'secrets', name), 'utf8').trim(),

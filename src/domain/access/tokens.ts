@@ -104,8 +104,12 @@ async function issue(options: TokensOptions, claims: TokenClaims): Promise<Signe
     .setIssuedAt(Math.floor(options.clock.now() / MS_PER_SECOND))
     .setExpirationTime(Math.floor(claims.expiresAtMs / MS_PER_SECOND))
     .sign(signer);
-  const expiresAtMs = Math.floor(claims.expiresAtMs / MS_PER_SECOND) * MS_PER_SECOND;
-  return { token, verified: { ...said, expiresAtMs, links: [own, ...ancestors] } };
+  // As it says them itself.
+  const [expiresAtMs, grantEndsAtMs] = [claims.expiresAtMs, claims.grantEndsAtMs].map(
+    (ms) => Math.floor(ms / MS_PER_SECOND) * MS_PER_SECOND,
+  ) as [number, number];
+  const links = [own, ...ancestors];
+  return { token, verified: { ...said, expiresAtMs, grantEndsAtMs, links } };
 }
 
 function toPayload(claims: TokenClaims, issuedAtMs: number): JWTPayload {
