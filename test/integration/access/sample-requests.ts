@@ -48,6 +48,8 @@ function fillAt(request: Place, path: Violation['field']): void {
     if (step.kind === 'oneof') fillOneof(place, step.localName, step.fields[0]);
     if (step.kind === 'field' && isLast) place[step.localName] = plainest(step);
     else if (step.kind === 'field') place = place[step.localName] as Place;
+    // Of texts in lists that are not taken as they are, all are addresses.
+    else if (step.kind === 'list_sub' && isLast) place[step.index] = '192.0.2.1';
     else if (step.kind === 'list_sub') place = place[step.index] as Place;
   }
 }

@@ -147,28 +147,6 @@ describe('a snapshot', () => {
     }
   });
 
-  it('is refused when what it copies cannot be read, and nothing of it stays', async () => {
-    using directory = createTemporaryDirectory();
-    const config = { dbPath: directory.path, encryptionKey: PASSWORD };
-    {
-      await using server = await startTestServer(config);
-      for (const key of ['a', 'b', 'c', 'd']) {
-        const body = { body: { fields: { text: 'x'.repeat(500_000) } } };
-        await server.asRoot('PUT', `/v1/collections/things/documents/${key}`, body);
-      }
-    }
-    const file = join(directory.path, 'moltendb.sqlite');
-    const bytes = readFileSync(file);
-    const at = Math.floor(bytes.length / 2);
-    bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
-    writeFileSync(file, bytes);
-    await using server = await startTestServer(config);
-    const { body } = await server.asRoot('POST', '/v1/snapshots', { wait: '60s' });
-    expect(body.operation).toMatchObject({ state: 'OPERATION_STATE_FAILED' });
-    expect(body.operation.error.message).toMatch(/damaged|failed with SQLITE_/);
-    expect(readdirSync(join(directory.path, 'snapshots'))).toEqual([]);
-  });
-
   it('tells how many bytes it has when its operation has ended', async () => {
     await using server = await startTestServer({ encryptionKey: PASSWORD });
     await put(server, 'a', 1);

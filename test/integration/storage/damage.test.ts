@@ -2,7 +2,7 @@
  * Damage that shows while the store is open: an fsync that fails, and a page whose checksum does. Neither
  * is tried again as if nothing were; writing stops, and whoever asks is told.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -144,6 +144,24 @@ describe('a page whose checksum fails at a read', () => {
     for (const key of ['small', 'before']) {
       expect((await server.asRoot('GET', `${path}/${key}`)).status).toBe(200);
     }
+  });
+
+  it('fails a snapshot, of which nothing stays', async () => {
+    using directory = createTemporaryDirectory();
+    const config = { dbPath: directory.path, encryptionKey: ENCRYPTION_KEY };
+    {
+      await using server = await startTestServer(config);
+      for (const key of LARGE) {
+        const body = { body: { fields: { text: 'x'.repeat(500_000) } } };
+        await server.asRoot('PUT', `/v1/collections/things/documents/${key}`, body);
+      }
+    }
+    damage(join(directory.path, 'moltendb.sqlite'));
+    await using server = await startTestServer(config);
+    const { body } = await server.asRoot('POST', '/v1/snapshots', { wait: '60s' });
+    expect(body.operation).toMatchObject({ state: 'OPERATION_STATE_FAILED' });
+    expect(body.operation.error.message).toMatch(/damaged|failed with SQLITE_/);
+    expect(readdirSync(join(directory.path, 'snapshots'))).toEqual([]);
   });
 });
 
