@@ -1,7 +1,7 @@
 /** A store of MOLTEN_DOCUMENTS documents (default 100,000) of 350 bytes, and what is measured of it. */
 import type { StorageEngine } from '../../src/storage/engine.ts';
 
-export const DOCUMENTS: number = Number(process.env['MOLTEN_DOCUMENTS'] ?? 100_000);
+export const DOCUMENTS: number = Number.parseInt(process.env['MOLTEN_DOCUMENTS'] ?? '100000', 10);
 export const PASSWORD = 'an encryption key for benchmarks';
 export const BODY: string = JSON.stringify({ n: 5, name: 'a document', text: 'x'.repeat(300) });
 const BATCH = 1000;
