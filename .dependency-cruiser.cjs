@@ -35,7 +35,11 @@ const ROOMS = [
   { name: 'config', path: '^src/config/', may: ['^src/errors/', '^src/platform/'] },
   { name: 'storage-port', path: PORT, may: ['^src/errors/', '^src/platform/'] },
   { name: 'storage-commit', path: COMMIT, may: [PORT, '^src/errors/', '^src/platform/'] },
-  { name: 'storage-transfer', path: TRANSFER, may: [PORT, '^src/errors/', '^src/platform/'] },
+  {
+    name: 'storage-transfer',
+    path: TRANSFER,
+    may: [PORT, '^src/storage/commit/rows[.]ts$', '^src/errors/', '^src/platform/'],
+  },
   {
     name: 'storage-embedded',
     path: '^src/storage/embedded/',

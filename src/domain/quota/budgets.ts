@@ -131,10 +131,12 @@ class SharedPurses implements Budgets {
   async #wait(purse: Purse): Promise<Allowance> {
     for (let waits = 0; waits < WAITS_MAX; waits++) {
       purse.waiting += 1;
+      const answered = new AbortController();
       const isAnswered = await Promise.race([
         this.#draw(purse).then(() => true),
-        delay(WAIT_MS).then(() => false),
+        delay(WAIT_MS, answered.signal).then(() => false),
       ]);
+      answered.abort();
       purse.waiting -= 1;
       if (!isAnswered) this.#awayUntilMs = this.#clock.monotonic() + AWAY_MS;
       const allowance = this.#spend(purse);

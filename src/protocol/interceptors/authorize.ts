@@ -59,25 +59,30 @@ function compileScope(method: DescMethod, requirement: ScopeRequirement): Author
   const keyOf = fieldReader(method, requirement.keyField || 'key');
   return (principal, request) => {
     demandCredential(principal);
-    const { scopes } = principal;
-    if (target === ScopeTarget.STORE) {
-      if (!scopes.coversStore(action))
-        throw missingScope(principal, { action, collection: '*', key: '*' });
-      return;
-    }
-    const collection = collectionOf(request);
-    if (target === ScopeTarget.KEY) {
-      const key = keyOf(request);
-      if (!scopes.covers(action, collection, key))
-        throw missingScope(principal, { action, collection, key });
-    } else if (target === ScopeTarget.COLLECTION) {
-      if (!scopes.coversCollection(action, collection))
-        throw missingScope(principal, { action, collection, key: '*' });
-    } else {
-      if (!scopes.reaches(action, collection))
-        throw missingScope(principal, { action, collection, key: '*' });
-    }
+    const collection = target === ScopeTarget.STORE ? '*' : collectionOf(request);
+    const key = target === ScopeTarget.KEY ? keyOf(request) : '*';
+    if (isCovered(principal, target, { action, collection, key })) return;
+    throw missingScope(principal, { action, collection, key });
   };
+}
+
+function isCovered(
+  { scopes }: Principal,
+  target: ScopeTarget,
+  { action, collection, key }: Parameters<typeof missingScope>[1],
+): boolean {
+  switch (target) {
+    case ScopeTarget.STORE:
+      return scopes.coversStore(action);
+    case ScopeTarget.KEY:
+      return scopes.covers(action, collection, key);
+    case ScopeTarget.COLLECTION:
+      return scopes.coversCollection(action, collection);
+    case ScopeTarget.SOME_KEYS:
+      return scopes.reaches(action, collection);
+    default:
+      return false;
+  }
 }
 
 /** Reads a string field of a request by the name it has in the proto. */

@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import { invariant } from '../../errors/invariant.ts';
 import type { Refusal } from '../commit/operations.ts';
+import { HISTORY_BYTES, REBUILD_INDEXES } from '../commit/statements.ts';
 import { columnsOf, type Row, type StoreEnd, type TableName } from '../transfer/rows.ts';
 import { readSoundContent, type StoreContent } from './content.ts';
 import { createStatements, openConnection } from './database.ts';
@@ -36,8 +37,6 @@ prepareSchema(database);
 database.pragma('journal_mode = OFF');
 database.pragma('synchronous = OFF');
 sql('BEGIN').run();
-const HISTORY_BYTES = `SELECT (SELECT coalesce(sum(octet_length(body)), 0) FROM ver WHERE kind = 1)
-  - (SELECT coalesce(sum(bytes), 0) FROM collection WHERE retired IS NULL)`;
 port.on('message', (task: BuildTask) => {
   port.postMessage(replyTo(task));
 });
@@ -80,7 +79,7 @@ function insert(table: TableName, rows: readonly Row[]): void {
 
 function finish({ epoch, sequence, floor, floorAtMs, prunedTo, historyBytes }: StoreEnd): void {
   // Their entries were left behind.
-  sql(`UPDATE idx SET state = 'building', documents_done = 0, built_to = NULL, failure = ''`).run();
+  sql(REBUILD_INDEXES).run();
   sql(`UPDATE meta SET value = ? WHERE name = 'epoch'`).run(epoch);
   sql(`UPDATE meta SET value = ? WHERE name = 'flushed'`).run(sequence);
   saveFloor(sql, { sequence: floor, timestampMs: floorAtMs, prunedTo });

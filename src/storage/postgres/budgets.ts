@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto';
 
 import { roll, roomOf } from '../../platform/sliding-windows.ts';
 import type { BudgetDraw, BudgetShare } from '../types.ts';
+import { NOW_MS } from './clock-row.ts';
 import type { Connection } from './connections.ts';
+import { NODE_GONE_MS } from './nodes.ts';
 
 /** Rows kept; those that end first are forgotten. */
 const ROWS_MAX = 100_000;
-/** A node that was not heard of for longer spends nothing. */
-const GONE_MS = 15_000;
 
-const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 const LOCK = `INSERT INTO budget AS held (key, idx, count, before, until)
   SELECT asked.key, 0, 0, 0, ${NOW_MS} + 2 * asked.ms
   FROM unnest($1::text[], $2::bigint[]) AS asked (key, ms)
@@ -17,7 +16,7 @@ const LOCK = `INSERT INTO budget AS held (key, idx, count, before, until)
   RETURNING held.key, held.idx AS index, held.count, held.before`;
 // After the rows are locked: whoever waited would otherwise draw from a window that is over.
 const MOMENT = `SELECT ${NOW_MS} AS now,
-  (SELECT count(*) FROM node WHERE seen_at > ${NOW_MS} - ${GONE_MS.toString()}) AS nodes`;
+  (SELECT count(*) FROM node WHERE seen_at > ${NOW_MS} - ${NODE_GONE_MS.toString()}) AS nodes`;
 const SAVE = `UPDATE budget b SET idx = drawn.idx, count = drawn.count, before = drawn.before
   FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS drawn (key, idx, count, before)
   WHERE b.key = drawn.key`;

@@ -20,6 +20,9 @@ export interface ClockRow {
   readonly epoch: string;
 }
 
+/** In SQL: this moment, not the beginning of a statement that may have waited for a row. Unix milliseconds. */
+export const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+
 const SELECT = 'SELECT * FROM clock WHERE id = 1';
 const SAVE = `UPDATE clock SET seq = $1, ts = $2, durable_seq = $3, floor = $4, floor_at = $5,
   pruned_to = $6, history_bytes = $7, ids = $8, has_work = $9 WHERE id = 1`;

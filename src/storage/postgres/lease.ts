@@ -1,13 +1,12 @@
 import type { DomainError } from '../../errors/domain-error.ts';
 import { leaseLost } from '../commit/refusals.ts';
 import type { Lease } from '../engine.ts';
+import { NOW_MS } from './clock-row.ts';
 import type { Connection } from './connections.ts';
 
 /** How long a node that does not renew a job keeps it. */
 const LEASE_MS = 30_000;
 
-/** Of the moment, not of the beginning of a statement that may have waited for a row. */
-const NOW_MS = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 const TAKE = `INSERT INTO lease AS held (job, holder, fence, until)
   VALUES ($1, $2, 1, ${NOW_MS} + $3::bigint)
   ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = ${NOW_MS} + $3::bigint,

@@ -6,6 +6,7 @@ import { connect, type Connection } from './connections.ts';
 import { translate } from './errors.ts';
 import { assertComplete } from './schema.ts';
 import { createStateReader } from './state-reader.ts';
+import { NODE_GONE_MS } from './nodes.ts';
 
 /** A schema of a database, and the password of its user. */
 export interface DatabasePlace {
@@ -20,8 +21,6 @@ export const TIMES: {
   readonly lockMs: number;
 } = { connectMs: 5000, statementMs: 60 * 60 * 1000, lockMs: 10_000 };
 
-/** A node that was not seen for so long has ended; each tells of itself every 5 seconds. */
-const NODE_GONE_MS = 15_000;
 const NODES = `SELECT count(*) AS nodes FROM node
   WHERE seen_at > extract(epoch FROM now()) * 1000 - $1::bigint`;
 

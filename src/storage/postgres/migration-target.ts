@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { HISTORY_BYTES, REBUILD_INDEXES } from '../commit/statements.ts';
 import type { MigrationTarget } from '../transfer/migrate.ts';
 import {
   TABLES,
@@ -24,10 +25,6 @@ const ORPHANS = (['ver', 'head'] as const).map(
   (table) =>
     `DELETE FROM ${table} t WHERE NOT EXISTS (SELECT 1 FROM collection c WHERE c.id = t.collection)`,
 );
-const HISTORY_BYTES = `SELECT (SELECT coalesce(sum(octet_length(body)), 0) FROM ver WHERE kind = 1)
-  - (SELECT coalesce(sum(bytes), 0) FROM collection WHERE retired IS NULL) AS bytes`;
-// Their entries were left behind.
-const REBUILD = `UPDATE idx SET state = 'building', documents_done = 0, built_to = NULL, failure = ''`;
 const END = `UPDATE clock SET seq = $1, ts = $2, durable_seq = $1, floor = $3, floor_at = $4,
   pruned_to = $5, history_bytes = $6, epoch = $7, has_work = true,
   ids = greatest((SELECT max(id) FROM collection), (SELECT max(id) FROM idx), 0)`;
@@ -99,7 +96,8 @@ class SchemaTarget implements MigrationTarget {
 
   async finish({ epoch, sequence, timestampMs, floor, ...rest }: StoreEnd): Promise<void> {
     await this.#inTurn(async () => {
-      await this.#connection.command(REBUILD);
+      // Their entries were left behind.
+      await this.#connection.command(REBUILD_INDEXES);
       await this.#connection.command(END, [
         ...[sequence, timestampMs, floor, rest.floorAtMs, rest.prunedTo, rest.historyBytes, epoch],
       ]);

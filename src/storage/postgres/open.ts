@@ -10,10 +10,11 @@ import { createEngine } from './engine.ts';
 import { nameOf, startFailure } from './errors.ts';
 import { createFollowers } from './followers.ts';
 import { createLogTurns } from './log-turn.ts';
+import { beat } from './nodes.ts';
 import { createPins } from './pins.ts';
 import { prepareSchema, sizeOf } from './schema.ts';
 import { createStoreState } from './state.ts';
-import { beat, startTailer } from './tailer.ts';
+import { startTailer } from './tailer.ts';
 import { createWriter } from './writer.ts';
 
 /** How a store is opened. */

@@ -11,6 +11,7 @@ import { forgetBudgets } from './budgets.ts';
 import { readClock } from './clock-row.ts';
 import { connect, type Connection, type ConnectionTimes } from './connections.ts';
 import type { Followers } from './followers.ts';
+import { beat, BEAT_MS } from './nodes.ts';
 import { sizeOf } from './schema.ts';
 import type { StoreState } from './state.ts';
 
@@ -40,24 +41,11 @@ export interface Tailer {
 
 const LOOK_MS = 250;
 const RECONNECT_MS = 250;
-const BEAT_MS = 5000;
 const TIDY_MS = 60_000;
 const FORGOTTEN_NODES_MS = 24 * 60 * 60 * 1000;
 
-const BEAT = `INSERT INTO node (id, last_group, seen_at, pinned)
-  VALUES ($1, 0, (extract(epoch FROM now()) * 1000)::bigint, $2)
-  ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, pinned = excluded.pinned`;
 const FORGET_NODES =
   'DELETE FROM node WHERE seen_at < extract(epoch FROM now()) * 1000 - $1::bigint';
-
-/** Tells the other nodes of this one, and what its readers need. */
-export async function beat(
-  connection: Connection,
-  node: string,
-  pinned: Sequence | undefined,
-): Promise<void> {
-  await connection.command(BEAT, [node, pinned ?? null]);
-}
 
 /** Starts to follow. */
 export function startTailer(parts: TailerParts): Tailer {

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { DomainError } from '../../errors/domain-error.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { delay } from '../../platform/timers.ts';
+import { ENTRY_KIND } from '../commit/rows.ts';
 import {
   assertWanted,
   copyTable,
@@ -183,17 +184,14 @@ class Mover {
   }
 }
 
-/** Kinds of entries about documents; part of the format. */
-const [PUT, DELETE] = [1, 2];
-
 /** Where the newest rows of the keys in a stretch of the log are. */
 function headsOf(entries: readonly Row[]): readonly Row[] {
   const heads = new Map<string, Row>();
   for (const entry of entries) {
     const [sequence = 0, , , kind, collection = 0, key = ''] = entry;
     const [, , , , , , , , created = 0, , expiresAt = null] = entry;
-    if (kind !== PUT && kind !== DELETE) continue;
-    const [live, expiry] = kind === PUT ? [1, expiresAt] : [0, null];
+    if (kind !== ENTRY_KIND.put && kind !== ENTRY_KIND.delete) continue;
+    const [live, expiry] = kind === ENTRY_KIND.put ? [1, expiresAt] : [0, null];
     const row: Row = [collection, key, sequence, live, created, expiry];
     heads.set(`${String(collection)} ${String(key)}`, row);
   }

@@ -168,6 +168,22 @@ describe('a transaction that the database turns down', () => {
 });
 
 describe('tables', () => {
+  it('bring tables of the first format to their own, with all that is there', async () => {
+    const schema = newSchema();
+    {
+      await using before = await openNode(database, schema);
+      await put(before, 'a');
+    }
+    await database.run(schema, 'DROP TABLE lease, budget', 'UPDATE format SET version = 1');
+    await using node = await openNode(database, schema);
+    expect(await node.get('things', ['a'])).toMatchObject([{ version: 1n }]);
+    expect(await node.lease('job')).toEqual({ job: 'job', fence: 1 });
+    const draw = { key: 'k', limit: 10, windowMs: 60_000, amount: 3 };
+    const drawn = await node.budgets?.draw([draw]);
+    expect(drawn?.shares).toMatchObject([{ granted: 3 }]);
+    expect(await database.run(schema, 'SELECT version FROM format')).toEqual([{ version: 3 }]);
+  });
+
   it('of a newer release are refused, and left as they are', async () => {
     const schema = newSchema();
     const node = await openNode(database, schema);

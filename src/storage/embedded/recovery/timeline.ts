@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
+import { HISTORY_BYTES, REBUILD_INDEXES } from '../../commit/statements.ts';
 import type { Sql } from '../database.ts';
 import { saveHistoryBytes } from '../floor.ts';
 import { ENTRY_TABLE } from '../schema.ts';
@@ -12,16 +13,10 @@ export function beginTimeline(sql: Sql, sequence: number): void {
        FROM head h JOIN ver v ON v.seq = h.seq WHERE h.collection = collection.id AND h.live = 1)
      WHERE retired IS NULL`,
   ).run();
-  const all = Number(
-    sql('SELECT coalesce(sum(octet_length(body)), 0) FROM ver WHERE kind = 1').pluck().get(),
-  );
-  const live = Number(
-    sql('SELECT coalesce(sum(bytes), 0) FROM collection WHERE retired IS NULL').pluck().get(),
-  );
-  saveHistoryBytes(sql, all - live);
+  saveHistoryBytes(sql, Number(sql(HISTORY_BYTES).pluck().get()));
   sql('DROP TABLE entry').run();
   sql(ENTRY_TABLE).run();
-  sql(`UPDATE idx SET state = 'building', documents_done = 0, built_to = NULL, failure = ''`).run();
+  sql(REBUILD_INDEXES).run();
   sql(`UPDATE meta SET value = ? WHERE name = 'epoch'`).run(randomUUID());
   sql(`UPDATE meta SET value = ? WHERE name = 'flushed'`).run(sequence);
 }
