@@ -3,10 +3,15 @@
 /** What runs on the embedded engine, and once more with its stores in a PostgreSQL. */
 export const ON_BOTH: string[] = [
   'test/e2e/**/*.test.ts',
-  'test/integration/rest/rest.test.ts',
+  'test/integration/rest/*.test.ts',
   'test/integration/protocol/calls.test.ts',
-  'test/integration/watch/{over-http,web-socket}.test.ts',
-  'test/integration/access/{users,sessions,streams,over-the-wire,api-keys}.test.ts',
+  'test/integration/collections/over-rest.test.ts',
+  'test/integration/compat/{access,aegis,mddb,mddb-refusals,queries,texts,writes}.test.ts',
+  'test/integration/audit/over-http.test.ts',
+  'test/integration/observability/query-limits.test.ts',
+  'test/integration/watch/{over-http,web-socket,watch,client}.test.ts',
+  'test/integration/access/{users,sessions,streams,over-the-wire,api-keys,delegation}.test.ts',
+  'test/integration/access/{kept,second-factor,signing-keys,hidden-fields,hidden-watch,hidden-writes}.test.ts',
   'test/integration/snapshots/*.test.ts',
 ];
 
