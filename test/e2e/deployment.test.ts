@@ -1,6 +1,6 @@
 /** What is deployed with the server, checked as far as no container is needed for it. */
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -91,6 +91,21 @@ describe('compose.yaml', () => {
     );
     const flags = { config: join(directory.path, 'molten.toml') };
     expect(judgeConfig({ flags, environment: {} })).toMatchObject({ faults: [], warnings: [] });
+  });
+
+  it('shows Grafana the whole dashboard, where its provider looks', () => {
+    const { volumes = [] } = compose.services['grafana'] ?? {};
+    const provider = parse(textOf('deploy/grafana/provisioning/dashboards/moltendb.yml')) as {
+      readonly providers: readonly { readonly options: { readonly path: string } }[];
+    };
+    const { path } = provider.providers[0]!.options;
+    const source = volumes.find((volume) => volume.split(':')[1] === path)?.split(':')[0] ?? '';
+    const files = readdirSync(join(ROOT, source));
+    const panels = files.flatMap(
+      (file) => (JSON.parse(textOf(join(source, file))) as { panels: object[] }).panels,
+    );
+    expect(files).toEqual(['moltendb.json']);
+    expect(panels.length).toBeGreaterThan(15);
   });
 
   it('has Prometheus and Grafana files that can be read', () => {

@@ -11,7 +11,7 @@ const NAMES = new Set(
   ),
 );
 
-describe.each(['deploy/grafana/moltendb.json', 'deploy/alerts.yml'])('%s', (path) => {
+describe.each(['deploy/grafana/dashboards/moltendb.json', 'deploy/alerts.yml'])('%s', (path) => {
   const text = filesLike(/^deploy\//).find((file) => file.path === path)?.text ?? '';
   const named = [...text.matchAll(/\bmolten_[a-z0-9_]+/g)].map(([name]) => name);
 
@@ -37,7 +37,7 @@ describe.each(['deploy/grafana/moltendb.json', 'deploy/alerts.yml'])('%s', (path
 });
 
 it('the dashboard is JSON with a panel for each title once', () => {
-  const { text = '' } = filesLike(/^deploy\/grafana\/moltendb\.json$/)[0] ?? {};
+  const { text = '' } = filesLike(/^deploy\/grafana\/dashboards\/moltendb\.json$/)[0] ?? {};
   const { panels } = JSON.parse(text) as { readonly panels: readonly { readonly title: string }[] };
   const titles = panels.map(({ title }) => title);
   expect(new Set(titles).size).toBe(titles.length);
