@@ -3,7 +3,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,7 +11,7 @@ import { describe, expect, it } from 'vitest';
 
 import { OPTIONS, variableOf } from '../../src/config/options.ts';
 import { parseMetrics, valueOf } from '../support/prometheus.ts';
-import { SECRETS, serveWith, type Served } from '../support/served.ts';
+import { freePort, SECRETS, serveWith, type Served } from '../support/served.ts';
 
 const TESTS = fileURLToPath(new URL('..', import.meta.url));
 const PATH = '/v1/collections/things/documents';
@@ -28,16 +28,6 @@ it('each flag is given to a server by an end-to-end test, besides those that kee
     new RegExp(`--${name}(?![a-z-])|\\b${variableOf(name)}\\b`).test(text);
   expect(OPTIONS.filter(({ name }) => !isGiven(name)).map(({ name }) => name)).toEqual([]);
 });
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return String(port);
-}
 
 async function put(
   { ask }: Served,

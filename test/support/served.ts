@@ -1,4 +1,7 @@
 /** A server in a process of its own, with what a test asks of it. */
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+
 import { startServe, type ServeOptions, type ServeProcess } from './serve.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
 
@@ -78,4 +81,14 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return String(port);
 }
