@@ -12,6 +12,8 @@ const MINUTES_MS = 180_000;
 const POLL = { timeout: 120_000, interval: 500 };
 const PATH = '/v1/collections/things/documents/a';
 
+type Snapshots = readonly { readonly name: string; readonly hook?: object }[];
+
 it(
   'flags about time: snapshots are taken, kept and told of, and the past goes',
   async () => {
@@ -30,8 +32,8 @@ it(
     const body = { body: { fields: { n: 1 } } };
     const { body: written } = await served.ask('PUT', PATH, { token, body });
     const { sequence } = written.result;
-    const listed = async (): Promise<readonly { name: string; hook?: object }[]> =>
-      (await served.ask('GET', '/v1/snapshots', { token })).body.snapshots ?? [];
+    const listed = async (): Promise<Snapshots> =>
+      ((await served.ask('GET', '/v1/snapshots', { token })).body.snapshots ?? []) as Snapshots;
     const ended = async (): Promise<object | undefined> =>
       (await listed()).find(({ hook }) => hook !== undefined)?.hook;
     await expect.poll(ended, POLL).toMatchObject({ command: script, timedOut: true });

@@ -120,7 +120,7 @@ describe('a server that is told to end', () => {
     async () => {
       using directory = createTemporaryDirectory();
       const targets = [{ collection: 'things' }];
-      let resumeToken = '';
+      let resumeToken: string;
       {
         await using server = await start(directory.path);
         const token = await login(server.url);

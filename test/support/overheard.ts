@@ -61,7 +61,7 @@ export function overhearFile(path: string): void {
 export function overhearLog(): (text: string) => void {
   const at = logs.push('') - 1;
   return (text) => {
-    logs[at] += text;
+    logs[at] = `${logs[at] ?? ''}${text}`;
   };
 }
 

@@ -24,7 +24,7 @@ export interface Asked {
 export interface Served extends AsyncDisposable {
   readonly server: ServeProcess;
   readonly directory: string;
-  ask(method: string, path: string, asked?: Asked): Promise<Answer>;
+  readonly ask: (method: string, path: string, asked?: Asked) => Promise<Answer>;
   /** The token of a sign-in. */
   login(username?: string, password?: string): Promise<string>;
 }
