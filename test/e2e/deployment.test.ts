@@ -164,6 +164,21 @@ describe('compose.yaml', () => {
     expect(judgeConfig({ flags, environment: {} })).toMatchObject({ faults: [], warnings: [] });
   });
 
+  it('shows Grafana the whole dashboard, where its provider looks', () => {
+    const { volumes = [] } = compose.services['grafana'] ?? {};
+    const provider = parse(textOf('deploy/grafana/provisioning/dashboards/moltendb.yml')) as {
+      readonly providers: readonly { readonly options: { readonly path: string } }[];
+    };
+    const { path } = provider.providers[0]!.options;
+    const source = volumes.find((volume) => volume.split(':')[1] === path)?.split(':')[0] ?? '';
+    const files = readdirSync(join(ROOT, source));
+    const panels = files.flatMap(
+      (file) => (JSON.parse(textOf(join(source, file))) as { panels: object[] }).panels,
+    );
+    expect(files).toEqual(['moltendb.json']);
+    expect(panels.length).toBeGreaterThan(15);
+  });
+
   it('has Prometheus and Grafana files that can be read', () => {
     const prometheus = parse(textOf('deploy/prometheus.yml')) as { rule_files: string[] };
     expect(prometheus.rule_files).toEqual(['alerts.yml']);

@@ -1,7 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 import { MOLTEN } from './molten.ts';
+import { overhearFile, overhearLog, overhearStart } from './overheard.ts';
 
 /** A server in a process of its own, as an operator runs it. */
 export interface ServeProcess extends AsyncDisposable {
@@ -26,14 +29,22 @@ export interface ServeOptions {
 }
 
 const READY = /listens on (\S+)/;
+/** Where a server in development says that it keeps its secrets. */
+const SECRETS_MADE = /password in (.+)$/m;
 
-/** Starts `molten serve` and waits until it listens; fails with what it printed when it does not. */
+/**
+ * Starts `molten serve` and waits until it listens; fails with what it printed when it does not. It logs all
+ * it can, unless its configuration is a file: what it logs is searched for secrets.
+ */
 export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   const { args, variables = {}, directory, command = MOLTEN, fileKibibytesMax } = options;
   const limit = fileKibibytesMax?.toString() ?? 'unlimited';
+  const hears = overhearLog();
+  overhearStart(args, variables);
+  const verbose = args.includes('--config') ? {} : { MOLTENDB_LOG_LEVEL: 'debug' };
   const script = `trap '' XFSZ; ulimit -f ${limit}; exec "$0" "$@"`;
   const child = spawn('bash', ['-c', script, process.execPath, command, 'serve', ...args], {
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...variables },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...verbose, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(directory === undefined ? {} : { cwd: directory }),
   });
@@ -43,15 +54,20 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
+      hears(text);
       const found = READY.exec(stdout)?.[1];
       if (found !== undefined && stdout.includes('try ')) resolve(found);
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      hears(text);
+    });
     child.once('error', reject);
     child.once('close', (code) => {
       reject(new RefusedStart(code ?? -1, stderr));
     });
   });
+  overhearMade(stdout);
   const stop = async (signal: NodeJS.Signals): Promise<number | string> => {
     child.kill(signal);
     const [code, ended] = (await exited) as [number | null, string | null];
@@ -63,6 +79,13 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
       if (child.exitCode === null && child.signalCode === null) await stop('SIGKILL');
     },
   };
+}
+
+/** Remembers the secrets that a server in development has made. */
+function overhearMade(greeting: string): void {
+  const file = SECRETS_MADE.exec(greeting)?.[1];
+  if (file === undefined) return;
+  for (const name of readdirSync(dirname(file))) overhearFile(join(dirname(file), name));
 }
 
 /** Starts `molten serve`, which must not come to listen; a server that does is stopped. */

@@ -125,7 +125,7 @@ class StoredUsers implements Users {
     checkName(name);
     checkTexts(spec);
     check();
-    if (password !== undefined) await policy.check(password, [name, spec.email, spec.displayName]);
+    if (password !== undefined) policy.check(password, [name, spec.email, spec.displayName]);
     const passwordHash = password === undefined ? undefined : await passwords.hash(password);
     await accounts.inTurn(async () => {
       // Again: roles and names may have changed while the password was hashed.
