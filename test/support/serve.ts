@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve as resolvePath } from 'node:path';
 
 import { MOLTEN } from './molten.ts';
 import { overhearFile, overhearLog, overhearStart } from './overheard.ts';
+import { runStorage } from './run-storage.ts';
 
 /** A server in a process of its own, as an operator runs it. */
 export interface ServeProcess extends AsyncDisposable {
@@ -44,7 +45,13 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   const verbose = args.includes('--config') ? {} : { MOLTENDB_LOG_LEVEL: 'debug' };
   const script = `trap '' XFSZ; ulimit -f ${limit}; exec "$0" "$@"`;
   const child = spawn('bash', ['-c', script, process.execPath, command, 'serve', ...args], {
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...verbose, ...variables },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      ...verbose,
+      ...storageOf(options),
+      ...variables,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(directory === undefined ? {} : { cwd: directory }),
   });
@@ -86,6 +93,26 @@ function overhearMade(greeting: string): void {
   const file = SECRETS_MADE.exec(greeting)?.[1];
   if (file === undefined) return;
   for (const name of readdirSync(dirname(file))) overhearFile(join(dirname(file), name));
+}
+
+/**
+ * Where the store is when the run says it, and not the test. One of the same directory, or else of the same
+ * file of options, is the same one, so that a server finds again what the one before it has left.
+ */
+function storageOf({ args, directory = '' }: ServeOptions): Readonly<Record<string, string>> {
+  if (args.includes('--storage-url')) return {};
+  const place = valueOf(args, '--db-path') ?? valueOf(args, '--config') ?? 'data';
+  const storage = runStorage(resolvePath(directory, place));
+  if (storage === undefined) return {};
+  return {
+    MOLTENDB_STORAGE_URL: storage.url,
+    MOLTENDB_STORAGE_PASSWORD: storage.password ?? '',
+    MOLTENDB_STORAGE_CONNECTIONS: storage.connections.toString(),
+  };
+}
+
+function valueOf(args: readonly string[], flag: string): string | undefined {
+  return args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined;
 }
 
 /** Starts `molten serve`, which must not come to listen; a server that does is stopped. */
