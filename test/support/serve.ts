@@ -7,6 +7,7 @@ import { dirname, join, resolve as resolvePath } from 'node:path';
 
 import { MOLTEN } from './molten.ts';
 import { overhearFile, overhearLog, overhearStart } from './overheard.ts';
+import { runStorage } from './run-storage.ts';
 
 /** A server in a process of its own, as an operator runs it. */
 export interface ServeProcess extends AsyncDisposable {
@@ -44,11 +45,17 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   const log = openLog();
   let stdout = '';
   overhearLog(() => stdout + log.text());
-  overhearStart(args, variables);
+  const given = { ...storageOf(options), ...variables };
+  overhearStart(args, given);
   const verbose = args.includes('--config') ? {} : { MOLTENDB_LOG_LEVEL: 'debug' };
   const script = `trap '' XFSZ; ulimit -f ${limit}; exec "$0" "$@"`;
   const child = spawn('bash', ['-c', script, process.execPath, command, 'serve', ...args], {
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...verbose, ...variables },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      ...verbose,
+      ...given,
+    },
     stdio: ['ignore', 'pipe', log.descriptor],
     ...(directory === undefined ? {} : { cwd: directory }),
   });
@@ -107,6 +114,26 @@ function overhearMade(greeting: string, directory = '.'): void {
   if (file === undefined) return;
   const made = resolvePath(directory, dirname(file));
   for (const name of readdirSync(made)) overhearFile(join(made, name));
+}
+
+/**
+ * Where the store is when the run says it, and not the test. One of the same directory, or else of the same
+ * file of options, is the same one, so that a server finds again what the one before it has left.
+ */
+function storageOf({ args, directory = '' }: ServeOptions): Readonly<Record<string, string>> {
+  if (args.includes('--storage-url')) return {};
+  const place = valueOf(args, '--db-path') ?? valueOf(args, '--config') ?? 'data';
+  const storage = runStorage(resolvePath(directory, place));
+  if (storage === undefined) return {};
+  return {
+    MOLTENDB_STORAGE_URL: storage.url,
+    MOLTENDB_STORAGE_PASSWORD: storage.password ?? '',
+    MOLTENDB_STORAGE_CONNECTIONS: storage.connections.toString(),
+  };
+}
+
+function valueOf(args: readonly string[], flag: string): string | undefined {
+  return args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined;
 }
 
 /** Starts `molten serve`, which must not come to listen; a server that does is stopped. */
