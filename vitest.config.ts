@@ -46,7 +46,9 @@ const config: ViteUserConfig = {
         testTimeout: timeoutMs,
         hookTimeout: timeoutMs,
         teardownTimeout: 10_000,
-        setupFiles: name === 'e2e' ? ['./test/support/no-secret-in-logs.ts'] : [],
+        setupFiles: ['e2e', 'postgres'].includes(name)
+          ? ['./test/support/no-secret-in-logs.ts']
+          : [],
         globalSetup: name === 'postgres' ? [SEED, './test/support/postgres-run.ts'] : [SEED],
         ...(name === 'postgres' ? { env: { MOLTEN_TEST_STORAGE: 'postgres' } } : {}),
       },
