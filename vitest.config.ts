@@ -1,28 +1,21 @@
 /** The test projects: one folder below `test/` each, the cheap ones first. */
 import { configDefaults, type ViteUserConfig } from 'vitest/config';
 
+import { EMBEDDED_ONLY, ON_BOTH } from './test/engines.ts';
+
 /** Longest time of one test, by project, in milliseconds: a safety net, never a measurement. */
 const TEST_TIMEOUT_MS = {
   unit: 10_000,
   contract: 30_000,
   integration: 30_000,
-  postgres: 60_000,
-  e2e: 60_000,
+  postgres: 120_000,
+  e2e: 120_000,
   chaos: 120_000,
   tidy: 30_000,
 } as const;
 
 /** Chooses the seed of the run. */
 const SEED = './test/support/seed-of-run.ts';
-
-/** What of the integration tests runs once more, with the store in a PostgreSQL. */
-const ON_POSTGRES = [
-  'test/integration/rest/rest.test.ts',
-  'test/integration/protocol/calls.test.ts',
-  'test/integration/watch/{over-http,web-socket}.test.ts',
-  'test/integration/access/{users,sessions,streams,over-the-wire,api-keys}.test.ts',
-  'test/integration/snapshots/*.test.ts',
-];
 
 const config: ViteUserConfig = {
   test: {
@@ -45,11 +38,15 @@ const config: ViteUserConfig = {
       extends: true,
       test: {
         name,
-        include: name === 'postgres' ? ON_POSTGRES : [`test/${name}/**/*.test.ts`],
-        exclude: [...configDefaults.exclude, 'dist/**'],
+        include: name === 'postgres' ? ON_BOTH : [`test/${name}/**/*.test.ts`],
+        exclude: [
+          ...[...configDefaults.exclude, 'dist/**'],
+          ...(name === 'postgres' ? Object.keys(EMBEDDED_ONLY) : []),
+        ],
         testTimeout: timeoutMs,
         hookTimeout: timeoutMs,
         teardownTimeout: 10_000,
+        setupFiles: name === 'e2e' ? ['./test/support/no-secret-in-logs.ts'] : [],
         globalSetup: name === 'postgres' ? [SEED, './test/support/postgres-run.ts'] : [SEED],
         ...(name === 'postgres' ? { env: { MOLTEN_TEST_STORAGE: 'postgres' } } : {}),
       },

@@ -10,6 +10,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -31,6 +32,11 @@ const SOURCE_FOLDERS = ['src', 'gen', 'cli'];
 const SOURCE_FILES = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'package.json'];
 /** Files beside the sources that the server reads at run time. */
 const COPIED = /\.(json|html|css|sql|js)$/;
+/**
+ * The page of the API comes ready-made: its package, with a hundred megabytes of what it was made of, is
+ * needed for the build alone.
+ */
+const API_REFERENCE = join(root, 'node_modules/@scalar/api-reference/dist/browser/standalone.js');
 const LOCK_WAIT_STEP_MS = 50;
 const LOCK_WAIT_STEPS_MAX = 1_200;
 
@@ -81,6 +87,8 @@ function compile(sources, stamp) {
     mkdirSync(dirname(copy), { recursive: true });
     writeFileSync(copy, readFileSync(join(root, file)));
   }
+  mkdirSync(join(fresh, 'api-reference'));
+  copyFileSync(API_REFERENCE, join(fresh, 'api-reference', 'standalone.js'));
   writeFileSync(join(fresh, '.built-from.json'), JSON.stringify(stamp));
   const old = `${dist}.old`;
   rmSync(old, { recursive: true, force: true });

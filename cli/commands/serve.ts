@@ -74,7 +74,7 @@ function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = 'code' in error ? String(error.code) : '';
   if (code === 'EADDRINUSE')
-    return `${error.message}; another process listens there, choose another --port`;
+    return `${error.message}; another process listens there, choose another --port or --metrics-port`;
   if (code === 'EACCES') return `${error.message}; this user may not do that`;
   return error.message;
 }

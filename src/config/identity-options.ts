@@ -31,6 +31,10 @@ export const IDENTITY_OPTIONS: readonly Option[] = [
     help: 'How a user is found: a filter (RFC 4515) with {username}.',
   },
   {
+    ...{ name: 'ldap-username-attribute', type: { kind: 'text' }, fallback: 'uid' },
+    help: 'The attribute with the name that a user has here; in an Active Directory sAMAccountName.',
+  },
+  {
     ...{ name: 'ldap-subject-attribute', type: { kind: 'text' } },
     help: 'The attribute that names a user for ever, such as entryUUID or objectGUID. Absent: the distinguished name.',
   },

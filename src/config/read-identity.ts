@@ -30,6 +30,7 @@ function readLdap(read: OptionReader): LdapConfig | undefined {
     ...(dn === undefined ? {} : { service: { dn, password } }),
     userBase: read.text('ldap-user-base') ?? '',
     userFilter: read.text('ldap-user-filter') ?? '',
+    usernameAttribute: read.text('ldap-username-attribute') ?? '',
     ...(subjectAttribute === undefined ? {} : { subjectAttribute }),
     ...(groupBase === undefined ? {} : { groupBase }),
     groupFilter: read.text('ldap-group-filter') ?? '',

@@ -10,7 +10,7 @@ import { IDENTITY_REFUSALS } from './refusals/identity.ts';
 import { NETWORK_REFUSALS } from './refusals/network.ts';
 import { OBSERVATION_REFUSALS } from './refusals/observation.ts';
 import { STORAGE_REFUSALS } from './refusals/storage.ts';
-import { isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
+import { isPlaceholder, isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
 import { VAULT_REFUSALS } from './refusals/vault.ts';
 import { inspectTls } from './tls-files.ts';
 
@@ -94,6 +94,9 @@ function productionWarnings(read: OptionReader): readonly string[] {
       : []),
     ...(key !== undefined && Buffer.byteLength(key) < ENCRYPTION_KEY_BYTES
       ? ['--encryption-key is short and could be guessed by who has a copy of the store']
+      : []),
+    ...(key !== undefined && isPlaceholder(key)
+      ? ['--encryption-key looks like a placeholder']
       : []),
   ];
 }

@@ -171,6 +171,7 @@ export interface LdapConfig {
   readonly service?: { readonly dn: string; readonly password: string };
   readonly userBase: string;
   readonly userFilter: string;
+  readonly usernameAttribute?: string;
   readonly subjectAttribute?: string;
   readonly groupBase?: string;
   readonly groupFilter?: string;

@@ -42,7 +42,7 @@ export function registerEdgeReadings(config: ServerConfig, parts: EdgeReadingPar
 }
 
 function limitsOf(
-  { connections, maxBodyBytes }: ServerConfig,
+  { connections, maxBodyBytes, maxDocumentBytes, maxKeysPerRequest, overload }: ServerConfig,
   { rateLimit, rates, bans }: LiveSettings,
 ): Readonly<Record<string, number>> {
   return {
@@ -54,7 +54,12 @@ function limitsOf(
     'rate-limit-verifications': rates.verifications,
     'rate-limit-principal': rates.principal,
     'ban-after': bans.refusals,
+    'ban-duration': bans.firstMs / MS_PER_SECOND,
     'max-body-size': maxBodyBytes,
+    'max-document-size': maxDocumentBytes,
+    'max-keys-per-request': maxKeysPerRequest,
+    'max-loop-delay': overload.loopDelayMaxMs,
+    'max-queue-wait': overload.queueWaitMaxMs,
     'max-connections': connections.connectionsMax,
     'max-connections-per-address': connections.connectionsPerAddressMax,
     'max-streams-per-connection': connections.streamsMax,

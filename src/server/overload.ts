@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+
 import { ADMISSION_LOOK_MS, createAdmission, type Admission } from '../domain/node/admission.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Disposer } from '../platform/disposal.ts';
@@ -27,10 +29,13 @@ export function openAdmission({
     },
   });
   let lastMs = clock.monotonic();
+  let { idle: lastIdleMs } = performance.eventLoopUtilization();
   const stop = every(ADMISSION_LOOK_MS, () => {
     const nowMs = clock.monotonic();
-    admission.look(nowMs - lastMs);
+    const { idle: idleMs } = performance.eventLoopUtilization();
+    admission.look(nowMs - lastMs, idleMs - lastIdleMs);
     lastMs = nowMs;
+    lastIdleMs = idleMs;
   });
   rooms.defer(stop);
   return admission;

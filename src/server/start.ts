@@ -79,7 +79,7 @@ async function open(
   });
   const tracer = await openTracer(config, rooms);
   const observer = observation.storeObserver;
-  const opened = await openStore(config, { clock, observer, waitMaxMs });
+  const opened = await openStore(config, { clock, observer, waitMaxMs }, rooms);
   rooms.defer(() => opened.close());
   const engine = tracer === undefined ? opened : traceEngine(opened, tracer);
   return await serve(config, parts, { engine, clock, logger, rooms, observation, tracer });

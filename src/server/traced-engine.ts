@@ -2,7 +2,7 @@ import { DomainError } from '../errors/domain-error.ts';
 import type { Tracer } from '../platform/tracing.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 
-/** The same engine; transactions and queries within a traced call are parts of its trace. */
+/** The same engine; what is read, queried and written within a traced call are parts of its trace. */
 export function traceEngine(engine: StorageEngine, tracer: Tracer): StorageEngine {
   async function traced<T>(
     operation: string,
@@ -27,7 +27,9 @@ export function traceEngine(engine: StorageEngine, tracer: Tracer): StorageEngin
     }
   }
 
-  const own: Pick<StorageEngine, 'transact' | 'query' | 'aggregate'> = {
+  const own: Pick<StorageEngine, 'get' | 'transact' | 'query' | 'aggregate'> = {
+    get: (collection, keys, options) =>
+      traced('get', collection, () => engine.get(collection, keys, options)),
     transact: (options, body) =>
       traced('transact', undefined, () => engine.transact(options, body)),
     query: (query, options) =>

@@ -24,8 +24,11 @@ export interface LoadedServer extends AsyncDisposable {
 const DOCUMENTS = 10_000;
 const TEXT = 'x'.repeat(300);
 
-/** Starts it on an empty directory, with all options at their defaults. */
-export async function startLoaded(documents: number = DOCUMENTS): Promise<LoadedServer> {
+/** Starts it on an empty directory, with all options at their defaults but those of `variables`. */
+export async function startLoaded(
+  documents: number = DOCUMENTS,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<LoadedServer> {
   const directory = createTemporaryDirectory();
   const serve: ServeProcess = await startServe({
     args: [
@@ -35,6 +38,7 @@ export async function startLoaded(documents: number = DOCUMENTS): Promise<Loaded
     variables: {
       MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
       MOLTENDB_ROOT_PASSWORD: ROOT.password,
+      ...variables,
     },
   });
   const anonymous = createMoltenClient({ url: serve.url });

@@ -108,8 +108,7 @@ class Load {
       if (client === undefined || dueMs === undefined) return;
       client.send(this.#options.request(), (status) => {
         this.#ended(status, performance.now() - dueMs);
-        if (status === undefined) this.#all.delete(client);
-        else this.#idle.push(client);
+        if (status !== undefined) this.#idle.push(client);
         if (this.#options.rate === undefined && !this.#isOver) this.#add(performance.now());
         else this.#pump();
       });
@@ -118,9 +117,18 @@ class Load {
 
   #open(): Client | undefined {
     if (this.#all.size >= this.#options.connections) return undefined;
-    const client = openClient(this.#options.port);
+    const client = openClient(this.#options.port, () => {
+      this.#forget(client);
+    });
     this.#all.add(client);
     return client;
+  }
+
+  /** The server ends connections that were silent for long. */
+  #forget(client: Client): void {
+    this.#all.delete(client);
+    const at = this.#idle.indexOf(client);
+    if (at !== -1) this.#idle.splice(at, 1);
   }
 
   #ended(status: number | undefined, ms: number): void {
@@ -157,7 +165,7 @@ interface Client {
   close(): void;
 }
 
-function openClient(port: number): Client {
+function openClient(port: number, onEnd: () => void): Client {
   const socket: Socket = connect(port, '127.0.0.1').setNoDelay(true);
   let text = '';
   let done: ((status: number | undefined) => void) | undefined;
@@ -181,6 +189,7 @@ function openClient(port: number): Client {
   });
   socket.on('error', () => undefined);
   socket.on('close', () => {
+    onEnd();
     finish(undefined);
   });
   return {

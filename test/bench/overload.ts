@@ -1,7 +1,7 @@
 /**
  * Twice as much as the server can do, then normal load again; connections that do nothing; readers that do
- * not read. Everything is told as a ratio to what the same run measured before. `MOLTEN_SECONDS` is how
- * long the overload lasts (20).
+ * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured.
+ * `MOLTEN_SECONDS` is how long the overload lasts (60).
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -10,12 +10,15 @@ import { toBody } from '../../src/client/index.ts';
 import { runLoad, type LoadResult } from './open-load.ts';
 import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 
-const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 20);
-const CONNECTIONS = 500;
+const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 60);
+/** More than fit into one long turn of the event loop: callers that wait for nobody. */
+const CONNECTIONS = 3000;
 /** The server takes 10,000 in all; some are left for the load. */
 const IDLE = 9900;
 const READERS = 100;
-const STALL_MS = 5000;
+/** Fills what the kernel keeps for a reader. */
+const FILL_MIB = 8;
+const SETTLE_MS = 4000;
 const NORMAL = 0.7;
 const RECOVERY_SECONDS = 8;
 
@@ -74,7 +77,8 @@ async function measureOverload(server: LoadedServer): Promise<object> {
   tell('as much as it can', peak);
   const load = (share: number, seconds: number): Promise<LoadResult> =>
     runLoad({
-      ...{ port, request: next, seconds, connections: CONNECTIONS },
+      ...{ port, request: next, seconds },
+      connections: share > 1 ? CONNECTIONS : CONNECTIONS / 6,
       rate: peak.goodPerSecond * share,
     });
   const normal = await load(NORMAL, 6);
@@ -128,43 +132,80 @@ async function measureIdle(server: LoadedServer): Promise<object> {
   return { connections: IDLE, kilobytesEach };
 }
 
-/** Asks for two megabytes that cost little to make, and for changes, and reads none of it. */
-function openStalled({ port, token }: LoadedServer): Socket {
-  const socket = connect(port, '127.0.0.1').pause();
-  for (const line of ['GET /v1/collections/large/documents', 'GET /v1/watch?collection=bench']) {
-    socket.write(request(token, { line }));
+/** What a reader has asked for. */
+interface Reader {
+  readonly answers: Socket;
+  readonly changes: Socket;
+}
+
+/** Asks for many megabytes that cost little to make, and for changes; reads them, or none of it. */
+function openReader({ port, token }: LoadedServer, isReading: boolean): Reader {
+  const open = (): Socket => {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+    return isReading ? socket.resume() : socket.pause();
+  };
+  const answers = open();
+  for (let asked = 0; asked < FILL_MIB / 2; asked++) {
+    answers.write(request(token, { line: 'GET /v1/collections/large/documents' }));
   }
-  return socket.on('error', () => undefined);
+  const changes = open();
+  changes.write(request(token, { line: 'GET /v1/watch?collection=large' }));
+  return { answers, changes };
+}
+
+/** Twenty documents of 100 kB: two megabytes for whoever lists or watches them. */
+async function writeLarge({ client }: LoadedServer): Promise<void> {
+  const writes = Array.from({ length: 20 }, (_, n) => ({
+    ...{ key: `k${String(n)}`, body: toBody({ text: 'x'.repeat(100_000) }) },
+  }));
+  await client.documents.batchSetDocuments({ collection: 'large', writes });
 }
 
 async function measureStalled(server: LoadedServer, rate: number): Promise<object> {
   const { port, request: next } = server;
   const load = (): Promise<LoadResult> =>
-    runLoad({ port, request: next, seconds: 8, rate, connections: CONNECTIONS });
-  const writes = Array.from({ length: 20 }, (_, n) => ({
-    ...{ key: `k${String(n)}`, body: toBody({ text: 'x'.repeat(100_000) }) },
-  }));
-  await server.client.documents.batchSetDocuments({ collection: 'large', writes });
-  const before = await load();
+    runLoad({ port, request: next, seconds: 8, rate, connections: 500 });
+  const beside = async (isReading: boolean): Promise<LoadResult> => {
+    const readers = Array.from({ length: READERS }, () => openReader(server, isReading));
+    await wait(SETTLE_MS);
+    // Each watch is told of more than its connection takes; from then on it holds up the rest.
+    for (let written = 0; written < FILL_MIB / 2;) {
+      await wait(500);
+      // Whoever is turned away, because readers begin, tries again.
+      written += await writeLarge(server).then(
+        () => 1,
+        () => 0,
+      );
+    }
+    await wait(SETTLE_MS);
+    const result = await load();
+    for (const { answers, changes } of readers) [answers, changes].forEach((one) => one.destroy());
+    await wait(SETTLE_MS);
+    return result;
+  };
+  await writeLarge(server);
+  const alone: LoadResult[] = [await load()];
   const bytes = await server.residentBytes();
-  const sockets = Array.from({ length: READERS }, () => openStalled(server));
-  // What they asked for is made first; then they hold it up.
-  await wait(STALL_MS);
-  const during = await load();
+  const stalled = await beside(false);
   const mebibytesMore = mebibytes((await server.residentBytes()) - bytes);
-  for (const socket of sockets) socket.destroy();
-  tell('without stalled readers', before);
-  tell('with 100 of them', during);
+  alone.push(await load());
+  const reading = await beside(true);
+  alone.push(await load());
+  for (const result of alone) tell('without readers', result);
+  tell('with 100 that do not read', stalled);
+  tell('with 100 that do', reading);
+  const p99Ms = alone.map((result) => result.p99Ms).toSorted((a, b) => a - b)[1] ?? NaN;
   return {
-    readers: READERS,
-    before,
-    during,
-    p99Ratio: round(during.p99Ms / before.p99Ms),
-    mebibytesMore,
+    ...{ readers: READERS, alone, stalled, reading, mebibytesMore },
+    p99Ratio: round(stalled.p99Ms / p99Ms),
+    p99RatioOfThoseThatRead: round(reading.p99Ms / p99Ms),
+    p99RatioOfAlone: round((alone[2]?.p99Ms ?? NaN) / (alone[0]?.p99Ms ?? NaN)),
   };
 }
 
-await using server = await startLoaded();
+await using server = await startLoaded(undefined, {
+  MOLTENDB_MAX_CONNECTIONS_PER_ADDRESS: '10000',
+});
 const overload = await measureOverload(server);
 const peak = (overload as { readonly peak: LoadResult }).peak.goodPerSecond;
 const stalled = await measureStalled(server, peak / 2);

@@ -1,7 +1,8 @@
 /**
  * Half of what the server can do, for as long as `MOLTEN_SOAK_MINUTES` says (1), with watches that come and
  * go: how fast memory, descriptors and the delay of the event loop grow. Slopes are by least squares,
- * without the first quarter.
+ * without the first quarter. `MOLTEN_HEAP_MIB` bounds the heap of the server: what grows in it without
+ * bound ends the server then, where it would take hours to see otherwise.
  */
 import { runLoad } from './open-load.ts';
 import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
@@ -9,6 +10,7 @@ import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
 const MINUTES = Number(process.env['MOLTEN_SOAK_MINUTES'] ?? 1);
+const HEAP_MIB = process.env['MOLTEN_HEAP_MIB'];
 const SAMPLE_MS = 1000;
 const MINUTES_PER_HOUR = 60;
 
@@ -41,11 +43,21 @@ async function sampleUntil(server: LoadedServer, isOver: () => boolean): Promise
     });
     await wait(SAMPLE_MS / 2);
   }
-  return samples.slice(Math.floor(samples.length / 4));
+  return samples;
 }
 
-/** The slope of the line nearest to the samples, in an hour. */
-function slopeOf(samples: readonly Sample[], name: keyof Sample): object {
+/** The mean of each fifth, in order. */
+function fifths(values: readonly number[]): readonly number[] {
+  const length = Math.ceil(values.length / 5);
+  return [0, 1, 2, 3, 4].map((at) => {
+    const some = values.slice(at * length, (at + 1) * length);
+    return Math.round((some.reduce((sum, value) => sum + value, 0) / some.length) * 10) / 10;
+  });
+}
+
+/** The slope of the line nearest to the samples, in an hour, without the first quarter. */
+function slopeOf(all: readonly Sample[], name: keyof Sample): object {
+  const samples = all.slice(Math.floor(all.length / 4));
   const mean = (values: readonly number[]): number =>
     values.reduce((sum, value) => sum + value, 0) / values.length;
   const times = samples.map(({ minutes }) => minutes);
@@ -56,14 +68,14 @@ function slopeOf(samples: readonly Sample[], name: keyof Sample): object {
     0,
   );
   const variance = times.reduce((sum, at) => sum + (at - time) ** 2, 0);
-  const round = (number: number): number => Math.round(number * 100) / 100;
-  return {
-    ...{ mean: round(value), first: round(values[0] ?? 0), last: round(values.at(-1) ?? 0) },
-    perHour: round((covariance / variance) * MINUTES_PER_HOUR),
-  };
+  const perHour = Math.round((covariance / variance) * MINUTES_PER_HOUR * 100) / 100;
+  return { fifths: fifths(all.map((sample) => sample[name])), perHour };
 }
 
-await using server = await startLoaded();
+await using server = await startLoaded(
+  undefined,
+  HEAP_MIB === undefined ? {} : { NODE_OPTIONS: `--max-old-space-size=${HEAP_MIB}` },
+);
 const { port, request: next } = server;
 const peak = await runLoad({ port, request: next, seconds: 5, connections: 64 });
 let isOver = false;
@@ -80,7 +92,7 @@ const slopes = Object.fromEntries(
     slopeOf(samples, name),
   ]),
 );
-console.table(slopes);
+process.stderr.write(`${JSON.stringify(slopes, undefined, 1)}\n`);
 process.stdout.write(
-  `${JSON.stringify({ bench: 'soak', node: process.version, minutes: MINUTES, load, slopes })}\n`,
+  `${JSON.stringify({ bench: 'soak', node: process.version, minutes: MINUTES, heapMiB: HEAP_MIB, load, slopes })}\n`,
 );

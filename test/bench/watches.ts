@@ -5,16 +5,21 @@
  * of its own. `MOLTEN_WATCHERS` (1,100,1000), `MOLTEN_RATE` (1,000 commits a second) and `MOLTEN_SECONDS`
  * (10) make it smaller.
  */
-import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { createMoltenClient, toBody, type MoltenClient } from '../../src/client/index.ts';
+import { createMoltenClient, toBody } from '../../src/client/index.ts';
 import { startServe, type ServeProcess } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 import { parseMetrics, type ScrapedFamily } from '../support/prometheus.ts';
 import { request as requestBytes } from './mixed-load.ts';
 import { runLoad, type LoadResult } from './open-load.ts';
+import {
+  measureWatchLatency,
+  openWatcher,
+  type WatchedServer,
+  type WatchLatency,
+} from './watch-latency.ts';
 
 const PASSWORD = 'a password long enough for tests';
 const SECRETS = {
@@ -31,88 +36,25 @@ const WATCHERS_MAX = Math.max(...WATCHERS);
 /** Those of the watchers, of the load, and of the client that asks. */
 const CONNECTIONS_MAX = WATCHERS_MAX + 200;
 
-interface Latencies {
-  readonly watchers: number;
-  readonly events: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+interface Latencies extends WatchLatency {
   readonly idleKilobytes: number;
 }
 
-/** A stream of lines that hands over each change's `n` the moment it is there. */
-function openWatcher(
-  { url, token, query }: { readonly url: string; readonly token: string; readonly query: string },
-  onNumber: (n: number) => void,
-): Promise<() => void> {
-  return new Promise((resolve, reject) => {
-    const call = request(
-      `${url}/v1/watch?${query}`,
-      { headers: { authorization: `Bearer ${token}` }, agent: false },
-      (response) => {
-        let rest = '';
-        response.setEncoding('utf8').on('data', (text: string) => {
-          const lines = (rest + text).split('\n');
-          rest = lines.pop() ?? '';
-          resolve(() => call.destroy());
-          for (const line of lines) {
-            for (const [, n] of line.matchAll(/"fields":\{"n":(\d+)/g)) onNumber(Number(n));
-          }
-        });
-      },
-    );
-    call.on('error', reject);
-    call.end();
-  });
-}
-
-async function measureLatency(
-  server: { readonly url: string; readonly token: string; readonly client: MoltenClient },
-  watchers: number,
-): Promise<Latencies> {
+async function measureWatchers(server: WatchedServer, watchers: number): Promise<Latencies> {
   const { client } = server;
   const before = (await client.system.getStatus({})).residentBytes;
-  const latencies: number[] = [];
-  const acknowledged = new Map<number, number>();
-  const pending: [number, number][] = [];
-  const closers: (() => void)[] = [];
-  const note = (n: number): void => {
-    const at = performance.now();
-    const start = acknowledged.get(n);
-    if (start === undefined) pending.push([n, at]);
-    else latencies.push(at - start);
-  };
-  for (let at = 0; at < watchers; at++) {
-    closers.push(await openWatcher({ ...server, query: 'collection=bench' }, note));
-  }
-  await wait(500);
-  const after = (await client.system.getStatus({})).residentBytes;
-  for (let n = 0; n < EVENTS; n++) {
-    await client.documents.setDocument({
-      ...{ collection: 'bench', key: 'one', body: toBody({ n }) },
-    });
-    acknowledged.set(n, performance.now());
-    await wait(1000 / EVENTS_PER_SECOND);
-  }
-  for (let look = 0; look < 100 && latencies.length + pending.length < watchers * EVENTS; look++) {
-    await wait(50);
-  }
-  // An event may be there before the answer to its write.
-  for (const [n, at] of pending) latencies.push(Math.max(0, at - (acknowledged.get(n) ?? at)));
-  for (const close of closers) close();
-  latencies.sort((a, b) => a - b);
-  const part = (share: number): number =>
-    Math.round((latencies[Math.floor(latencies.length * share)] ?? 0) * 100) / 100;
+  let after = before;
+  const latency = await measureWatchLatency({
+    ...{ watchers, watched: server, writer: client, events: EVENTS, perSecond: EVENTS_PER_SECOND },
+    async onWatched() {
+      after = (await client.system.getStatus({})).residentBytes;
+    },
+  });
   const idleKilobytes = Math.round(Number(after - before) / 1024 / watchers);
-  return {
-    ...{ watchers, events: latencies.length, p50Ms: part(0.5), p99Ms: part(0.99), idleKilobytes },
-  };
+  return { ...latency, idleKilobytes };
 }
 
-async function measureResume(server: {
-  readonly url: string;
-  readonly token: string;
-  readonly client: MoltenClient;
-}): Promise<number> {
+async function measureResume(server: WatchedServer): Promise<number> {
   for (let at = 0; at < BACKLOG; at += 1000) {
     const writes = Array.from({ length: 1000 }, (_, n) => ({
       key: `k${String(at + n)}`,
@@ -232,7 +174,7 @@ const server = {
   ...{ url: serve.url, token, client: createMoltenClient({ url: serve.url, token: () => token }) },
 };
 const latencies: Latencies[] = [];
-for (const watchers of WATCHERS) latencies.push(await measureLatency(server, watchers));
+for (const watchers of WATCHERS) latencies.push(await measureWatchers(server, watchers));
 const resumeMs = await measureResume(server);
 const atRate = await measureRate(server, `http://127.0.0.1:${String(metricsPort)}/metrics`);
 console.table(latencies);

@@ -1,16 +1,23 @@
 /**
  * Several servers on one PostgreSQL, of which one after the other is killed (SIGKILL) while all of them
- * write. Whatever was acknowledged is there, once, and the log has no gap.
+ * write. Whatever was acknowledged is there, once, and the log has no gap. And what watchers on each of them
+ * are told while servers are killed, paused and cut off, and the database is killed.
  */
+import { join } from 'node:path';
+
 import { describe, expect, it } from 'vitest';
 
 import { createMoltenClient, toBody, type MoltenClient } from '../../src/client/index.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { openPostgresStore } from '../../src/storage/postgres/open.ts';
+import { delay } from '../../src/platform/timers.ts';
 import { toSequence, type LogEntry } from '../../src/storage/types.ts';
+import { FailingServer, FAULTS } from '../support/failing-server.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { startServe, type ServeProcess } from '../support/serve.ts';
+import { createRandom, printedSeed } from '../support/random.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+import { filterViolations, violationsOf } from '../support/watch-properties.ts';
 
 const NODES = 3;
 const KILLS = 3;
@@ -81,6 +88,46 @@ describe('nodes that are killed', () => {
     expect(acknowledged.filter((key) => !puts.includes(key))).toEqual([]);
     await store.close();
   }, 180_000);
+});
+
+/** Fewer than would prove anything, otherwise. */
+const WRITES_MIN = 200;
+
+describe('watching nodes that fail, over a database that fails', () => {
+  it('keeps the nine properties on every node', async () => {
+    using directory = createTemporaryDirectory();
+    await using database = await startPostgres();
+    const random = createRandom(printedSeed());
+    const of = { url: database.url('molten'), password: database.password };
+    await using disposer = new AsyncDisposableStack();
+    const nodes = await Promise.all(
+      Array.from({ length: 4 }, (_, at) =>
+        FailingServer.start({ directory: join(directory.path, String(at)), random, database: of }),
+      ),
+    );
+    for (const node of nodes) disposer.use(node);
+    const watchers = nodes.flatMap((node) => [node.follow(), node.follow({ isRaw: true })]);
+    const filtered = nodes.map((node) => node.follow({ where: { n: { $gte: 500 } } }));
+    const writers = nodes.map((node) => [node.write(), node.write(), node.write()]);
+    const faults = nodes.map(async (node) => {
+      for (const _ of FAULTS) await node.fault();
+    });
+    await delay(500);
+    await database.kill();
+    await database.start();
+    await Promise.all(faults);
+    const count = (): number => nodes.reduce((sum, node) => sum + node.acknowledged.length, 0);
+    while (count() < WRITES_MIN) await delay(20);
+    await Promise.all(nodes.map((node, at) => node.quiet(writers[at] ?? [])));
+    await nodes[0]?.end();
+    const written = nodes.flatMap(({ acknowledged }) => acknowledged);
+    const histories = await Promise.all(watchers.map((watcher) => watcher.told()));
+    for (const history of histories) expect(violationsOf(history, written)).toEqual([]);
+    for (const watcher of filtered) {
+      const part = await watcher.told();
+      expect(filterViolations(histories[0] ?? [], part, (n) => n >= 500)).toEqual([]);
+    }
+  }, 240_000);
 });
 
 async function signedIn(url: string): Promise<MoltenClient> {

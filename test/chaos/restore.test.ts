@@ -68,7 +68,7 @@ describe('a restore of a running server', () => {
   it('is told like every write, once and in order, to watches that resume meanwhile', async () => {
     const random = createRandom(printedSeed());
     using directory = createTemporaryDirectory();
-    await using server = await FailingServer.start(directory.path, random);
+    await using server = await FailingServer.start({ directory: directory.path, random });
     await server.fill(FILLED);
     const watchers = Array.from({ length: WATCHERS }, () => server.follow({ collection: '' }));
     const late = server.follow({ collection: '', start: FROM_NOW });
@@ -101,7 +101,7 @@ describe('a store that is swapped for an older state of itself', () => {
     async () => {
       const random = createRandom(printedSeed());
       using directory = createTemporaryDirectory();
-      await using server = await FailingServer.start(directory.path, random);
+      await using server = await FailingServer.start({ directory: directory.path, random });
       await server.fill(FILLED);
       const anew = Array.from({ length: WATCHERS }, () => server.follow({ start: FROM_NOW }));
       const writers = Array.from({ length: WRITERS }, () => server.write());

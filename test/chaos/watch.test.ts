@@ -22,7 +22,10 @@ describe('watching a server that fails', () => {
     'keeps the nine properties, and never goes back after a reconnection (15271)',
     async () => {
       using directory = createTemporaryDirectory();
-      await using server = await FailingServer.start(directory.path, createRandom(printedSeed()));
+      await using server = await FailingServer.start({
+        directory: directory.path,
+        random: createRandom(printedSeed()),
+      });
       const watchers = Array.from({ length: WATCHERS }, () => server.follow());
       // Cut off, or so slow that the log moves on under it: the history is the same.
       const raw = server.follow({ isRaw: true });

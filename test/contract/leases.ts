@@ -24,8 +24,13 @@ export function describeLeases(subject: ContractSubject): void {
     it('belong to one node, and what the one before still writes is refused', async () => {
       await using store = await openStore(subject);
       const { engine, clock, place } = store;
-      if (!engine.capabilities.shared) return;
-      const { engine: other } = await subject.open({ clock, place });
+      const second = subject.open({ clock, place });
+      if (!engine.capabilities.shared) {
+        // Nobody else is let in who could hold it.
+        expect(await reasonOf(second)).toBe('ENGINE_UNAVAILABLE');
+        return;
+      }
+      const { engine: other } = await second;
       const lease = await take(other);
       expect(await engine.lease('sweep')).toBeUndefined();
       await other.close();

@@ -3,14 +3,14 @@ import { afterAll, beforeAll } from 'vitest';
 
 import { openCopyWriter } from '../../src/storage/embedded/copy-writer.ts';
 import { openPostgresStore } from '../../src/storage/postgres/open.ts';
-import { startPostgres, type TestDatabase } from '../support/postgres.ts';
+import { openDatabase, type TestDatabase } from '../support/database.ts';
 import { describeStorageContract } from './storage-contract.ts';
 
 let database: TestDatabase;
 
 beforeAll(async () => {
   // What a power cut leaves is tested elsewhere.
-  database = await startPostgres({ fsync: 'off' });
+  database = await openDatabase({ fsync: 'off' });
 });
 
 afterAll(async () => {

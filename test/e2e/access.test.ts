@@ -18,7 +18,7 @@ const ADA_PASSWORD = 'seven violet teapots sing';
 const BOB_PASSWORD = 'nine copper kettles hum';
 const BOB_NEXT_PASSWORD = 'twelve silver ladders lean';
 const API_KEY = /^mk_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}\n$/;
-const WALK_MS = 180_000;
+const WALK_MS = 600_000;
 const STEP_MS = 30_000;
 
 /** A team: its server, its command line, and every secret that was used. */

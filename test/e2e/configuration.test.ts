@@ -1,9 +1,11 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 
 import { describe, expect, it } from 'vitest';
 
+import { OPTIONS } from '../../src/config/options.ts';
 import { delay } from '../../src/platform/timers.ts';
 import {
   certificate,
@@ -12,6 +14,8 @@ import {
   privateKey,
 } from '../support/certificate.ts';
 import { createMolten } from '../support/molten.ts';
+import { parseMetrics, valueOf } from '../support/prometheus.ts';
+import { freePort } from '../support/served.ts';
 import { startServe, type ServeProcess } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -105,6 +109,19 @@ function reloads(server: ServeProcess): readonly Reloaded[] {
     .map((line) => JSON.parse(line) as Reloaded);
 }
 
+/** Whether a server answers to who shows this certificate. */
+function isTaken(url: string, shown: { cert: string; key: string }): Promise<boolean> {
+  const options = { ...shown, ca: certificate, servername: 'localhost', agent: false };
+  return new Promise((resolve) => {
+    get(`${url}/healthz`, options, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    }).on('error', () => {
+      resolve(false);
+    });
+  });
+}
+
 function shownCertificate(url: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname: host, port } = new URL(url);
@@ -145,6 +162,55 @@ describe('SIGHUP', () => {
     expect(refused?.problem).toContain('did you mean port?');
     expect((await ask()).headers.get('access-control-allow-origin')).toBe(origin);
     expect(await server.stop('SIGTERM')).toBe(0);
+  });
+
+  it('takes over every other limit that says so', async () => {
+    using directory = createTemporaryDirectory();
+    const config = join(directory.path, 'molten.toml');
+    const limits = OPTIONS.filter(({ reloads, type }) => reloads === true && type.kind === 'whole');
+    const store = JSON.stringify(join(directory.path, 'store'));
+    const port = await freePort();
+    const textWith = (value: number): string =>
+      [`db-path = ${store}`, 'port = 0', `metrics-port = ${port}`]
+        .concat(limits.map(({ name }, at) => `${name} = ${String(value - at)}`))
+        .join('\n');
+    writeFileSync(config, textWith(500));
+    await using server = await startServe({ args: ['--config', config], variables: SECRETS });
+    const told = async (): Promise<readonly number[]> => {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      const metrics = parseMetrics(text);
+      return limits.map(({ name }) => valueOf(metrics, 'molten_limit', { option: name }));
+    };
+    expect(await told()).toEqual(limits.map((_, at) => 500 - at));
+    writeFileSync(config, textWith(400));
+    expect(await reload(server)).toMatchObject({ level: 'info', needsRestart: [] });
+    expect(await told()).toEqual(limits.map((_, at) => 400 - at));
+    expect(limits.length).toBeGreaterThan(7);
+  });
+
+  it('believes other authorities of client certificates', async () => {
+    using directory = createTemporaryDirectory();
+    const file = (name: string, text: string): string => {
+      const path = join(directory.path, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      return path;
+    };
+    const args = [
+      ...['--db-path', join(directory.path, 'store'), '--port', '0'],
+      ...['--cert', file('cert.pem', certificate), '--key', file('key.pem', privateKey)],
+      ...['--client-ca', file('ca.pem', otherCertificate)],
+    ];
+    await using server = await startServe({ args, variables: SECRETS });
+    const own = { cert: certificate, key: privateKey };
+    const other = { cert: otherCertificate, key: otherPrivateKey };
+    expect([await isTaken(server.url, other), await isTaken(server.url, own)]).toEqual([
+      ...[true, false],
+    ]);
+    file('ca.pem', certificate);
+    expect(await reload(server)).toMatchObject({ changed: ['tls'], needsRestart: [] });
+    expect([await isTaken(server.url, other), await isTaken(server.url, own)]).toEqual([
+      ...[false, true],
+    ]);
   });
 
   it('shows a renewed certificate, and keeps the old one when the new one is broken', async () => {

@@ -1,6 +1,6 @@
 /** What is deployed with the server, checked as far as no container is needed for it. */
-import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 
 import { judgeConfig } from '../../src/config/load.ts';
+import { WATCH_TIMES } from '../../src/domain/watch/watches.ts';
 import { certificate, privateKey } from '../support/certificate.ts';
 import { startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -19,13 +20,15 @@ const run = promisify(execFile);
 
 interface Service {
   readonly image: string;
+  readonly extends?: { readonly file: string; readonly service: string };
   readonly user?: string;
   readonly read_only?: boolean;
   readonly privileged?: boolean;
   readonly cap_drop?: readonly string[];
   readonly security_opt?: readonly string[];
   readonly volumes?: readonly string[];
-  readonly secrets?: readonly string[];
+  readonly secrets?: readonly (string | { readonly source: string })[];
+  readonly networks?: { readonly default: { readonly ipv4_address: string } };
   readonly ports?: readonly string[];
 }
 
@@ -35,10 +38,23 @@ interface Compose {
   readonly secrets: Readonly<Record<string, { readonly file: string }>>;
 }
 
-const compose = parse(textOf('compose.yaml')) as Compose;
+const readCompose = (path: string): Compose => parse(textOf(path), { merge: true }) as Compose;
+const compose = readCompose('compose.yaml');
+const nodes = readCompose('compose.nodes.yaml');
 
-describe('compose.yaml', () => {
-  it.each(Object.entries(compose.services))('lets %s do little', (_, service) => {
+/** A service with what it takes over from another file. */
+const whole = (service: Service): Service =>
+  service.extends === undefined
+    ? service
+    : { ...readCompose(service.extends.file).services[service.extends.service], ...service };
+
+describe.each([
+  ['compose.yaml', compose, 'moltendb'],
+  ['compose.nodes.yaml', nodes, 'balancer'],
+] as const)('%s', (_, { services, volumes: known, secrets: files }, reached) => {
+  const all = Object.entries(services).map(([name, service]) => [name, whole(service)] as const);
+
+  it.each(all)('lets %s do little', (_name, service) => {
     expect(service).toMatchObject({
       read_only: true,
       cap_drop: ['ALL'],
@@ -50,27 +66,82 @@ describe('compose.yaml', () => {
   });
 
   it('mounts only what is there, and nothing of ours to be written', () => {
-    for (const { volumes = [], secrets = [] } of Object.values(compose.services)) {
+    for (const [, { volumes = [], secrets = [] }] of all) {
       for (const volume of volumes) {
         const [source = '', , mode] = volume.split(':');
-        if (!source.startsWith('.')) expect(compose.volumes).toHaveProperty(source);
+        if (!source.startsWith('.')) expect(known).toHaveProperty(source);
         else expect([existsSync(join(ROOT, source)), mode]).toEqual([true, 'ro']);
       }
-      for (const name of secrets) expect(compose.secrets).toHaveProperty(name);
+      for (const secret of secrets) {
+        expect(files).toHaveProperty(typeof secret === 'string' ? secret : secret.source);
+      }
     }
   });
 
-  it('keeps secrets where git does not see them, and lets only the server be reached', () => {
-    for (const [name, { file }] of Object.entries(compose.secrets)) {
+  it('keeps secrets where git does not see them, and lets only one service be reached', () => {
+    for (const [name, { file }] of Object.entries(files)) {
       expect(file).toBe(`./deploy/secrets/${name}`);
     }
     expect(textOf('deploy/secrets/.gitignore')).toMatch(/^\*$/m);
-    const ports = Object.entries(compose.services).flatMap(([name, service]) =>
+    const ports = all.flatMap(([name, service]) =>
       (service.ports ?? []).filter((port) => !port.startsWith('127.0.0.1:')).map(() => name),
     );
-    expect(ports).toEqual(['moltendb']);
+    expect(ports).toEqual([reached]);
+  });
+});
+
+describe('compose.nodes.yaml', () => {
+  const names = Object.keys(nodes.services).filter((name) => /^node\d$/.test(name));
+  const balancer = textOf('deploy/nodes/haproxy.cfg');
+
+  it('has a load balancer that knows every node, and waits longer than a watch is silent', () => {
+    expect(names).toHaveLength(3);
+    for (const protocol of ['http', 'grpc']) {
+      const [, backend = ''] = balancer.split(`\nbackend ${protocol}\n`);
+      const servers = [...backend.split('\nbackend')[0]!.matchAll(/^ +server (\w+) (\S+)/gm)];
+      expect(servers.map(([, name, address]) => [name, address])).toEqual(
+        names.map((name) => [name, `${name}:1538`]),
+      );
+    }
+    for (const [, seconds] of balancer.matchAll(/timeout (?:client|server|tunnel) (\d+)s/g)) {
+      expect(Number(seconds) * 1000).toBeGreaterThan(2 * WATCH_TIMES.bookmarkMs);
+    }
+    const scraped = parse(textOf('deploy/nodes/prometheus.yml')) as {
+      scrape_configs: { static_configs: { targets: string[] }[] }[];
+    };
+    const { targets } = scraped.scrape_configs[0]!.static_configs[0]!;
+    expect(targets).toEqual(names.map((name) => `${name}:9464`));
   });
 
+  it('gives the nodes a configuration that they start with, and secrets as the page makes them', () => {
+    using directory = createTemporaryDirectory();
+    const [, block = ''] =
+      /^## Three nodes in containers\n.*?```sh\n(.*?)^```$/ms.exec(
+        textOf('docs/operating/postgres.md'),
+      ) ?? [];
+    const script = block.replace('cd deploy/secrets', `cd ${directory.path}`);
+    execFileSync('bash', ['-euo', 'pipefail', '-c', script], { stdio: 'pipe' });
+    const made = readdirSync(directory.path);
+    const brought = ['tls-cert', 'tls-key'];
+    expect([...made, ...brought].toSorted()).toEqual(Object.keys(nodes.secrets).toSorted());
+    writeFileSync(
+      join(directory.path, 'molten.toml'),
+      textOf('deploy/nodes/molten.toml')
+        .replaceAll('/run/secrets', directory.path)
+        .replaceAll(/"\/(data|archive)"/g, (_, name: string) =>
+          JSON.stringify(join(directory.path, name)),
+        ),
+    );
+    const flags = { config: join(directory.path, 'molten.toml') };
+    const judged = judgeConfig({ flags, environment: {} });
+    expect(judged).toMatchObject({ faults: [], warnings: [] });
+    expect(textOf('deploy/nodes/molten.toml')).toContain(
+      `trusted-proxy = ["${nodes.services['balancer']!.networks!.default.ipv4_address}"]`,
+    );
+  });
+});
+
+describe('compose.yaml', () => {
   it('gives the server a configuration that it starts with', () => {
     using directory = createTemporaryDirectory();
     const put = (name: string, text: string): void => {
@@ -91,6 +162,21 @@ describe('compose.yaml', () => {
     );
     const flags = { config: join(directory.path, 'molten.toml') };
     expect(judgeConfig({ flags, environment: {} })).toMatchObject({ faults: [], warnings: [] });
+  });
+
+  it('shows Grafana the whole dashboard, where its provider looks', () => {
+    const { volumes = [] } = compose.services['grafana'] ?? {};
+    const provider = parse(textOf('deploy/grafana/provisioning/dashboards/moltendb.yml')) as {
+      readonly providers: readonly { readonly options: { readonly path: string } }[];
+    };
+    const { path } = provider.providers[0]!.options;
+    const source = volumes.find((volume) => volume.split(':')[1] === path)?.split(':')[0] ?? '';
+    const files = readdirSync(join(ROOT, source));
+    const panels = files.flatMap(
+      (file) => (JSON.parse(textOf(join(source, file))) as { panels: object[] }).panels,
+    );
+    expect(files).toEqual(['moltendb.json']);
+    expect(panels.length).toBeGreaterThan(15);
   });
 
   it('has Prometheus and Grafana files that can be read', () => {

@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { REFUSALS } from '../../src/config/refusals.ts';
 import { certificate, privateKey } from '../support/certificate.ts';
 import { createMolten } from '../support/molten.ts';
+import { runStorage } from '../support/run-storage.ts';
 import { startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -33,8 +34,26 @@ describe('molten doctor', () => {
     const store = join(directory.path, 'store');
     const report = await molten.json<Report>('doctor', '--db-path', store);
     expect(report.ok).toBe(true);
-    expect(verdicts(report, 'ok')).toEqual(REFUSALS.map(({ name }) => name));
-    expect(verdicts(report, 'warn')).toContain('snapshot-schedule');
+    expect(verdicts(report, 'ok')).toEqual([
+      ...REFUSALS.map(({ name }) => name),
+      ...['tokens short-lived', 'metrics inside', 'origins of others'],
+    ]);
+    expect(verdicts(report, 'warn')).toEqual(
+      expect.arrayContaining(['snapshot-schedule', 'alerts told']),
+    );
+  });
+
+  it('advises against what is allowed and is no good practice in public', async () => {
+    using directory = createTemporaryDirectory();
+    const molten = createMolten(directory.path, SECRETS);
+    const report = await molten.json<Report>(
+      ...['doctor', '--db-path', join(directory.path, 'store'), '--access-token-ttl', '3601'],
+      ...['--metrics-port', '9464', '--metrics-host', '0.0.0.0'],
+      ...['--cors-origin', 'https://app.example.org,http://localhost:5173'],
+    );
+    const practice = ['tokens short-lived', 'metrics inside', 'origins of others'];
+    expect(verdicts(report, 'warn')).toEqual(expect.arrayContaining(practice));
+    expect(verdicts(report, 'ok')).toContain('alerts told');
   });
 
   it('ends with 1 and names the fix of everything that would keep a server from starting', async () => {
@@ -68,7 +87,8 @@ describe('molten doctor', () => {
     const outside = await molten.json<Report>('doctor', '--url', server.url);
     expect(verdicts(outside, 'FAIL')).toEqual([]);
     expect(verdicts(outside, 'ok')).toEqual([
-      ...['reachable', 'TLS', 'certificate', 'security headers', 'CORS closed', 'health'],
+      ...['reachable', 'TLS', 'certificate', 'security headers', 'CORS closed'],
+      ...['WebSocket closed', 'metrics inside', 'health'],
       ...['set-up closed', 'calls without a credential refused', 'forged credentials refused'],
     ]);
     expect(outside.findings.find(({ name }) => name === 'TLS')?.detail).toBe('TLSv1.3');
@@ -80,9 +100,12 @@ describe('molten doctor', () => {
     await molten('snapshots', 'create', '--url', server.url);
     const inside = await molten.json<Report>('doctor', '--url', server.url);
     expect(verdicts(inside, 'ok')).toEqual(
-      expect.arrayContaining(['encryption at rest', 'snapshots recent']),
+      expect.arrayContaining(['snapshots recent', 'database']),
     );
-    expect(verdicts(inside, 'warn')).toEqual(['administrator']);
+    // Whether the disks of a database are encrypted is not for the server to know.
+    const unknown = runStorage(store) === undefined ? [] : ['encryption at rest'];
+    expect(verdicts(inside, 'warn')).toEqual([...unknown, 'administrator', 'named users']);
+    expect(verdicts(inside, 'FAIL')).toEqual([]);
   });
 
   it('finds what is wrong with a server that lets everybody in', async () => {
@@ -93,6 +116,11 @@ describe('molten doctor', () => {
       response.setHeader('content-type', 'application/json');
       response.end('{"state": "SERVING_STATE_READ_ONLY", "open": true}');
     }).listen(0, '127.0.0.1');
+    open.on('upgrade', (_, socket) => {
+      socket.end(
+        'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
+      );
+    });
     await once(open, 'listening');
     const { port } = open.address() as { readonly port: number };
     const molten = createMolten(directory.path);
@@ -101,7 +129,8 @@ describe('molten doctor', () => {
     expect(code).toBe(1);
     const failed = [...stdout.matchAll(/^FAIL {2}server: ([^:]+):/gm)].map(([, name]) => name);
     expect(failed).toEqual([
-      ...['security headers', 'CORS closed', 'health', 'set-up closed'],
+      ...['security headers', 'CORS closed', 'WebSocket closed', 'metrics inside', 'health'],
+      'set-up closed',
       ...['calls without a credential refused', 'forged credentials refused'],
     ]);
     expect(stdout).toMatch(/^warn {2}server: TLS: /m);

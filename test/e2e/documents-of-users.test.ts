@@ -3,31 +3,18 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
 import { judgeConfig, loadConfig } from '../../src/config/load.ts';
-import { systemClock } from '../../src/platform/clock.ts';
-import { delay } from '../../src/platform/timers.ts';
 import { certificate, privateKey } from '../support/certificate.ts';
 import { MOLTEN } from '../support/molten.ts';
+import { blocksOf, FOLLOW_MS, ROOT } from '../support/pages.ts';
 import { startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** A page of commands, each in a process of its own. */
-const FOLLOW_MS = 600_000;
 /** These start the server and the tests themselves; other tests and every run of this one do that. */
 const STARTERS = ['npm start', 'npm test'];
-
-function blocksOf(file: string, language = 'sh'): readonly string[] {
-  const text = readFileSync(join(ROOT, file), 'utf8');
-  const fence = new RegExp(`^( *)\`\`\`${language}\\n([\\s\\S]*?)^\\1\`\`\`$`, 'gm');
-  return [...text.matchAll(fence)].map(([, indent = '', block = '']) =>
-    block.replaceAll(new RegExp(`^${indent}`, 'gm'), '').trim(),
-  );
-}
 
 describe('the README', () => {
   it('can be followed from top to bottom', () => followReadme(), FOLLOW_MS);
@@ -158,73 +145,6 @@ describe('the incident playbook', () => {
     expect(evidence).toContain('session.login');
     expect((await signIn('eve', eve.password)).status).toBe(401);
   });
-});
-
-describe('the page about backup and recovery', () => {
-  it(
-    'undoes a mistake and rebuilds a lost store, by its own commands',
-    async () => {
-      using directory = createTemporaryDirectory();
-      const server = await startServe({
-        args: ['--dev-mode', '--port', '0', '--archive-dir', './log'],
-        directory: directory.path,
-      });
-      const secrets = join(directory.path, 'data/development-secrets');
-      const run = (script: string, change: Readonly<Record<string, string>> = {}): string => {
-        const command = Object.entries({
-          'npx molten': `"${process.execPath}" "${MOLTEN}"`,
-          ...change,
-        });
-        return execFileSync(
-          'bash',
-          [
-            '-euo',
-            'pipefail',
-            '-c',
-            command.reduce((text, [from, to]) => text.replaceAll(from, to), script),
-          ],
-          {
-            cwd: directory.path,
-            encoding: 'utf8',
-            env: {
-              ...{
-                PATH: process.env['PATH'],
-                HOME: directory.path,
-                XDG_CONFIG_HOME: directory.path,
-              },
-              MOLTEN_URL: server.url,
-              MOLTENDB_ENCRYPTION_KEY: readFileSync(
-                join(secrets, 'encryption-key'),
-                'utf8',
-              ).trimEnd(),
-            },
-          },
-        );
-      };
-      const [snapshots = '', restores = '', recover = '', rebuild = '', exports = ''] = blocksOf(
-        'docs/operating/backup-and-recovery.md',
-      );
-      run(`npx molten login --password-file "${join(secrets, 'root-password')}"`);
-      run(`npx molten docs set orders one '{"total": 1}'`);
-      expect(run(exports)).toContain('1 documents imported into orders-again');
-      const name = run(snapshots).split('\n')[0] ?? '';
-      const sequence = String(JSON.parse(run('npx molten status --json')).sequence);
-      await delay(20);
-      const moment = { '2026-01-31T23:59:59Z': new Date(systemClock.now()).toISOString() };
-      await delay(20);
-      run('npx molten docs delete orders one');
-      expect(run(restores, moment)).toContain('1 documents written to orders-then');
-      await server.stop('SIGTERM');
-      expect(run(recover, { 4711: sequence })).toContain('what was there is in');
-      const rebuilt = run(rebuild, {
-        '/backup/20260131T030000000Z-0000000000004711': `data/snapshots/${name}`,
-        '/backup/log': './log',
-        '--out ./recovered': '--out ./rebuilt',
-      });
-      expect(rebuilt).toContain('is recovered');
-    },
-    FOLLOW_MS,
-  );
 });
 
 describe('the guide to access', () => {

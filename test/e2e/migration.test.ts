@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/platform/clock.ts';
 import { openEmbeddedStore } from '../../src/storage/embedded/open.ts';
 import { createMolten, MOLTEN, type CommandResult, type Molten } from '../support/molten.ts';
-import { startPostgres, type TestDatabase } from '../support/postgres.ts';
+import { openDatabase, type TestDatabase } from '../support/database.ts';
 import { refusedStart, startServe, type ServeProcess } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -22,7 +22,7 @@ const PAGE = readFileSync(new URL('../../docs/operating/postgres.md', import.met
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await startPostgres();
+  database = await openDatabase();
 });
 
 afterAll(async () => {

@@ -1,6 +1,6 @@
 /** What is packed is what is needed: it is installed into an empty folder and used there. */
 import { execFile } from 'node:child_process';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const INSTALL_MS = 180_000;
 const QUIET = ['--no-audit', '--no-fund', '--loglevel=error'];
 const EXPECTED =
-  /^(package\.json|README\.md|LICENSE|bin\/molten\.js|dist\/(cli|gen|src)\/.+\.(js|json|css|html|sql)|proto\/molten\/v1\/\w+\.proto)$/;
+  /^(package\.json|README\.md|LICENSE|dist\/api-reference\/standalone\.js|bin\/molten\.js|dist\/(cli|gen|src)\/.+\.(js|json|css|html|sql)|proto\/molten\/v1\/\w+\.proto)$/;
 
 interface Packed {
   readonly filename: string;
@@ -62,7 +62,11 @@ describe('the package', () => {
       const args = ['--dev-mode', '--port', '0'];
       await using server = await startServe({ args, directory: cwd, command });
       expect((await fetch(`${server.url}/v1/health`)).status).toBe(200);
-      expect((await fetch(`${server.url}/docs`)).status).toBe(200);
+      for (const path of ['/docs', '/docs/reference.js']) {
+        expect((await fetch(`${server.url}${path}`)).status).toBe(200);
+      }
+      // What the page was made of stays with those who build it.
+      expect(existsSync(join(cwd, 'node_modules', '@scalar'))).toBe(false);
       expect(await server.stop('SIGTERM')).toBe(0);
     },
     INSTALL_MS,

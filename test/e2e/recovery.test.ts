@@ -4,57 +4,11 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { createMolten, type Molten } from '../support/molten.ts';
-import { startServe, type ServeProcess } from '../support/serve.ts';
+import { countOf, fill, placeIn, serve } from '../support/operator.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
-
-const PASSWORD = 'a password long enough for tests';
-const SECRETS = {
-  MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
-  MOLTENDB_ROOT_PASSWORD: PASSWORD,
-  MOLTENDB_ENCRYPTION_KEY: 'the first encryption key',
-};
 
 /** A dozen commands, each a process of its own, on a busy machine. */
 const COMMANDS_MS = 300_000;
-
-interface Place {
-  readonly path: string;
-  readonly data: string;
-  readonly molten: Molten;
-}
-
-function placeIn(path: string): Place {
-  const { MOLTENDB_ENCRYPTION_KEY } = SECRETS;
-  const molten = createMolten(path, { MOLTEN_PASSWORD: PASSWORD, MOLTENDB_ENCRYPTION_KEY });
-  return { path, data: join(path, 'data'), molten };
-}
-
-async function serve({ data, path, molten }: Place, key?: string): Promise<ServeProcess> {
-  const archive = ['--archive-dir', join(path, 'archive'), '--archive-interval', '1'];
-  const variables = key === undefined ? SECRETS : { ...SECRETS, MOLTENDB_ENCRYPTION_KEY: key };
-  const server = await startServe({
-    ...{ args: ['--db-path', data, '--port', '0', ...archive], variables },
-  });
-  const { code, stderr } = await molten('login', server.url);
-  expect(code, stderr).toBe(0);
-  return server;
-}
-
-async function countOf(molten: Molten, collection: string): Promise<number> {
-  const { total } = await molten.json<{ readonly total: number }>(
-    ...['docs', 'query', collection, '--total', '--limit', '1'],
-  );
-  return total;
-}
-
-async function fill({ path, molten }: Place): Promise<void> {
-  const file = join(path, 'orders.json');
-  const orders = Array.from({ length: 200 }, (_, at) => ({ id: `o${String(at)}`, total: at }));
-  writeFileSync(file, JSON.stringify(orders));
-  const imported = await molten('docs', 'import', file, '-c', 'orders', '-k', 'id');
-  expect(imported.code, imported.stderr).toBe(0);
-}
 
 describe('an operator', () => {
   it('undoes a mistake: looks, recovers, activates, and serves on', async () => {
@@ -265,24 +219,5 @@ describe('an operator', () => {
     await using second = await serve(place, 'the second encryption key');
     expect(await countOf(molten, 'orders')).toBe(200);
     expect(second.url).not.toBe('');
-  });
-
-  it('brings a collection of a running server back under another name', async () => {
-    using directory = createTemporaryDirectory();
-    const place = placeIn(directory.path);
-    const { molten } = place;
-    await using server = await serve(place);
-    await fill(place);
-    const { sequence } = await molten.json<{ readonly sequence: string }>('status');
-    await molten('collections', 'drop', 'orders', '--yes');
-    const looked = await molten.json<{ readonly differences: object[] }>(
-      ...['restores', 'preview', '--to-sequence', sequence],
-    );
-    expect(looked.differences).toMatchObject([{ collection: 'orders', removed: 200 }]);
-    const to = ['--to-sequence', sequence];
-    const brought = await molten('restores', 'create', 'orders', 'orders-then', ...to);
-    expect(brought.code, brought.stderr).toBe(0);
-    expect(await countOf(molten, 'orders-then')).toBe(200);
-    expect(server.url).not.toBe('');
   });
 });

@@ -42,6 +42,14 @@ const CASES: readonly Case[] = [
     ...{ row: 'signing secret strong', args: [], says: 'PREVIOUS looks like a placeholder; make' },
     variables: { ...BASE, MOLTENDB_JWT_SECRET_PREVIOUS: 'a'.repeat(40) },
   },
+  ...[
+    'your-super-secret-jwt-token-with-at-least-32-characters-long',
+    'CHANGE_ME_IN_PRODUCTION_8f2a61c94be7',
+    'abcdefghijklmnopqrstuvwxyz123456',
+  ].map((secret) => ({
+    ...{ row: 'signing secret strong', args: [], says: 'JWT_SECRET looks like a placeholder' },
+    variables: { ...BASE, MOLTENDB_JWT_SECRET: secret },
+  })),
   {
     ...{ row: 'set-up token strong', args: [], says: 'MOLTENDB_SETUP_TOKEN is shorter than 32' },
     variables: { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_SETUP_TOKEN: 'short' },
@@ -56,6 +64,11 @@ const CASES: readonly Case[] = [
     ...{ row: 'root password strong', args: [], says: 'MOLTENDB_ROOT_PASSWORD is weak; give' },
     variables: { ...BASE, MOLTENDB_ROOT_PASSWORD: 'admin123' },
   },
+  ...['qwertyuiop12', '123iloveyou!', 'administrator'].map((password) => ({
+    ...{ row: 'root password strong', says: 'MOLTENDB_ROOT_PASSWORD is weak; give' },
+    args: ['--root-user', 'administrator'],
+    variables: { ...BASE, MOLTENDB_ROOT_PASSWORD: password },
+  })),
   {
     row: 'encryption key meant',
     args: ['--disable-encryption'],

@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest';
 
 import { ServingState, SystemService } from '../../gen/molten/v1/system_pb.ts';
 import { certificate, privateKey } from '../support/certificate.ts';
+import { overheard } from '../support/overheard.ts';
 import { refusedStart, startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -51,6 +52,9 @@ describe('molten serve --dev-mode', () => {
         expect(printed).not.toContain(readFileSync(file, 'utf8').trim());
       }
       expect(printed).not.toContain(token);
+      // This, and more, is looked at after each file of these tests.
+      expect(overheard().secrets).toBeGreaterThan(readdirSync(secrets).length);
+      expect(overheard().logged).toBeGreaterThan(1000);
     }
     await using server = await startServe({ args });
     const token = await login(server.url, readFileSync(passwordFile, 'utf8').trim());

@@ -72,12 +72,20 @@ export interface WatcherOptions {
   readonly isRaw?: boolean;
 }
 
+/** What a server is started with. */
+export interface FailingServerOptions {
+  readonly directory: string;
+  readonly random: Random;
+  /** A database that it shares with others; absent: its store is in the directory. */
+  readonly database?: { readonly url: string; readonly password: string };
+}
+
 /** A server behind a relay, a client of the relay, and what its writers know to be written. */
 export class FailingServer implements AsyncDisposable {
   readonly client: MoltenClient;
   /** Since the start, or since the last swap. */
   acknowledged: AcknowledgedWrite[] = [];
-  readonly #directory: string;
+  readonly #options: FailingServerOptions;
   readonly #random: Random;
   readonly #proxy: Proxy;
   readonly #token: string;
@@ -88,12 +96,12 @@ export class FailingServer implements AsyncDisposable {
   #isOver = false;
 
   private constructor(
-    parts: { readonly directory: string; readonly random: Random },
+    options: FailingServerOptions,
     running: { readonly proxy: Proxy; readonly server: ServeProcess; readonly token: string },
   ) {
     const { proxy, server, token } = running;
-    this.#directory = parts.directory;
-    this.#random = parts.random;
+    this.#options = options;
+    this.#random = options.random;
     this.#proxy = proxy;
     this.#server = server;
     this.#token = token;
@@ -105,13 +113,13 @@ export class FailingServer implements AsyncDisposable {
     return createMoltenClient({ url: this.#server.url, token: () => this.#token });
   }
 
-  static async start(directory: string, random: Random): Promise<FailingServer> {
-    const server = await serve(directory);
+  static async start(options: FailingServerOptions): Promise<FailingServer> {
+    const server = await serve(options);
     const proxy = await startProxy();
     proxy.target = portOf(server);
     const login = { username: 'root', password: PASSWORD };
     const { token } = await createMoltenClient({ url: proxy.url }).auth.login(login);
-    return new FailingServer({ directory, random }, { proxy, server, token });
+    return new FailingServer(options, { proxy, server, token });
   }
 
   /** Writes until it is over. What was not acknowledged may have happened, or not. */
@@ -176,10 +184,11 @@ export class FailingServer implements AsyncDisposable {
   async swap(sequence: bigint): Promise<void> {
     await this.#stop(this.#random.below(2) === 0 ? 'SIGKILL' : 'SIGTERM');
     const variables = { MOLTENDB_ENCRYPTION_KEY: SECRETS.MOLTENDB_ENCRYPTION_KEY };
-    const molten = createMolten(this.#directory, variables);
+    const { directory } = this.#options;
+    const molten = createMolten(directory, variables);
     const { code, stderr } = await molten(
-      ...['recover', '--db-path', `${this.#directory}/data`, '--activate'],
-      ...['--out', `${this.#directory}/recovered`, '--to-sequence', String(sequence)],
+      ...['recover', '--db-path', `${directory}/data`, '--activate'],
+      ...['--out', `${directory}/recovered`, '--to-sequence', String(sequence)],
     );
     if (code !== 0) throw new Error(`the recovery ended with ${String(code)}: ${stderr}`);
     this.acknowledged = [];
@@ -228,8 +237,18 @@ export class FailingServer implements AsyncDisposable {
 
   /** Stops the writers and writes once more; everything before that must reach every watcher. */
   async finish(writers: readonly Promise<void>[]): Promise<void> {
+    await this.quiet(writers);
+    await this.end();
+  }
+
+  /** Stops the writers. */
+  async quiet(writers: readonly Promise<void>[]): Promise<void> {
     this.#isOver = true;
     await Promise.all(writers);
+  }
+
+  /** Writes once more. */
+  async end(): Promise<void> {
     const end = { collection: 'c', key: END, body: toBody({ n: 500 }) };
     await this.direct.documents.setDocument(end);
   }
@@ -266,7 +285,7 @@ export class FailingServer implements AsyncDisposable {
   }
 
   async #serve(): Promise<void> {
-    this.#server = await serve(this.#directory);
+    this.#server = await serve(this.#options);
     this.#proxy.target = portOf(this.#server);
   }
 
@@ -308,10 +327,17 @@ export class FailingServer implements AsyncDisposable {
   }
 }
 
-function serve(directory: string): Promise<ServeProcess> {
+function serve({ directory, database }: FailingServerOptions): Promise<ServeProcess> {
+  const { MOLTENDB_ENCRYPTION_KEY: _, ...secrets } = SECRETS;
   return startServe({
-    args: ['--db-path', `${directory}/data`, '--port', '0', '--log-level', 'silent'],
-    variables: SECRETS,
+    args: [
+      ...['--db-path', `${directory}/data`, '--port', '0', '--log-level', 'silent'],
+      ...(database === undefined ? [] : ['--storage-url', database.url, '--disable-encryption']),
+    ],
+    variables:
+      database === undefined
+        ? SECRETS
+        : { ...secrets, MOLTENDB_STORAGE_PASSWORD: database.password },
   });
 }
 

@@ -1,6 +1,8 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+import { overhearSecret, overhearStart, overhearText } from './overheard.ts';
+
 /** How a command ended. */
 export interface CommandResult {
   readonly code: number;
@@ -22,6 +24,10 @@ export interface Molten {
   json<T = never>(...args: readonly string[]): Promise<T>;
 }
 
+/** Commands that read a password from standard input. */
+const ASKS_FOR_SECRETS =
+  /^(login|setup|password|encryption|second-factor|users (create|set-password))\b/;
+
 /** The path of the command. */
 export const MOLTEN: string = fileURLToPath(new URL('../../bin/molten.js', import.meta.url));
 
@@ -35,6 +41,7 @@ export function createMolten(
     talk: (child: ChildProcessWithoutNullStreams) => void,
   ): Promise<CommandResult> =>
     new Promise((resolve, reject) => {
+      overhearStart(args, variables);
       const child = spawn(process.execPath, [MOLTEN, ...args], {
         env: {
           PATH: process.env['PATH'],
@@ -50,14 +57,19 @@ export function createMolten(
       child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
       child.once('error', reject);
       child.once('close', (code) => {
+        overhearText(stdout);
         resolve({ code: code ?? -1, stdout, stderr });
       });
       // A command that ends before it has read its input is no failure of the test.
       child.stdin.on('error', () => undefined);
       talk(child);
     });
-  const fed = (input: string | Uint8Array, ...args: readonly string[]): Promise<CommandResult> =>
-    start(args, ({ stdin }) => stdin.end(input));
+  const fed = (input: string | Uint8Array, ...args: readonly string[]): Promise<CommandResult> => {
+    if (ASKS_FOR_SECRETS.test(args.join(' '))) {
+      for (const line of String(input).split('\n')) overhearSecret(line);
+    }
+    return start(args, ({ stdin }) => stdin.end(input));
+  };
   const run = (...args: readonly string[]): Promise<CommandResult> => fed('', ...args);
   return Object.assign(run, {
     fed,

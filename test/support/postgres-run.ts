@@ -1,30 +1,12 @@
-/** Starts the PostgreSQL of a test run, once for all of its files, and says where it is. */
-import type { startPostgres as StartPostgres } from './postgres.ts';
+import { openDatabase } from './database.ts';
 
-/** Called by the test runner before the first file; what it returns, after the last. */
+/** Called by the test runner before the first file: one database for all of them, which goes after the last. */
 export default async function setup(): Promise<() => Promise<void>> {
-  const startPostgres = await importQuietly();
   // What a power cut leaves is tested elsewhere.
-  const database = await startPostgres({ fsync: 'off', max_connections: '300' });
+  const database = await openDatabase({ fsync: 'off', max_connections: '300' });
   const { password } = database;
-  const [url] = database.url('').split('?');
-  process.env['MOLTEN_TEST_POSTGRES'] = JSON.stringify({ url, password });
+  process.env['MOLTEN_TEST_DATABASE'] = JSON.stringify({ url: database.url('any'), password });
   return async () => {
     await database[Symbol.asyncDispose]();
   };
-}
-
-/** Ends of a process that the package would make its own. */
-const ENDS = ['beforeExit', 'exit'];
-
-/** Without what the package does at the end of a process: it ends with 0, whatever tests have failed. */
-async function importQuietly(): Promise<typeof StartPostgres> {
-  const before = ENDS.flatMap((event) => process.rawListeners(event));
-  const { startPostgres } = await import('./postgres.ts');
-  for (const event of ENDS) {
-    for (const listener of process.rawListeners(event)) {
-      if (!before.includes(listener)) process.off(event, listener as () => void);
-    }
-  }
-  return startPostgres;
 }

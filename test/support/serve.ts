@@ -1,7 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { dirname, join, resolve as resolvePath } from 'node:path';
 
 import { MOLTEN } from './molten.ts';
+import { overhearFile, overhearLog, overhearStart } from './overheard.ts';
+import { runStorage } from './run-storage.ts';
 
 /** A server in a process of its own, as an operator runs it. */
 export interface ServeProcess extends AsyncDisposable {
@@ -26,14 +30,28 @@ export interface ServeOptions {
 }
 
 const READY = /listens on (\S+)/;
+/** Where a server in development says that it keeps its secrets. */
+const SECRETS_MADE = /password in (.+)$/m;
 
-/** Starts `molten serve` and waits until it listens; fails with what it printed when it does not. */
+/**
+ * Starts `molten serve` and waits until it listens; fails with what it printed when it does not. It logs all
+ * it can, unless its configuration is a file: what it logs is searched for secrets.
+ */
 export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   const { args, variables = {}, directory, command = MOLTEN, fileKibibytesMax } = options;
   const limit = fileKibibytesMax?.toString() ?? 'unlimited';
+  const hears = overhearLog();
+  overhearStart(args, variables);
+  const verbose = args.includes('--config') ? {} : { MOLTENDB_LOG_LEVEL: 'debug' };
   const script = `trap '' XFSZ; ulimit -f ${limit}; exec "$0" "$@"`;
   const child = spawn('bash', ['-c', script, process.execPath, command, 'serve', ...args], {
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...variables },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      ...verbose,
+      ...storageOf(options),
+      ...variables,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(directory === undefined ? {} : { cwd: directory }),
   });
@@ -43,15 +61,20 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
+      hears(text);
       const found = READY.exec(stdout)?.[1];
       if (found !== undefined && stdout.includes('try ')) resolve(found);
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      hears(text);
+    });
     child.once('error', reject);
     child.once('close', (code) => {
       reject(new RefusedStart(code ?? -1, stderr));
     });
   });
+  overhearMade(stdout);
   const stop = async (signal: NodeJS.Signals): Promise<number | string> => {
     child.kill(signal);
     const [code, ended] = (await exited) as [number | null, string | null];
@@ -63,6 +86,33 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
       if (child.exitCode === null && child.signalCode === null) await stop('SIGKILL');
     },
   };
+}
+
+/** Remembers the secrets that a server in development has made. */
+function overhearMade(greeting: string): void {
+  const file = SECRETS_MADE.exec(greeting)?.[1];
+  if (file === undefined) return;
+  for (const name of readdirSync(dirname(file))) overhearFile(join(dirname(file), name));
+}
+
+/**
+ * Where the store is when the run says it, and not the test. One of the same directory, or else of the same
+ * file of options, is the same one, so that a server finds again what the one before it has left.
+ */
+function storageOf({ args, directory = '' }: ServeOptions): Readonly<Record<string, string>> {
+  if (args.includes('--storage-url')) return {};
+  const place = valueOf(args, '--db-path') ?? valueOf(args, '--config') ?? 'data';
+  const storage = runStorage(resolvePath(directory, place));
+  if (storage === undefined) return {};
+  return {
+    MOLTENDB_STORAGE_URL: storage.url,
+    MOLTENDB_STORAGE_PASSWORD: storage.password ?? '',
+    MOLTENDB_STORAGE_CONNECTIONS: storage.connections.toString(),
+  };
+}
+
+function valueOf(args: readonly string[], flag: string): string | undefined {
+  return args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined;
 }
 
 /** Starts `molten serve`, which must not come to listen; a server that does is stopped. */

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-
 import { startServer, type ServerParts } from '../../src/server/start.ts';
 import { QUERY_BOUNDS } from '../../src/domain/quota/query-limits.ts';
 import type { ServerConfig } from '../../src/config/server-config.ts';
 import { CONNECTION_LIMITS } from '../../src/protocol/http/one-port.ts';
+import { runStorage } from './run-storage.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
 
 /** A server of one test, on a free port and an empty store. */
@@ -91,7 +90,7 @@ export async function startTestServer(
 ): Promise<TestServer> {
   const directory = createTemporaryDirectory();
   const dbPath = overrides.dbPath ?? directory.path;
-  const config = { ...testConfig(dbPath), storage: testStorage(dbPath), ...overrides };
+  const config = { ...testConfig(dbPath), storage: runStorage(dbPath), ...overrides };
   const server = await startServer(config, parts);
   const { url, port, metricsUrl } = server;
   let token: Promise<string> | undefined;
@@ -135,18 +134,6 @@ export async function startTestServer(
       directory[Symbol.dispose]();
     },
   };
-}
-
-/** In the project `postgres` a store in the database of the run, one per directory; else none. */
-function testStorage(dbPath: string): ServerConfig['storage'] {
-  const { MOLTEN_TEST_STORAGE: kind, MOLTEN_TEST_POSTGRES: place } = process.env;
-  if (kind !== 'postgres' || place === undefined) return undefined;
-  const { url, password } = JSON.parse(place) as {
-    readonly url: string;
-    readonly password: string;
-  };
-  const schema = `store_${createHash('sha256').update(dbPath).digest('hex').slice(0, 16)}`;
-  return { url: `${url}?schema=${schema}`, password, connections: 4 };
 }
 
 function parse(text: string): unknown {

@@ -1,8 +1,13 @@
 /** What is deployed beside the server names only metrics that it has. */
 import { describe, expect, it } from 'vitest';
 
+import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
+import { UserService } from '../../gen/molten/v1/users_pb.ts';
+import { REASONS } from '../../src/errors/reason.ts';
 import { METRICS, type MetricSpec } from '../../src/platform/metric-catalogue.ts';
 import { filesLike } from './tree.ts';
+
+const SERVICES = [AuthService, UserService];
 
 /** Every name that a scraper sees. */
 const NAMES = new Set(
@@ -11,7 +16,7 @@ const NAMES = new Set(
   ),
 );
 
-describe.each(['deploy/grafana/moltendb.json', 'deploy/alerts.yml'])('%s', (path) => {
+describe.each(['deploy/grafana/dashboards/moltendb.json', 'deploy/alerts.yml'])('%s', (path) => {
   const text = filesLike(/^deploy\//).find((file) => file.path === path)?.text ?? '';
   const named = [...text.matchAll(/\bmolten_[a-z0-9_]+/g)].map(([name]) => name);
 
@@ -36,8 +41,22 @@ describe.each(['deploy/grafana/moltendb.json', 'deploy/alerts.yml'])('%s', (path
   });
 });
 
+it('the rules name only calls, results and reasons that there are', () => {
+  const { text = '' } = filesLike(/^deploy\/alerts\.yml$/)[0] ?? {};
+  const known = new Set(
+    SERVICES.flatMap(({ typeName, methods }) => methods.map(({ name }) => `${typeName}/${name}`)),
+  );
+  const named = [...text.matchAll(/method=~?"(molten\.v1\.\w+)\/\(?([\w|]+)\)?"/g)].flatMap(
+    ([, service = '', methods = '']) => methods.split('|').map((name) => `${service}/${name}`),
+  );
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
+  const reasons = [...text.matchAll(/reason="(\w+)"/g)].map(([, reason = '']) => reason);
+  expect(reasons.filter((reason) => !(REASONS as readonly string[]).includes(reason))).toEqual([]);
+});
+
 it('the dashboard is JSON with a panel for each title once', () => {
-  const { text = '' } = filesLike(/^deploy\/grafana\/moltendb\.json$/)[0] ?? {};
+  const { text = '' } = filesLike(/^deploy\/grafana\/dashboards\/moltendb\.json$/)[0] ?? {};
   const { panels } = JSON.parse(text) as { readonly panels: readonly { readonly title: string }[] };
   const titles = panels.map(({ title }) => title);
   expect(new Set(titles).size).toBe(titles.length);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { judgeConfig, type Judgement } from '../../../src/config/load.ts';
 import type { Sources } from '../../../src/config/values.ts';
 import { findIn, type Finding } from './finding.ts';
+import { examinePractice } from './practice.ts';
 
 const find = findIn('configuration');
 const HOUR_MS = 3_600_000;
@@ -38,6 +39,7 @@ export function examineConfiguration(sources: Sources): readonly Finding[] {
       const isGiven = (judgement.values.get(option)?.text ?? '') !== without;
       return isGiven ? find(option, 'ok', '') : find(option, 'warn', fix);
     }),
+    ...examinePractice(judgement.values),
     ...examineArchive(judgement),
   ];
 }

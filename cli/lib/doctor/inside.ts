@@ -18,6 +18,7 @@ export async function examineInside(client: MoltenClient): Promise<readonly Find
     await attempt('snapshots recent', () => examineSnapshots(client)),
     await attempt('database', () => examineDatabase(client)),
     await attempt('administrator', () => examineAdministrator(client)),
+    await attempt('named users', () => examineUsers(client)),
   ];
 }
 
@@ -83,4 +84,13 @@ async function examineAdministrator({ users }: MoltenClient): Promise<Finding> {
         'warn',
         `${me.name} can sign in from anywhere by a password alone; enrol a second factor`,
       );
+}
+
+/** What several people do under one name, nobody did. */
+async function examineUsers({ users }: MoltenClient): Promise<Finding> {
+  const name = 'named users';
+  const { users: some } = await users.listUsers({ pageSize: 2 });
+  const fix =
+    'make one for each person with `molten users create`, and keep this one for emergencies';
+  return some.length > 1 ? find(name, 'ok', '') : find(name, 'warn', `there is one user; ${fix}`);
 }

@@ -1,6 +1,10 @@
+import { randomBytes } from 'node:crypto';
+import { request as requestHttp, type IncomingMessage } from 'node:http';
+import { request as requestHttps } from 'node:https';
 import { connect } from 'node:tls';
 
 import { findIn, type Finding } from './finding.ts';
+import { isNear } from './near.ts';
 
 const find = findIn('server');
 const DAY_MS = 86_400_000;
@@ -25,6 +29,8 @@ export async function examineOutside(url: string): Promise<readonly Finding[]> {
     ...(await attempt('TLS', () => examineTls(url))),
     ...examineHeaders(url, health.headers),
     examineCors(health.headers),
+    ...(await attempt('WebSocket closed', () => examineWebSocket(url))),
+    ...(await attempt('metrics inside', () => examineMetrics(url))),
     ...(await attempt('health', () => examineHealth(health))),
     ...(await attempt('set-up closed', () => examineSetup(url))),
     ...(await examineRefusal(url, 'calls without a credential refused', {})),
@@ -65,9 +71,8 @@ function causeOf(error: unknown): string {
 async function examineTls(url: string): Promise<readonly Finding[]> {
   const { protocol, hostname, port } = new URL(url);
   if (protocol !== 'https:') {
-    const isNear = ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
     const fix = 'give the server --cert and --key, or put a proxy with TLS in front';
-    return [find('TLS', isNear ? 'warn' : 'FAIL', `tokens travel in the clear; ${fix}`)];
+    return [find('TLS', isNear(hostname) ? 'warn' : 'FAIL', `tokens travel in the clear; ${fix}`)];
   }
   const host = hostname.replace(/^\[|\]$/g, '');
   const { version, validTo } = await shakeHands(host, port === '' ? 443 : Number(port));
@@ -126,6 +131,38 @@ function examineCors(headers: Headers): Finding {
   return allowed === '*'
     ? find('CORS closed', 'warn', `any page may call; ${fix}`)
     : find('CORS closed', 'ok', '');
+}
+
+/** A handshake as a page of another origin makes it. */
+async function examineWebSocket(url: string): Promise<readonly Finding[]> {
+  const name = 'WebSocket closed';
+  const headers = {
+    ...{ origin: FOREIGN_ORIGIN, connection: 'Upgrade', upgrade: 'websocket' },
+    ...{ 'sec-websocket-version': '13', 'sec-websocket-key': randomBytes(16).toString('base64') },
+  };
+  const send = url.startsWith('https:') ? requestHttps : requestHttp;
+  const status = await new Promise<number | undefined>((resolve, reject) => {
+    const timeout = TIMEOUT_MS;
+    const asked = send(new URL('/ws', url), { headers, timeout, agent: false });
+    const answered = ({ statusCode, socket }: IncomingMessage): void => {
+      socket.destroy();
+      resolve(statusCode);
+    };
+    asked.on('response', answered).on('upgrade', answered).on('error', reject);
+    asked.on('timeout', () => asked.destroy(new Error('the handshake took too long'))).end();
+  });
+  const fix =
+    'name the origins of your pages in --cors-origin, and let a proxy keep Origin and Host';
+  return status === 101
+    ? [find(name, 'FAIL', `pages of ${FOREIGN_ORIGIN} may open one; ${fix}`)]
+    : [find(name, 'ok', '')];
+}
+
+async function examineMetrics(url: string): Promise<readonly Finding[]> {
+  const name = 'metrics inside';
+  const { ok } = await ask(url, '/metrics');
+  const fix = 'see that no proxy leads there; they are for the scraper';
+  return ok ? [find(name, 'FAIL', `everybody may read /metrics; ${fix}`)] : [find(name, 'ok', '')];
 }
 
 async function examineHealth(health: Response): Promise<readonly Finding[]> {

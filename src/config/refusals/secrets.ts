@@ -1,3 +1,4 @@
+import { isCommonPassword } from '../../platform/guessable-passwords.ts';
 import { isLoopback } from '../../platform/loopback.ts';
 import { OPTIONS } from '../options.ts';
 import type { OptionReader } from '../reader.ts';
@@ -12,6 +13,10 @@ const MODE_OF_OTHERS = 0o077;
 const PLACEHOLDER =
   /^(change-?me|secret|password|passw0rd|admin|root|test|example|moltendb|12345678)[\w!@#$%^&*.-]{0,12}$/i;
 
+/** What stands in examples to be replaced, wherever in a secret. */
+const TO_BE_REPLACED =
+  /change[-_ ]?(me|this|it|in)|replace[-_ ]?(me|this|with)|\byour[-_]|placeholder|example|insecure|[-_]at[-_]least[-_]/i;
+
 /** The names of all options that are secrets. */
 export const SECRETS: readonly string[] = OPTIONS.filter(({ isSecret }) => isSecret).map(
   ({ name }) => name,
@@ -20,7 +25,8 @@ export const SECRETS: readonly string[] = OPTIONS.filter(({ isSecret }) => isSec
 /** Whether a password of the root user is one that is guessed first. */
 export function isWeak(password: string, read: OptionReader): boolean {
   const isShort = password.length < PASSWORD_CHARS_MIN;
-  return isShort || PLACEHOLDER.test(password) || password === read.text('root-user');
+  const isGuessed = PLACEHOLDER.test(password) || isCommonPassword(password);
+  return isShort || isGuessed || password === read.text('root-user');
 }
 
 /** Refusals about secrets: missing, weak, used twice, or in files that others can read. */
@@ -37,7 +43,7 @@ export const SECRET_REFUSALS: readonly Refusal[] = [
   },
   {
     name: 'signing secret strong',
-    when: '`--jwt-secret` or `--jwt-secret-previous` shorter than 32 bytes, or a placeholder.',
+    when: '`--jwt-secret` or `--jwt-secret-previous` shorter than 32 bytes, or a placeholder: words of examples such as `change-me`, few different characters, or `0123…`.',
     judge: ({ read }) =>
       ['jwt-secret', 'jwt-secret-previous'].flatMap((option) => judgeRandom(read, option)),
   },
@@ -62,7 +68,7 @@ export const SECRET_REFUSALS: readonly Refusal[] = [
   },
   {
     name: 'root password strong',
-    when: '`--root-password` weak; with `--dev-mode` that is only warned about.',
+    when: '`--root-password` shorter than 12 characters, in a list of common passwords, or the name of the user; with `--dev-mode` that is only warned about.',
     judge({ read }) {
       const password = read.text('root-password');
       if (password === undefined || read.switch('dev-mode')) return [];
@@ -105,10 +111,22 @@ export function judgeRandom(read: OptionReader, option: string): readonly Findin
     const why = `is shorter than ${String(SECRET_BYTES_MIN)} bytes and could be guessed`;
     return [{ option, why, fix: 'make a random one' }];
   }
-  const isPlaceholder = new Set(secret).size < DISTINCT_CHARS_MIN || PLACEHOLDER.test(secret);
-  return findIf(isPlaceholder, {
+  return findIf(isPlaceholder(secret), {
     ...{ option, why: 'looks like a placeholder', fix: 'make a random one' },
   });
+}
+
+/** Whether a secret is one of an example, or was typed and not made. */
+export function isPlaceholder(secret: string): boolean {
+  const isFlat = new Set(secret).size < DISTINCT_CHARS_MIN || isSequence(secret);
+  return isFlat || PLACEHOLDER.test(secret) || TO_BE_REPLACED.test(secret);
+}
+
+/** Half of it counts up: 0123…, abcd…. */
+function isSequence(secret: string): boolean {
+  const codes = [...Buffer.from(secret)];
+  const steps = codes.filter((code, at) => code === (codes[at - 1] ?? 0) + 1);
+  return steps.length * 2 >= codes.length;
 }
 
 function judgeShared(read: OptionReader): readonly Finding[] {

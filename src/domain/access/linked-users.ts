@@ -26,8 +26,8 @@ export interface LinkedUser {
 export interface LinkedUsers {
   /**
    * The user of an identity, made or brought up to date. CREDENTIAL_INVALID when nobody is linked to it and
-   * none is made, which says why to the logs alone. A user that the provider made has the roles of its groups as they are now; one that was
-   * linked by an administrator keeps its own.
+   * none is made, which says why to the logs alone. A user that the provider made has the roles of its groups
+   * as they are now; one that was linked by an administrator keeps its own.
    */
   resolve(identity: VouchedIdentity): Promise<LinkedUser>;
   /** Links an identity to a user. USER_EXISTS when it is linked to another one. */

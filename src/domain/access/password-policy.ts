@@ -1,4 +1,5 @@
 import { DomainError } from '../../errors/domain-error.ts';
+import { isCommonPassword } from '../../platform/guessable-passwords.ts';
 
 /**
  * What a password must be: OWASP ASVS 5 V6.2 and NIST SP 800-63B-4. Long enough, in no list of common
@@ -6,7 +7,7 @@ import { DomainError } from '../../errors/domain-error.ts';
  */
 export interface PasswordPolicy {
   /** PASSWORD_WEAK, saying what is wrong and what would do. `context`: the name, the address, … */
-  check(password: string, context: readonly string[]): Promise<void>;
+  check(password: string, context: readonly string[]): void;
 }
 
 /** The longest password, in characters; nothing is cut off. */
@@ -21,9 +22,8 @@ const OWN_CHARS_MIN = 8;
 
 /** Creates the policy; `charsMin` counts code points. */
 export function createPasswordPolicy(charsMin: number): PasswordPolicy {
-  let common: Promise<ReadonlySet<string>> | undefined;
   return {
-    async check(password, context) {
+    check(password, context) {
       const length = countOf(password);
       if (length < charsMin) {
         throw weak(`has ${String(length)} characters; give at least ${String(charsMin)}`);
@@ -32,13 +32,10 @@ export function createPasswordPolicy(charsMin: number): PasswordPolicy {
       if (new Set(password).size < DISTINCT_CHARS_MIN) {
         throw weak(`has fewer than ${String(DISTINCT_CHARS_MIN)} different characters`);
       }
-      const folded = password.normalize('NFKC').toLowerCase();
-      common ??= readCommon();
-      const known = await common;
-      if (isRepetition(folded) || candidatesOf(folded).some((one) => known.has(one))) {
+      if (isCommonPassword(password)) {
         throw weak('is in every list of common passwords; choose another one');
       }
-      checkContext(folded, [...context, ...PRODUCT_WORDS]);
+      checkContext(password.normalize('NFKC').toLowerCase(), [...context, ...PRODUCT_WORDS]);
     },
   };
 }
@@ -46,24 +43,6 @@ export function createPasswordPolicy(charsMin: number): PasswordPolicy {
 /** Code points, as NIST SP 800-63B-4 counts. */
 function countOf(text: string): number {
   return Array.from(text).length;
-}
-
-/** A few characters over and over. */
-function isRepetition(text: string): boolean {
-  return /^(.{1,5})\1+$/.test(text);
-}
-
-/** The password, and what is left of it without digits and signs around it. */
-function candidatesOf(folded: string): readonly string[] {
-  const bare = folded.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');
-  // A short word in a long password is no common password.
-  return bare.length * 2 > folded.length ? [folded, bare] : [folded];
-}
-
-/** 49,000 passwords; read when the first one is checked. */
-async function readCommon(): Promise<ReadonlySet<string>> {
-  const { dictionary } = await import('@zxcvbn-ts/language-common');
-  return new Set(dictionary['passwords-common']);
 }
 
 function checkContext(folded: string, context: readonly string[]): void {

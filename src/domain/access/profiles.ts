@@ -110,7 +110,7 @@ export async function storePassword(
     password,
   }: { readonly name: string; readonly user: StoredUser; readonly password: string },
 ): Promise<void> {
-  await policy.check(password, [name, user.email, user.displayName]);
+  policy.check(password, [name, user.email, user.displayName]);
   const passwordHash = await passwords.hash(password);
   await accounts.records.change(name, (current) => {
     if (current?.id !== user.id) return current;

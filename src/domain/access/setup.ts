@@ -77,7 +77,7 @@ export async function openSetup(parts: SetupParts): Promise<Setup> {
       if (!isOpen()) throw closed();
       const isNear = isLoopback(address) && isDirect;
       if (!isNear && !isToken(token, setupToken)) throw tooFar();
-      await policy.check(password, [rootUser]);
+      policy.check(password, [rootUser]);
       const passwordHash = await passwords.hash(password);
       const user: StoredUser = {
         ...{ id: randomUUID(), roles: ['admin'], scopes: [], state: 'active', identities: [] },

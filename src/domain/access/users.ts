@@ -74,8 +74,7 @@ export interface Users {
   /** Takes effect on the next call; a user that is not active any more is signed out everywhere. */
   update(principal: Principal, name: string, change: UserChange): Promise<User>;
   delete(principal: Principal, name: string): Promise<void>;
-  /** Signs the user out everywhere. PASSWORD_WEAK. */
-  /** ARGUMENT_INVALID for the caller's own. */
+  /** Signs the user out everywhere. PASSWORD_WEAK; ARGUMENT_INVALID for the caller's own. */
   setPassword(principal: Principal, name: string, password: string): Promise<void>;
   /** Forgets failed logins. */
   unlock(principal: Principal, name: string): Promise<void>;
@@ -126,7 +125,7 @@ class StoredUsers implements Users {
     checkName(name);
     checkTexts(spec);
     check();
-    if (password !== undefined) await policy.check(password, [name, spec.email, spec.displayName]);
+    if (password !== undefined) policy.check(password, [name, spec.email, spec.displayName]);
     const passwordHash = password === undefined ? undefined : await passwords.hash(password);
     await accounts.inTurn(async () => {
       // Again: roles and names may have changed while the password was hashed.

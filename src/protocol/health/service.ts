@@ -49,6 +49,8 @@ export function registerHealth(
       while (!signal.aborted) {
         const status = statusOf(service);
         if (status !== last) yield { status };
+        // There is nothing more to come: whoever stops does not serve again.
+        if (status === HealthCheckResponse_ServingStatus.NOT_SERVING) return;
         last = status;
         await delay(WATCH_INTERVAL_MS, signal);
       }

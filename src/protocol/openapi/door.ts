@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 
 import type { Dispatcher } from '../dispatcher.ts';
 import type { Door } from '../http/door.ts';
@@ -54,16 +53,19 @@ export function createOpenApiDoor({ dispatcher, release }: OpenApiDoorOptions): 
       return await reply.type('text/html; charset=utf-8').send(PAGE);
     });
     app.get('/docs/reference.js', { exposeHeadRoute: true }, async (_request, reply) => {
-      const script = await readFile(scriptPath());
+      const script = await readFile(findScript());
       reply.header('cache-control', 'public, max-age=86400');
       return await reply.type('text/javascript; charset=utf-8').send(script);
     });
   };
 }
 
-function scriptPath(): string {
-  const entry = createRequire(import.meta.url).resolve('@scalar/api-reference');
-  return join(dirname(entry), 'browser', 'standalone.js');
+/** What the build has put into `dist`, seen from there or from the sources. */
+function findScript(): URL {
+  const [built, beside] = ['../../../', '../../../dist/'].map(
+    (root) => new URL(`${root}api-reference/standalone.js`, import.meta.url),
+  ) as [URL, URL];
+  return existsSync(built) ? built : beside;
 }
 
 function tagOf(text: string): string {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { DomainError } from '../../errors/domain-error.ts';
 import { sqliteCode } from './database.ts';
 
-/** Lets another process open the store. */
+/** Lets another process open the directory. */
 export type ReleaseLock = () => void;
 
 /**
- * Makes this process the only one that has the store open. The lock is that of an exclusive SQLite
+ * Makes this process the only one that has a directory open as that of its store. The lock is that of an exclusive SQLite
  * transaction on an otherwise empty file: the kernel drops it when the process dies, however it dies.
  *
  * ENGINE_UNAVAILABLE when another process holds it.
@@ -23,7 +23,7 @@ export function lockStore(directory: string): ReleaseLock {
     if (sqliteCode(cause) !== 'SQLITE_BUSY') throw cause;
     throw new DomainError(
       'ENGINE_UNAVAILABLE',
-      `the store in '${directory}' is open in another process; stop that one or use another directory`,
+      `'${directory}' is open in another process; stop that one or use another directory`,
       { metadata: { directory }, cause },
     );
   }

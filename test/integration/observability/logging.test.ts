@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import { createLogger } from '../../../src/platform/logger.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
+import { secretsIn } from '../../support/overheard.ts';
 import { ROOT, startTestServer, testConfig, type TestServer } from '../../support/server.ts';
 import { PASSWORD } from '../access/team.ts';
 
@@ -24,16 +25,6 @@ function openLog(): Log {
         .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
         .filter(({ msg }) => msg === message),
   };
-}
-
-const SECRET_NAME = /^(.*token|.*secret|.*password|.*code|.*codes|challenge|apiKey|key|uri|text)$/i;
-
-/** Every secret that a body holds, by the names of its members. */
-function secretsIn(value: unknown, name = ''): readonly string[] {
-  if (typeof value === 'string') return SECRET_NAME.test(name) && value.length > 5 ? [value] : [];
-  if (typeof value !== 'object' || value === null) return [];
-  if (Array.isArray(value)) return value.flatMap((one) => secretsIn(one, name));
-  return Object.entries(value).flatMap(([member, inner]) => secretsIn(inner, member));
 }
 
 describe('the log of requests', () => {

@@ -2,8 +2,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { QUERY_BOUNDS } from '../../../src/domain/quota/query-limits.ts';
-import { startServer } from '../../../src/server/start.ts';
-import { startTestServer, testConfig, type TestServer } from '../../support/server.ts';
+import { startTestServer, type TestServer } from '../../support/server.ts';
 
 const PATH = '/v1/admin/queryLimits';
 const THINGS = '/v1/collections/things/documents';
@@ -111,16 +110,9 @@ describe('query limits', () => {
     const token = await server.rootToken();
     await server.close();
     const queryCeiling = { ...QUERY_BOUNDS, timeMsMax: 3000 };
-    const again = await startServer({ ...testConfig(server.dbPath), queryCeiling });
-    try {
-      const answer = await fetch(`${again.url}${PATH}`, {
-        headers: { authorization: `Bearer ${token}` },
-      });
-      const { limits } = (await answer.json()) as { readonly limits: object };
-      expect(limits).toMatchObject({ rowsMax: 5, timeMsMax: 3000, examinedMax: '1000000' });
-    } finally {
-      await again.close();
-    }
+    await using again = await startTestServer({ dbPath: server.dbPath, queryCeiling });
+    const { body } = await again.request('GET', PATH, { token });
+    expect(body.limits).toMatchObject({ rowsMax: 5, timeMsMax: 3000, examinedMax: '1000000' });
   });
 });
 

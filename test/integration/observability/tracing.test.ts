@@ -54,6 +54,7 @@ async function startCollector(): Promise<Collector> {
 }
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
+const READ = '4bf92f3577b34da6a3ce929d0e0e4736';
 const PARENT = 'b7ad6b7169203331';
 const PATH = '/v1/collections/things/documents';
 
@@ -74,6 +75,9 @@ describe('traces', () => {
       ...{ token: await server.rootToken(), body: {} },
     });
     await server.request('GET', `${PATH}/mark-key`);
+    await server.request('GET', `${PATH}/mark-key`, {
+      ...{ token: await server.rootToken(), headers: { traceparent: `00-${READ}-${PARENT}-01` } },
+    });
     await server[Symbol.asyncDispose]();
 
     const call = collector.spans.find(({ traceId, kind }) => traceId === TRACE && kind === 2);
@@ -86,7 +90,11 @@ describe('traces', () => {
     const part = collector.spans.find(({ parentSpanId }) => parentSpanId === call?.spanId);
     expect(part).toMatchObject({ name: 'transact', traceId: TRACE });
     expect(collector.spans.map(({ name }) => name)).toContain('query things');
-    const refused = collector.spans.find(({ name }) => name.endsWith('/GetDocument'));
+    const read = collector.spans.filter(({ traceId }) => traceId === READ);
+    expect(read.map(({ name }) => name)).toContain('get things');
+    const refused = collector.spans.find(
+      ({ name, traceId }) => name.endsWith('/GetDocument') && traceId !== READ,
+    );
     expect(refused?.status.code).toBe(2);
     expect(JSON.stringify(collector.spans)).not.toMatch(/mark-value|a password long/);
   });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBudgets, type Budgets } from '../../../src/domain/quota/budgets.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import type { WindowBound } from '../../../src/platform/sliding-windows.ts';
-import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
+import { openDatabase, type TestDatabase } from '../../support/database.ts';
 import { startTestServer, testConfig } from '../../support/server.ts';
 import { delegate } from '../access/team.ts';
 import { newSchema, openNode } from './scene.ts';
@@ -15,7 +15,7 @@ const NODES = 3;
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await startPostgres({ fsync: 'off', max_connections: '200' });
+  database = await openDatabase({ fsync: 'off', max_connections: '200' });
 });
 
 afterAll(async () => {

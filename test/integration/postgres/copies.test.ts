@@ -2,7 +2,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
+import { openDatabase, type TestDatabase } from '../../support/database.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { documentsOf, fill, inDirectory, openDirectory } from './moving.ts';
 import { logOf, newSchema, openNode } from './scene.ts';
@@ -10,7 +10,7 @@ import { logOf, newSchema, openNode } from './scene.ts';
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await startPostgres({ fsync: 'off', max_connections: '100' });
+  database = await openDatabase({ fsync: 'off', max_connections: '100' });
 });
 
 afterAll(async () => {

@@ -8,7 +8,7 @@ import { systemClock } from '../../../src/platform/clock.ts';
 import { onOneNode } from '../../../src/server/one-node.ts';
 import { verify } from '../../../src/server/recovery.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
-import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
+import { openDatabase, type TestDatabase } from '../../support/database.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { failureOf, logOf, newSchema, openNode, put } from './scene.ts';
 
@@ -17,7 +17,7 @@ const HOUR_MS = 3_600_000;
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await startPostgres({ fsync: 'off' });
+  database = await openDatabase({ fsync: 'off' });
 });
 
 afterAll(async () => {

@@ -9,7 +9,7 @@ import { openDatabaseSource } from '../../../src/storage/postgres/migration-sour
 import { loadDatabase } from '../../../src/storage/postgres/migration-target.ts';
 import { migrateStore } from '../../../src/storage/transfer/migrate.ts';
 import { toSequence } from '../../../src/storage/types.ts';
-import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
+import { openDatabase, type TestDatabase } from '../../support/database.ts';
 import { STORE_PASSWORD, STORES, type ReleasedStore } from '../../support/released-store.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import {
@@ -35,7 +35,7 @@ const PASSWORD = 'correct horse battery staple';
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await startPostgres({ fsync: 'off', max_connections: '100' });
+  database = await openDatabase({ fsync: 'off', max_connections: '100' });
 });
 
 afterAll(async () => {

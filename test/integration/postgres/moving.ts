@@ -14,7 +14,7 @@ import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import { toSequence, type StoredDocument } from '../../../src/storage/types.ts';
 import { QUERY } from '../../contract/support.ts';
-import type { TestDatabase } from '../../support/postgres.ts';
+import type { TestDatabase } from '../../support/database.ts';
 import { put } from './scene.ts';
 
 /** Of all cities this many. */

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { toSequence, type LogEntry } from '../../../src/storage/types.ts';
 import { startCommitRelay } from '../../support/commit-relay.ts';
-import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
+import { startPostgres, type TestPostgres } from '../../support/postgres.ts';
 import { failureOf, increment, logOf, newSchema, openNode, put } from './scene.ts';
 
-let database: TestDatabase;
+let database: TestPostgres;
 
 beforeAll(async () => {
   database = await startPostgres();
@@ -119,7 +119,8 @@ describe('a commit whose answer is lost', () => {
     ['after it is done', 'after'],
   ] as const)('%s is done once', async (_, when) => {
     await using relay = await startCommitRelay(database.port);
-    const node = await openNode(database, newSchema(), relay.port);
+    const schema = newSchema();
+    const node = await openNode(database, schema, database.url(schema, relay.port));
     expect(await increment(node)).toBe(1);
     relay.cutNext = when;
     const results = await Promise.all([

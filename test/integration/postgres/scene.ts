@@ -5,22 +5,21 @@ import { openCopyWriter } from '../../../src/storage/embedded/copy-writer.ts';
 import { openPostgresStore } from '../../../src/storage/postgres/open.ts';
 import { toSequence, type LogEntry } from '../../../src/storage/types.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
-import type { TestDatabase } from '../../support/postgres.ts';
+import type { TestDatabase } from '../../support/database.ts';
 
 /** A name that no other test has. */
 export function newSchema(): string {
   return `store_${randomBytes(8).toString('hex')}`;
 }
 
-/** Opens a node over a schema; `port` leads to the database by another way. */
+/** Opens a node over a schema; `url` may lead there by another way. */
 export async function openNode(
   database: TestDatabase,
   schema: string,
-  port?: number,
+  url: string = database.url(schema),
 ): Promise<StorageEngine> {
   const { password } = database;
   const copies = await openCopyWriter({ directory: '', password: undefined });
-  const url = database.url(schema, port);
   return await openPostgresStore({ url, password, clock: systemClock, copies });
 }
 

@@ -4,7 +4,8 @@ import { DocumentEncoding, type WriteResult } from '../../../gen/molten/v1/docum
 import { examineConfiguration } from '../../../cli/lib/doctor/configuration.ts';
 import { examineInside } from '../../../cli/lib/doctor/inside.ts';
 import { createMoltenClient, toBody, type MoltenClient } from '../../../src/client/index.ts';
-import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
+import { openDatabase, type TestDatabase } from '../../support/database.ts';
+import { startPostgres } from '../../support/postgres.ts';
 import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
 import { violationsOf, type AcknowledgedWrite } from '../../support/watch-properties.ts';
 import { recordWatch, watchClient } from '../../support/watching.ts';
@@ -14,7 +15,7 @@ import { newSchema } from './scene.ts';
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await startPostgres({ fsync: 'off', max_connections: '200' });
+  database = await openDatabase({ fsync: 'off', max_connections: '200' });
 });
 
 afterAll(async () => {

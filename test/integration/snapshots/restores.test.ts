@@ -8,9 +8,9 @@ import { openSnapshots, type Snapshots } from '../../../src/domain/snapshots/sna
 import { DomainError } from '../../../src/errors/domain-error.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { createIdSource } from '../../../src/platform/ids.ts';
-import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { put, reasonOf } from '../../contract/support.ts';
+import { openRunStore } from '../../support/run-storage.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 
 interface Room extends AsyncDisposable {
@@ -21,10 +21,7 @@ interface Room extends AsyncDisposable {
 }
 
 async function openRoom(directory: string): Promise<Room> {
-  const engine = await openEmbeddedStore({
-    directory: join(directory, 'store'),
-    clock: systemClock,
-  });
+  const engine = await openRunStore(join(directory, 'store'));
   const parts = { clock: systemClock, ids: createIdSource(systemClock) };
   const operations = createOperations({ ...parts, onFailure: () => undefined });
   const snapshots = await openSnapshots({

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 import { explainConfig } from '../../../src/config/explain.ts';
 import { judgeConfig } from '../../../src/config/load.ts';
+import type { Option } from '../../../src/config/option.ts';
 import { OPTIONS, variableOf } from '../../../src/config/options.ts';
 import { writeTemplate } from '../../../src/config/template.ts';
 import type { Sources } from '../../../src/config/values.ts';
@@ -16,6 +17,14 @@ const SECRETS = OPTIONS.filter(({ isSecret }) => isSecret).map(({ name }) => nam
 function portOf(sources: Sources): readonly [string | undefined, string | undefined] {
   const found = explainConfig(sources).options.find(({ name }) => name === 'port');
   return [found?.value, found?.origin];
+}
+
+/** Four values, neighbours of which differ. */
+function samplesOf(type: Option['type']): readonly string[] {
+  if (type.kind === 'switch') return ['true', 'false', 'true', 'false'];
+  if (type.kind === 'whole') return [3, 2, 1, 0].map((more) => String(type.min + more));
+  if (type.kind === 'choice') return [0, 1, 0, 1].map((at) => type.choices[at] ?? '');
+  return ['flag', 'variable', 'dot-env', 'key'];
 }
 
 describe('the sources of a configuration', () => {
@@ -35,6 +44,34 @@ describe('the sources of a configuration', () => {
     ]);
     expect(portOf({ flags: { config: file }, environment: {} })).toEqual(['4', `port in ${file}`]);
     expect(portOf({ flags: {}, environment: {} })).toEqual(['1538', 'default']);
+  });
+
+  it.each([...OPTIONS])('win in that order for --$name', ({ name, type, isSecret, fallback }) => {
+    using directory = createTemporaryDirectory();
+    const [flag = '', variable = '', dotEnv = '', key = ''] = samplesOf(type);
+    const config = join(directory.path, 'molten.toml');
+    writeFileSync(config, `${name} = ${type.kind === 'switch' ? key : JSON.stringify(key)}`);
+    const own = variableOf(name);
+    const there = { directory: directory.path };
+    writeFileSync(join(directory.path, '.env'), `${own}=${dotEnv}\n`);
+    const given = type.kind === 'switch' ? flag === 'true' : flag;
+    const sources: readonly (readonly [Sources, string | undefined, string])[] = [
+      [
+        { flags: { config, [name]: given }, environment: { [own]: variable }, ...there },
+        ...([flag, `--${name}`] as const),
+      ],
+      [{ flags: { config }, environment: { [own]: variable }, ...there }, variable, own],
+      [{ flags: { config }, environment: {}, ...there }, dotEnv, `${own} in .env`],
+      [{ flags: { config }, environment: {} }, key, `${name} in ${config}`],
+      [{ flags: {}, environment: {} }, fallback, 'default'],
+    ];
+    for (const [source, text, origin] of sources) {
+      const found = judgeConfig(source).values.get(name);
+      if (text === undefined) expect(found).toBeUndefined();
+      else expect(found).toMatchObject({ text, origin });
+      const shown = explainConfig(source).options.find((one) => one.name === name);
+      if (isSecret === true && text !== undefined) expect(shown?.value).toBe('********');
+    }
   });
 
   it('leaves the variables of others in .env alone, and knows its own typing errors', () => {

@@ -1,0 +1,192 @@
+/** How a server begins and ends for those who are connected to it, in a process of its own. */
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect, type Socket } from 'node:net';
+
+import { Code, createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { describe, expect, it } from 'vitest';
+
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+} from '../../gen/grpc/health/v1/health_pb.ts';
+import { WatchEndReason } from '../../gen/molten/v1/watch_pb.ts';
+import { refusedStart, startServe, type ServeProcess } from '../support/serve.ts';
+import { SECRETS } from '../support/served.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+import { recordWatch, watchClient } from '../support/watching.ts';
+
+const LONG_MS = 90_000;
+const SERVICES = ['', 'molten.v1.DocumentService', 'molten.v1.WatchService'];
+const BODY = JSON.stringify({ body: { fields: { n: 2 } } });
+
+function start(directory: string): Promise<ServeProcess> {
+  const args = ['--db-path', directory, '--port', '0'];
+  return startServe({ args, variables: SECRETS });
+}
+
+async function login(url: string): Promise<string> {
+  const answer = await fetch(`${url}/v1/sessions`, {
+    ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+    body: JSON.stringify({ username: 'root', password: SECRETS['MOLTENDB_ROOT_PASSWORD'] }),
+  });
+  return ((await answer.json()) as { token: string }).token;
+}
+
+/** A connection of HTTP/1.1 that stays open, and all that came over it. */
+interface Kept {
+  readonly socket: Socket;
+  readonly text: () => string;
+  /** Waits until something has come. */
+  until(part: string): Promise<void>;
+}
+
+function keep(url: string): Kept {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  let text = '';
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  socket.on('error', () => undefined);
+  return {
+    ...{ socket, text: () => text },
+    async until(part) {
+      await expect.poll(() => text, { timeout: LONG_MS }).toContain(part);
+    },
+  };
+}
+
+/** A write whose last byte is missing. */
+async function beginWrite(url: string, token: string): Promise<Kept> {
+  const kept = keep(url);
+  kept.socket.write(
+    [
+      ...['PUT /v1/collections/things/documents/slow HTTP/1.1', 'host: a'],
+      ...['content-type: application/json', `authorization: Bearer ${token}`],
+      ...['expect: 100-continue', `content-length: ${String(BODY.length)}`, '', ''],
+    ].join('\r\n'),
+  );
+  // Its headers are taken: it runs.
+  await kept.until('100 Continue');
+  kept.socket.write(BODY.slice(0, -1));
+  return kept;
+}
+
+async function isRefused(url: string): Promise<boolean> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  const [event] = await Promise.race([
+    once(socket, 'error').then(() => ['error']),
+    once(socket, 'connect').then(() => ['connect']),
+  ]);
+  socket.destroy();
+  return event === 'error';
+}
+
+describe('gRPC health', () => {
+  it(
+    'tells of each service, and that the server is about to end',
+    { timeout: LONG_MS },
+    async () => {
+      using directory = createTemporaryDirectory();
+      await using server = await start(directory.path);
+      const health = createClient(Health, createGrpcTransport({ baseUrl: server.url }));
+      for (const service of SERVICES) {
+        expect(await health.check({ service })).toMatchObject({ status: Status.SERVING });
+      }
+      const listed = await health.list({});
+      expect(Object.keys(listed.statuses)).toEqual(expect.arrayContaining(SERVICES));
+      const unknown = health.check({ service: 'molten.v1.NoService' });
+      await expect(unknown).rejects.toMatchObject({ code: Code.NotFound });
+      const watch = async function* (service: string): AsyncGenerator<Status> {
+        for await (const { status } of health.watch({ service })) yield status;
+      };
+      expect(await watch('molten.v1.NoService').next()).toMatchObject({
+        value: Status.SERVICE_UNKNOWN,
+      });
+      const watched = watch('molten.v1.DocumentService');
+      expect(await watched.next()).toMatchObject({ value: Status.SERVING });
+      const exited = once(server.child, 'exit');
+      server.child.kill('SIGTERM');
+      expect(await watched.next()).toMatchObject({ value: Status.NOT_SERVING });
+      expect(await watched.next()).toMatchObject({ done: true });
+      expect((await exited)[0]).toBe(0);
+    },
+  );
+});
+
+describe('a server that is told to end', () => {
+  it(
+    'takes no more, ends what runs and streams resumably, and keeps what it acknowledged',
+    { timeout: LONG_MS },
+    async () => {
+      using directory = createTemporaryDirectory();
+      const targets = [{ collection: 'things' }];
+      let resumeToken: string;
+      {
+        await using server = await start(directory.path);
+        const token = await login(server.url);
+        await using watch = await recordWatch(watchClient(server.url, token), { targets });
+        const session = connectHttp2(server.url);
+        await once(session, 'remoteSettings');
+        const goneAway = once(session, 'goaway');
+        const slow = await beginWrite(server.url, token);
+        const idle = keep(server.url);
+        idle.socket.write('GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n');
+        await idle.until('"ready"');
+        const exited = once(server.child, 'exit');
+
+        server.child.kill('SIGTERM');
+        expect((await goneAway)[0]).toBe(0);
+        expect(await watch.ended()).toMatchObject({ reason: 'SHUTTING_DOWN' });
+        expect(watch.messages.at(-1)?.end).toBe(WatchEndReason.SHUTTING_DOWN);
+        resumeToken = watch.messages.at(-1)?.resumeToken ?? '';
+        await expect.poll(() => isRefused(server.url), { timeout: LONG_MS }).toBe(true);
+        slow.socket.write(BODY.slice(-1));
+        await slow.until('"sequence"');
+        expect(slow.text()).toContain('HTTP/1.1 200 OK');
+        expect((await exited)[0]).toBe(0);
+      }
+      await using server = await start(directory.path);
+      const client = watchClient(server.url, await login(server.url));
+      const from = { case: 'resumeToken', value: resumeToken } as const;
+      await using resumed = await recordWatch(client, { targets, start: from });
+      const messages = await resumed.until((all) => all.some(({ changes }) => changes.length > 0));
+      expect(messages.flatMap(({ changes }) => changes.map(({ key }) => key))).toEqual(['slow']);
+    },
+  );
+
+  it('ends although a call and its caller do not', { timeout: LONG_MS }, async () => {
+    using directory = createTemporaryDirectory();
+    await using server = await start(directory.path);
+    const stuck = await beginWrite(server.url, await login(server.url));
+    stuck.socket.pause();
+    expect(await server.stop('SIGTERM')).toBe(0);
+  });
+
+  it('ends at once when it is told again', { timeout: LONG_MS }, async () => {
+    using directory = createTemporaryDirectory();
+    await using server = await start(directory.path);
+    await beginWrite(server.url, await login(server.url));
+    server.child.kill('SIGTERM');
+    await expect.poll(() => isRefused(server.url), { timeout: LONG_MS }).toBe(true);
+    expect(await server.stop('SIGTERM')).toBe('SIGTERM');
+  });
+});
+
+describe('a store that another server has open', () => {
+  it('is named, with what to do, and goes on being served', { timeout: LONG_MS }, async () => {
+    using directory = createTemporaryDirectory();
+    await using server = await start(directory.path);
+    const args = ['--db-path', directory.path, '--port', '0'];
+    const refused = await refusedStart({ args, variables: SECRETS });
+    const said = refused.stderr.replaceAll(/\s*›\s*|\s+/g, ' ');
+    expect(said).toContain(
+      `the store in '${directory.path}' is open in another process; stop that`,
+    );
+    expect(refused.code).toBe(1);
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+    // The lock goes with its process, however that ends.
+    expect(await server.stop('SIGKILL')).toBe('SIGKILL');
+    await using next = await start(directory.path);
+    expect((await fetch(`${next.url}/readyz`)).status).toBe(200);
+  });
+});

@@ -1,0 +1,84 @@
+/**
+ * What the tests of one file overhear: every secret that was given, sent or answered, and everything that
+ * servers printed. At the end of each file of end-to-end tests the one is looked for in the other.
+ */
+import { readFileSync, statSync } from 'node:fs';
+
+import { OPTIONS, variableOf } from '../../src/config/options.ts';
+
+const SECRET_CHARS_MIN = 8;
+const FILE_BYTES_MAX = 65_536;
+const NAME = /^(.*token|.*secret|.*password|.*codes?|challenge|apiKey|key|uri|text)$/i;
+/** By what they look like, wherever they are: tokens, API keys, refresh tokens, second factors. */
+const FORM = /\b(?:eyJ[\w-]+\.[\w-]+\.[\w-]+|mk_(?:live|test)_\w{40,}|mr_[\w-]{20,}|otpauth:\S+)/g;
+/** Flags that name a file with a secret in it. */
+const FILE_FLAG = /^--.*(secret|password|passphrase|token|key|secret-id|identity)-file$/;
+
+const secrets = new Set<string>();
+const logs: string[] = [];
+
+/** Every secret that a body holds, by the names of its members. */
+export function secretsIn(value: unknown, name = ''): readonly string[] {
+  if (typeof value === 'string') return NAME.test(name) && value.length > 5 ? [value] : [];
+  if (typeof value !== 'object' || value === null) return [];
+  if (Array.isArray(value)) return value.flatMap((one) => secretsIn(one, name));
+  return Object.entries(value).flatMap(([member, inner]) => secretsIn(inner, member));
+}
+
+/** Remembers a secret; what is shorter than eight characters is a word of many messages. */
+export function overhearSecret(text: string): void {
+  if (text.length >= SECRET_CHARS_MIN) secrets.add(text);
+}
+
+/** Remembers what looks like a credential in a text. */
+export function overhearText(text: string): void {
+  for (const found of text.match(FORM) ?? []) overhearSecret(found);
+}
+
+/** Remembers the secrets that a process is given: as variables, as flags and in files. */
+export function overhearStart(
+  args: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): void {
+  const own = OPTIONS.filter(({ isSecret }) => isSecret).map(({ name }) => name);
+  for (const name of own) overhearSecret(variables[variableOf(name)] ?? '');
+  for (const name of ['MOLTEN_TOKEN', 'MOLTEN_PASSWORD']) overhearSecret(variables[name] ?? '');
+  for (const [at, flag] of args.entries()) {
+    const value = args[at + 1] ?? '';
+    if (own.some((name) => flag === `--${name}`)) overhearSecret(value);
+    if (FILE_FLAG.test(flag)) overhearFile(value);
+  }
+}
+
+/** Remembers what is in a file of secrets. */
+export function overhearFile(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile() !== true || found.size > FILE_BYTES_MAX) return;
+  overhearSecret(readFileSync(path, 'utf8').trim());
+}
+
+/** Opens a log of its own for one process. */
+export function overhearLog(): (text: string) => void {
+  const at = logs.push('') - 1;
+  return (text) => {
+    logs[at] = `${logs[at] ?? ''}${text}`;
+  };
+}
+
+/** Secrets that a server has printed, each with the line that holds it. */
+export function leaked(): readonly string[] {
+  const all = logs.join('\n');
+  const found = [...secrets].filter((secret) => all.includes(secret));
+  return found.map((secret) => `${secret} in: ${lineWith(all, secret)}`);
+}
+
+/** How much there was to look at. */
+export function overheard(): { readonly secrets: number; readonly logged: number } {
+  return { secrets: secrets.size, logged: logs.join('').length };
+}
+
+function lineWith(text: string, part: string): string {
+  const at = text.indexOf(part);
+  const end = text.indexOf('\n', at);
+  return text.slice(text.lastIndexOf('\n', at) + 1, end < 0 ? undefined : end);
+}
