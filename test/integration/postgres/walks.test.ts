@@ -9,14 +9,14 @@ import type { StorageEngine } from '../../../src/storage/engine.ts';
 import type { Order } from '../../../src/storage/query/query.ts';
 import { toSequence } from '../../../src/storage/types.ts';
 import { builtIndex, field, indexSpec, keysOf, QUERY } from '../../contract/support.ts';
-import { startPostgres, type TestDatabase } from '../../support/postgres.ts';
+import { startPostgres, type TestPostgres } from '../../support/postgres.ts';
 import { newSchema, openNode } from './scene.ts';
 
 const DOCUMENTS = 5000;
 /** A document is a row of two tables, and of the past a step more. */
 const ROWS_MAX = 4 * DOCUMENTS;
 
-let database: TestDatabase;
+let database: TestPostgres;
 
 beforeAll(async () => {
   database = await startPostgres({ fsync: 'off', autovacuum: 'off' });
