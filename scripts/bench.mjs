@@ -16,6 +16,7 @@ const NAMES = [
   'soak',
   'postgres',
   'migration',
+  'filters',
 ];
 const name = process.argv[2] ?? '';
 const file = join(root, 'test', 'bench', `${name}.ts`);

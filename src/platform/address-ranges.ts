@@ -7,6 +7,8 @@ export interface AddressRanges {
 
 const MAPPED = /^::ffff:(?=\d{1,3}(\.\d{1,3}){3}$)/i;
 const BITS = { 4: 32, 6: 128 } as const;
+/** The shortest prefix: private networks are no wider, and a few that are take in everybody together. */
+const PREFIX_MIN = { 4: 8, 6: 7 } as const;
 
 /** An address without the form that IPv4 takes inside IPv6 sockets: `::ffff:10.0.0.1` is `10.0.0.1`. */
 export function plainAddress(address: string): string {
@@ -17,7 +19,9 @@ export function plainAddress(address: string): string {
 export function rangeProblem(text: string): string | undefined {
   const range = parseRange(text);
   if (range === undefined) return 'is no address or range';
-  return range.prefix === 0 ? 'takes in every address' : undefined;
+  if (range.prefix === 0) return 'takes in every address';
+  const shortest = PREFIX_MIN[range.version];
+  return range.prefix < shortest ? `is wider than a /${String(shortest)}` : undefined;
 }
 
 /** Creates the set. Texts that are no ranges hold nothing. */

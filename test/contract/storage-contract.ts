@@ -13,6 +13,7 @@ import { describeExpiry } from './expiry.ts';
 import { describeIndexes } from './indexes.ts';
 import { describeLeases } from './leases.ts';
 import { describeLog } from './log.ts';
+import { describeOracle } from './oracle.ts';
 import { describePast } from './past.ts';
 import { describeQueries } from './queries.ts';
 import { describeTransactions } from './transactions.ts';
@@ -37,6 +38,7 @@ export function describeStorageContract(name: string, subject: ContractSubject):
     describeExpiry(subject);
     describeIndexes(subject);
     describeQueries(subject);
+    describeOracle(subject);
     describePast(subject);
     describeCompaction(subject);
     describeLog(subject);

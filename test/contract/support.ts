@@ -148,9 +148,13 @@ export function indexSpec(name: string, paths: readonly string[], unique = false
 }
 
 /** Waits until an index is no longer being built. */
-export async function builtIndex(engine: StorageEngine, name: string): Promise<IndexRecord> {
+export async function builtIndex(
+  engine: StorageEngine,
+  name: string,
+  collection = 'things',
+): Promise<IndexRecord> {
   for (;;) {
-    const index = (await engine.indexes('things')).find((one) => one.name === name);
+    const index = (await engine.indexes(collection)).find((one) => one.name === name);
     if (index === undefined) throw new Error(`there is no index ${name}`);
     if (index.state !== 'building') return index;
     await delay(1);

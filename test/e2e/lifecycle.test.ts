@@ -179,7 +179,7 @@ describe('a store that another server has open', () => {
     const args = ['--db-path', directory.path, '--port', '0'];
     const refused = await refusedStart({ args, variables: SECRETS });
     const said = refused.stderr.replaceAll(/\s*›\s*|\s+/g, ' ');
-    expect(said).toContain(`'${directory.path}' is open in another process; stop that`);
+    expect(said).toContain(`'${directory.path}' is open in another process; stop that one`);
     expect(refused.code).toBe(1);
     expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
     // The lock goes with its process, however that ends.

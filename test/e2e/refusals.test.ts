@@ -242,6 +242,11 @@ const CASES: readonly Case[] = [
     says: "--trusted-proxy has '0.0.0.0/0', which takes in every address; give",
   },
   {
+    row: 'trusted proxies narrow',
+    args: ['--trusted-proxy', '0.0.0.0/1,128.0.0.0/1'],
+    says: "--trusted-proxy has '128.0.0.0/1', which is wider than a /8; give",
+  },
+  {
     row: 'directories writable',
     args: ['--db-path', 'key.pem/store'],
     says: "--db-path names 'key.pem/store', which is or leads through a file; give",

@@ -15,7 +15,7 @@ const FORM = /\b(?:eyJ[\w-]+\.[\w-]+\.[\w-]+|mk_(?:live|test)_\w{40,}|mr_[\w-]{2
 const FILE_FLAG = /^--.*(secret|password|passphrase|token|key|secret-id|identity)-file$/;
 
 const secrets = new Set<string>();
-const logs: string[] = [];
+const logs: (() => string)[] = [];
 
 /** Every secret that a body holds, by the names of its members. */
 export function secretsIn(value: unknown, name = ''): readonly string[] {
@@ -57,24 +57,25 @@ export function overhearFile(path: string): void {
   overhearSecret(readFileSync(path, 'utf8').trim());
 }
 
-/** Opens a log of its own for one process. */
-export function overhearLog(): (text: string) => void {
-  const at = logs.push('') - 1;
-  return (text) => {
-    logs[at] = `${logs[at] ?? ''}${text}`;
-  };
+/** Remembers where what a process prints can be read. */
+export function overhearLog(read: () => string): void {
+  logs.push(read);
 }
 
 /** Secrets that a server has printed, each with the line that holds it. */
 export function leaked(): readonly string[] {
-  const all = logs.join('\n');
+  const all = logged();
   const found = [...secrets].filter((secret) => all.includes(secret));
   return found.map((secret) => `${secret} in: ${lineWith(all, secret)}`);
 }
 
 /** How much there was to look at. */
 export function overheard(): { readonly secrets: number; readonly logged: number } {
-  return { secrets: secrets.size, logged: logs.join('').length };
+  return { secrets: secrets.size, logged: logged().length };
+}
+
+function logged(): string {
+  return logs.map((read) => read()).join('\n');
 }
 
 function lineWith(text: string, part: string): string {

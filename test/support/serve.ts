@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { fstatSync, openSync, readdirSync, readSync, unlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, resolve as resolvePath } from 'node:path';
 
 import { MOLTEN } from './molten.ts';
@@ -38,49 +40,80 @@ const SECRETS_MADE = /password in (.+)$/m;
  * it can, unless its configuration is a file: what it logs is searched for secrets.
  */
 export async function startServe(options: ServeOptions): Promise<ServeProcess> {
-  const { args, directory, command = MOLTEN, fileKibibytesMax } = options;
+  const { args, variables = {}, directory, command = MOLTEN, fileKibibytesMax } = options;
   const limit = fileKibibytesMax?.toString() ?? 'unlimited';
-  const hears = overhearLog();
-  const set = { ...storageOf(options), ...options.variables };
-  overhearStart(args, set);
+  const log = openLog();
+  let stdout = '';
+  overhearLog(() => stdout + log.text());
+  const given = { ...storageOf(options), ...variables };
+  overhearStart(args, given);
   const verbose = args.includes('--config') ? {} : { MOLTENDB_LOG_LEVEL: 'debug' };
   const script = `trap '' XFSZ; ulimit -f ${limit}; exec "$0" "$@"`;
   const child = spawn('bash', ['-c', script, process.execPath, command, 'serve', ...args], {
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...verbose, ...set },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      ...verbose,
+      ...given,
+    },
+    stdio: ['ignore', 'pipe', log.descriptor],
     ...(directory === undefined ? {} : { cwd: directory }),
   });
-  let stdout = '';
-  let stderr = '';
   const exited = once(child, 'exit');
   const url = await new Promise<string>((resolve, reject) => {
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
-      hears(text);
       const found = READY.exec(stdout)?.[1];
       if (found !== undefined && stdout.includes('try ')) resolve(found);
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-      hears(text);
-    });
     child.once('error', reject);
     child.once('close', (code) => {
-      reject(new RefusedStart(code ?? -1, stderr));
+      reject(new RefusedStart(code ?? -1, log.text()));
     });
   });
-  overhearMade(stdout);
+  overhearMade(stdout, directory);
   const stop = async (signal: NodeJS.Signals): Promise<number | string> => {
     child.kill(signal);
     const [code, ended] = (await exited) as [number | null, string | null];
     return code ?? ended ?? '';
   };
   return {
-    ...{ child, url, stop, stdout: () => stdout, stderr: () => stderr },
+    ...{ child, url, stop, stdout: () => stdout, stderr: log.text },
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) await stop('SIGKILL');
     },
   };
+}
+
+/** What a process prints. */
+interface Log {
+  readonly descriptor: number;
+  readonly text: () => string;
+}
+
+/**
+ * A file that goes with this process. A pipe would hold the server up while a test waits for a command in
+ * its own thread and does not empty it.
+ */
+function openLog(): Log {
+  const path = join(tmpdir(), `molten-${randomUUID()}.log`);
+  const descriptor = openSync(path, 'ax+', 0o600);
+  unlinkSync(path);
+  return {
+    descriptor,
+    text() {
+      const bytes = Buffer.alloc(fstatSync(descriptor).size);
+      return bytes.toString('utf8', 0, readSync(descriptor, bytes, 0, bytes.length, 0));
+    },
+  };
+}
+
+/** Remembers the secrets that a server in development has made. */
+function overhearMade(greeting: string, directory = '.'): void {
+  const file = SECRETS_MADE.exec(greeting)?.[1];
+  if (file === undefined) return;
+  const made = resolvePath(directory, dirname(file));
+  for (const name of readdirSync(made)) overhearFile(join(made, name));
 }
 
 /**
@@ -101,13 +134,6 @@ function storageOf({ args, directory = '' }: ServeOptions): Readonly<Record<stri
 
 function valueOf(args: readonly string[], flag: string): string | undefined {
   return args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined;
-}
-
-/** Remembers the secrets that a server in development has made. */
-function overhearMade(greeting: string): void {
-  const file = SECRETS_MADE.exec(greeting)?.[1];
-  if (file === undefined) return;
-  for (const name of readdirSync(dirname(file))) overhearFile(join(dirname(file), name));
 }
 
 /** Starts `molten serve`, which must not come to listen; a server that does is stopped. */

@@ -54,7 +54,7 @@ export const NETWORK_REFUSALS: readonly Refusal[] = [
   },
   {
     name: 'trusted proxies narrow',
-    when: '`--trusted-proxy` with what is no address or range, or with a range of all addresses, such as `0.0.0.0/0`.',
+    when: '`--trusted-proxy` with what is no address or range, or with a range wider than a /8 of IPv4 or a /7 of IPv6, such as `0.0.0.0/0`.',
     judge: ({ read }) =>
       read.list('trusted-proxy').flatMap((range) => {
         const problem = rangeProblem(range);

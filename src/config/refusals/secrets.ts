@@ -1,4 +1,4 @@
-import { isCommonPassword } from '../../platform/common-passwords.ts';
+import { isCommonPassword } from '../../platform/guessable-passwords.ts';
 import { isLoopback } from '../../platform/loopback.ts';
 import { OPTIONS } from '../options.ts';
 import type { OptionReader } from '../reader.ts';

@@ -1,5 +1,5 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import { isCommonPassword } from '../../platform/common-passwords.ts';
+import { isCommonPassword } from '../../platform/guessable-passwords.ts';
 
 /**
  * What a password must be: OWASP ASVS 5 V6.2 and NIST SP 800-63B-4. Long enough, in no list of common

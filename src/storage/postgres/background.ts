@@ -68,7 +68,7 @@ const BUILDING = `SELECT i.*, c.name AS collection_name
 const NEXT_DOCUMENTS = `SELECT ${DOCUMENT_COLUMNS} FROM head h JOIN ver v ON v.seq = h.seq
   WHERE h.collection = $1 AND h.key > $2 AND ${IS_LIVE} ORDER BY h.key LIMIT $3`;
 const HELD = `SELECT e.value, e.key FROM entry e
-  WHERE e.idx = $1 AND e.value = ANY($2::bytea[]) ORDER BY e.value, e.key`;
+  WHERE e.idx = $1 AND e.value = ANY($2::bytea[])`;
 const ADD_ENTRIES = `INSERT INTO entry (idx, value, key)
   SELECT $1, * FROM unnest($2::bytea[], $3::text[]) ON CONFLICT DO NOTHING`;
 const SAVE_INDEX =

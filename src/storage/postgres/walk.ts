@@ -131,7 +131,10 @@ interface IndexWalk {
   readonly access: AccessOf<'index'>;
 }
 
-/** By entry; equal entries by key, ascending in both directions. */
+/**
+ * By entry; equal entries by key, ascending in both directions. Documents are looked up one by one: of a
+ * collection that has just grown the planner expects one document, and would walk all of it for every entry.
+ */
 function indexStatement(
   { from, where }: DocumentSource,
   { collection, index, range, access }: IndexWalk,
@@ -141,7 +144,7 @@ function indexStatement(
   const behind = reverse ? '<' : '>';
   return statementOf((place) => {
     const bounds = [
-      ...[`h.collection = ${place(collection)}`, `e.idx = ${place(index)}`],
+      `e.idx = ${place(index)}`,
       `e.value >= ${place(range.lower)}`,
       ...(range.upper === undefined ? [] : [`e.value < ${place(range.upper)}`]),
       ...(afterKey === undefined ? [] : [`e.key > ${place(afterKey)}`]),
@@ -151,8 +154,11 @@ function indexStatement(
       // The first bounds the walk of the index, the second goes on between equal entries.
       bounds.push(`e.value ${behind}= ${value}`, `(e.value ${behind} ${value} OR e.key > ${key})`);
     }
-    return `SELECT e.value, ${DOCUMENT_COLUMNS} FROM entry e JOIN (${from}) ON h.key = e.key
-      WHERE ${bounds.join(' AND ')} AND ${where}
+    return `SELECT e.value, ${DOCUMENT_COLUMNS} FROM entry e CROSS JOIN LATERAL (
+        SELECT ${DOCUMENT_COLUMNS} FROM ${from}
+        WHERE h.collection = ${place(collection)} AND h.key = e.key AND ${where} LIMIT 1
+      ) v
+      WHERE ${bounds.join(' AND ')}
       ORDER BY e.value ${reverse ? 'DESC' : 'ASC'}, e.key ASC LIMIT ${place(limit)}`;
   });
 }

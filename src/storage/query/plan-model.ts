@@ -1,5 +1,4 @@
 import type { IndexRecord } from '../types.ts';
-import type { Condition } from './condition.ts';
 import type { Order, Selection } from './query.ts';
 import type { KeyRange } from './reach.ts';
 
@@ -58,7 +57,6 @@ export interface Plan {
   readonly probes: readonly EncodedRange[];
   /** How many leading fields of the index bound the walk; 0 without an index. */
   readonly fieldsUsed: number;
-  readonly conditions: readonly Condition[];
   /** Human-readable, first to last. */
   readonly steps: readonly string[];
 }
@@ -80,5 +78,5 @@ export interface PlanRequest {
   readonly canScanByInsertion: boolean;
 }
 
-/** A plan before its conditions and its description. */
-export type Draft = Omit<Plan, 'steps' | 'conditions'>;
+/** A plan before its description. */
+export type Draft = Omit<Plan, 'steps'>;

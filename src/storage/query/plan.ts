@@ -4,10 +4,9 @@
  * worth. What it leaves out widens the walk and never the result, for the executor decides each match.
  *
  * `reach` narrows by key, `constraint` reads bounds off the filter, `bind` turns them into ranges of
- * one index, `plan-order` tells which order the walk delivers, `plan-index` weighs the indexes against
- * each other, and `condition` lists what an engine may test in its own language.
+ * one index, `plan-order` tells which order the walk delivers, and `plan-index` weighs the indexes against
+ * each other.
  */
-import { conditionsOf } from './condition.ts';
 import { effectiveOrder } from './order.ts';
 import { planIndex } from './plan-index.ts';
 import type { EncodedRange, Plan, PlanRequest } from './plan-model.ts';
@@ -17,7 +16,6 @@ import { decodePosition } from './position.ts';
 import type { QueryCost, QueryPlan } from './query.ts';
 import { reachOf } from './reach.ts';
 
-export type { Condition } from './condition.ts';
 export type { Access, Arrival, EncodedRange, Plan, PlanRequest } from './plan-model.ts';
 export type { KeyRange } from './reach.ts';
 
@@ -49,13 +47,12 @@ export function planSelection(request: PlanRequest): Plan {
   // A count of every match has to see those before the position too.
   const resume = request.wantsAll ? undefined : place;
   const reach = reachOf(selection);
-  const conditions = conditionsOf(selection);
   const planned = { ...request, order };
   const found =
     reach.kind === 'keys'
       ? planKeys(reach.keys, order)
       : (planIndex(planned, resume) ?? planScan(planned, reach.ranges, resume));
-  return { ...found, conditions, steps: describe(planned, found) };
+  return { ...found, steps: describe(planned, found) };
 }
 
 /**

@@ -262,7 +262,7 @@ export function runUnplanned(
   const plan: Plan = {
     access: { kind: 'scan', ranges: [], reverse: false, by: 'key', fromCreated: undefined },
     ...{ arrival: 'unordered', arrivalFields: 0, probes: [], fieldsUsed: 0 },
-    ...{ conditions: [], steps: [] },
+    steps: [],
   };
   return executeQuery(query, documents, contextOf(plan, options));
 }
