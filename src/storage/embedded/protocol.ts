@@ -105,8 +105,10 @@ export interface ReadResults {
 
 /** A read task on its way to a reader thread. */
 export interface ReadMessage {
-  /** At least 1; the thread stops when the shared abort slot holds it. */
+  /** At least 1, and no other one in use. */
   readonly id: number;
+  /** Where the threads and whoever asks agree on who does it; see `read-claims.ts`. */
+  readonly slot: number;
   readonly nowMs: number;
   readonly atSequence: number | undefined;
   readonly task: ReadTask;

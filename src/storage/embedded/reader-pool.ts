@@ -3,6 +3,7 @@ import type { Worker } from 'node:worker_threads';
 import { DomainError } from '../../errors/domain-error.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { ReadMessage, ReadReply, ReadResults, ReadTask, StoreAccess } from './protocol.ts';
+import { createClaims, openClaims, type Claims } from './read-claims.ts';
 import type { ReaderSettings } from './reader-worker.ts';
 import { toError } from '../commit/operations.ts';
 import { startWorker } from './worker.ts';
@@ -26,18 +27,30 @@ export interface ReaderPool {
 }
 
 interface Job {
-  readonly message: ReadMessage;
+  readonly message: Omit<ReadMessage, 'slot'>;
   readonly sinceMs: number;
   readonly settle: (reply: ReadReply) => void;
   readonly reject: (error: DomainError) => void;
 }
 
-interface Member {
-  readonly worker: Worker;
-  readonly aborted: Int32Array;
-  job: Job | undefined;
+/** A job that threads know of. */
+interface OfferedJob extends Job {
+  readonly message: ReadMessage;
+  /** The thread that had nothing to do; undefined: all of them were told, for the first that has time. */
+  readonly member: Member | undefined;
 }
 
+interface Member {
+  readonly worker: Worker;
+  /** From 1 on. */
+  readonly thread: number;
+}
+
+/**
+ * Jobs that threads are told of while they are busy. A thread that had to wait for the main loop after each
+ * job would do one in a turn of it, however short the job and however long the turn.
+ */
+const OFFERED_AHEAD = 64;
 /** Reads that may wait for a thread; more are refused. */
 const WAITING_MAX = 1000;
 const RETRY_AFTER_MS = 200;
@@ -60,12 +73,22 @@ class ThreadPool implements ReaderPool {
   readonly #bounds: PoolBounds;
   readonly #members = new Set<Member>();
   readonly #waiting: Job[] = [];
+  /** By id, in the order in which they were offered. */
+  readonly #offered = new Map<number, OfferedJob>();
+  readonly #shared: SharedArrayBuffer;
+  readonly #claims: Claims;
+  readonly #freeSlots: number[];
   #lastId = 0;
+  #lastThread = 0;
   #isClosed = false;
 
   constructor(access: StoreAccess, bounds: PoolBounds) {
     this.#access = access;
     this.#bounds = bounds;
+    const slots = bounds.threads + OFFERED_AHEAD;
+    this.#shared = createClaims(slots);
+    this.#claims = openClaims(this.#shared);
+    this.#freeSlots = Array.from({ length: slots }, (_, slot) => slot);
   }
 
   run<K extends ReadTask['kind']>(
@@ -77,7 +100,7 @@ class ThreadPool implements ReaderPool {
     const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     this.#lastId = (this.#lastId % TASK_ID_MAX) + 1;
-    const message: ReadMessage = { id: this.#lastId, nowMs, atSequence, task };
+    const message = { id: this.#lastId, nowMs, atSequence, task };
     return new Promise<ReadResults[K]>((resolve, reject) => {
       const onAbort = (): void => {
         this.#stop(job);
@@ -103,62 +126,113 @@ class ThreadPool implements ReaderPool {
   }
 
   load(): { readonly waiting: number; readonly busy: number } {
-    const busy = [...this.#members].filter(({ job }) => job !== undefined).length;
-    return { waiting: this.#waiting.length, busy };
+    const waiting = [...this.#offered.values()].filter((job) => this.#isWaiting(job)).length;
+    // What is done and not heard of yet is of threads that do the next one.
+    const busy = Math.min(this.#members.size, this.#offered.size - waiting);
+    return { waiting: this.#waiting.length + waiting, busy };
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const job of this.#waiting.splice(0)) job.reject(gone());
+    for (const job of this.#offered.values()) {
+      if (this.#claims.withdraw(job.message)) this.#take(job)?.reject(gone());
+    }
     await Promise.all([...this.#members].map(({ worker }) => worker.terminate()));
   }
 
   #refusal(): DomainError | undefined {
-    const [first] = this.#waiting;
-    if (this.#waiting.length >= WAITING_MAX) return tooMany();
     const { waitMaxMs } = this.#bounds;
+    const offered = [...this.#offered.values()].filter((job) => this.#isWaiting(job));
+    if (offered.length + this.#waiting.length >= WAITING_MAX) return tooMany();
+    const first = offered[0] ?? this.#waiting[0];
     if (first === undefined || waitMaxMs === 0) return undefined;
     return systemClock.monotonic() - first.sinceMs > waitMaxMs ? tooLong(waitMaxMs) : undefined;
   }
 
+  /** No thread does it, or is about to. */
+  #isWaiting({ member, message }: OfferedJob): boolean {
+    return member === undefined && !this.#claims.isTaken(message);
+  }
+
   #next(): void {
     while (this.#waiting.length > 0) {
-      const idle = [...this.#members].find(({ job }) => job === undefined);
+      const idle = this.#idle();
       const member =
         idle ?? (this.#members.size < this.#bounds.threads ? this.#start() : undefined);
-      if (member === undefined) return;
+      const slot = this.#freeSlots.pop();
+      if (slot === undefined) return;
       const job = this.#waiting.shift();
       if (job === undefined) return;
-      member.job = job;
-      // A pending read keeps the process alive, an idle thread does not.
-      member.worker.ref();
-      member.worker.postMessage(job.message);
+      this.#offer({ ...job, message: { ...job.message, slot }, member });
     }
   }
 
+  #offer(job: OfferedJob): void {
+    const { member, message } = job;
+    this.#offered.set(message.id, job);
+    this.#claims.offer(message);
+    for (const { worker } of member === undefined ? this.#members : [member]) {
+      // A pending read keeps the process alive, an idle thread does not.
+      worker.ref();
+      worker.postMessage(message);
+    }
+  }
+
+  /** A thread that does nothing and was told of nothing. */
+  #idle(): Member | undefined {
+    const offered = [...this.#offered.values()];
+    if (offered.some((job) => this.#isWaiting(job))) return undefined;
+    return [...this.#members].find((member) =>
+      offered.every(
+        (job) => job.member !== member && !this.#claims.isTakenBy(job.message, member.thread),
+      ),
+    );
+  }
+
+  /** Takes a job off the list; undefined when it is not there any more. */
+  #take({ message }: Pick<OfferedJob, 'message'>): OfferedJob | undefined {
+    const job = this.#offered.get(message.id);
+    if (job === undefined) return undefined;
+    this.#offered.delete(message.id);
+    this.#freeSlots.push(job.message.slot);
+    if (this.#offered.size === 0) for (const { worker } of this.#members) worker.unref();
+    return job;
+  }
+
   #start(): Member {
-    const aborted = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    const settings: ReaderSettings = { ...this.#access, aborted };
+    this.#lastThread += 1;
+    const thread = this.#lastThread;
+    const settings: ReaderSettings = { ...this.#access, claims: this.#shared, thread };
     const worker = startWorker('reader-worker', settings);
-    const member: Member = { worker, aborted: new Int32Array(aborted), job: undefined };
+    const member: Member = { worker, thread };
     worker.unref();
     worker.on('message', (reply: ReadReply) => {
-      const { job } = member;
-      member.job = undefined;
-      worker.unref();
-      job?.settle(reply);
+      const job = this.#offered.get(reply.id);
+      if (job !== undefined) this.#take(job)?.settle(reply);
       this.#next();
     });
     const lose = (): void => {
-      this.#members.delete(member);
-      member.job?.reject(gone());
-      member.job = undefined;
-      if (!this.#isClosed) this.#next();
+      this.#lose(member);
     };
     worker.on('error', lose);
     worker.on('exit', lose);
     this.#members.add(member);
     return member;
+  }
+
+  /** What the thread did is lost with it; what it was only told of is offered again. */
+  #lose(member: Member): void {
+    if (!this.#members.delete(member)) return;
+    for (const job of [...this.#offered.values()].toReversed()) {
+      const isItsOwn = job.member === member || this.#claims.isTakenBy(job.message, member.thread);
+      if (isItsOwn) this.#take(job)?.reject(gone());
+      else if (this.#isWaiting(job) && this.#members.size === 0) {
+        this.#take(job);
+        this.#waiting.unshift(job);
+      }
+    }
+    if (!this.#isClosed) this.#next();
   }
 
   /** Takes back a job that waits, or tells the thread that does it to stop. */
@@ -169,8 +243,10 @@ class ThreadPool implements ReaderPool {
       job.reject(canceled());
       return;
     }
-    const member = [...this.#members].find((one) => one.job === job);
-    if (member !== undefined) Atomics.store(member.aborted, 0, job.message.id);
+    const offered = this.#offered.get(job.message.id);
+    if (offered === undefined || !this.#claims.withdraw(offered.message)) return;
+    this.#take(offered)?.reject(canceled());
+    this.#next();
   }
 }
 

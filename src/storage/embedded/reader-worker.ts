@@ -4,24 +4,28 @@ import { invariant } from '../../errors/invariant.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { openConnection } from './database.ts';
 import type { ReadMessage, ReadReply, ReadResults, StoreAccess } from './protocol.ts';
+import { openClaims } from './read-claims.ts';
 import { createReader, type ReadControl } from './reader.ts';
 import { toRefusal } from './refusal.ts';
 
 /** What a reader thread is started with. */
 export interface ReaderSettings extends StoreAccess {
-  /** One slot: the id of the task that shall stop. */
-  readonly aborted: SharedArrayBuffer;
+  /** Which thread does which task; see `read-claims.ts`. */
+  readonly claims: SharedArrayBuffer;
+  /** The number of this thread, from 1 on. */
+  readonly thread: number;
 }
 
 const port = parentPort;
 invariant(port !== null, 'a reader runs in a worker thread');
 // Set by reader-pool.ts, the only place that starts this file.
 const settings = workerData as ReaderSettings;
-const aborted = new Int32Array(settings.aborted);
+const claims = openClaims(settings.claims);
 const reader = createReader(openConnection({ ...settings, access: 'read' }));
 
 port.on('message', (message: ReadMessage) => {
-  port.postMessage(answer(message));
+  // Some tasks are given to every thread, for the first that has time.
+  if (claims.take(message, settings.thread)) port.postMessage(answer(message));
 });
 
 function answer(message: ReadMessage): ReadReply {
@@ -33,10 +37,11 @@ function answer(message: ReadMessage): ReadReply {
   }
 }
 
-function read({ id, task, nowMs, atSequence }: ReadMessage): ReadResults[keyof ReadResults] {
+function read(message: ReadMessage): ReadResults[keyof ReadResults] {
+  const { task, nowMs, atSequence } = message;
   const control: ReadControl = {
     ...{ nowMs, atSequence },
-    isAborted: () => Atomics.load(aborted, 0) === id,
+    isAborted: () => claims.isWithdrawn(message),
     monotonic: () => systemClock.monotonic(),
   };
   switch (task.kind) {

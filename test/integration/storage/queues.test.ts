@@ -74,6 +74,46 @@ describe('reads', () => {
     });
   });
 
+  it('are done while the main loop is busy, however many', async () => {
+    using directory = createTemporaryDirectory();
+    await using engine = await openEmbeddedStore({
+      ...{ directory: directory.path, clock: systemClock, readers: 2 },
+    });
+    await put(engine, 'one');
+    // The threads have started.
+    await Promise.all([count(engine), count(engine)]);
+    let done = 0;
+    const all = Array.from({ length: 30 }, async () => {
+      await count(engine);
+      done += 1;
+    });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+    // The turns in which the answers are heard, and in which the next would be asked for.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(done).toBe(30);
+    await Promise.all(all);
+    expect(engine.figures().readers[0]).toMatchObject({ waiting: 0, busy: 0 });
+  });
+
+  it('that threads were told of can be taken back before one of them has time', async () => {
+    using directory = createTemporaryDirectory();
+    await using engine = await openEmbeddedStore({
+      ...{ directory: directory.path, clock: systemClock, readers: 2 },
+    });
+    await putMany(engine);
+    const done: string[] = [];
+    const leaver = new AbortController();
+    const work = Array.from({ length: 20 }, async (_, at) => {
+      const reason = await reasonOf(count(engine, at < 4 ? undefined : leaver.signal));
+      done.push(reason);
+    });
+    leaver.abort();
+    await Promise.all(work);
+    // Those that left did not wait for the others.
+    expect(done).toEqual([...Array<string>(16).fill('CANCELED'), ...Array<string>(4).fill('done')]);
+    expect(engine.figures().readers[0]).toMatchObject({ waiting: 0, busy: 0 });
+  });
+
   it('of who goes away are not begun, or stopped', async () => {
     await withStore(async (engine) => {
       await putMany(engine);
