@@ -1,4 +1,4 @@
-import type { Admission } from '../domain/node/admission.ts';
+import type { OpenAdmission } from './overload.ts';
 import { createActivity, type Activity } from '../domain/node/activity.ts';
 import { createCallFigures, type CallFigures } from '../domain/node/call-figures.ts';
 import { createIncidents, type Incidents } from '../domain/node/incidents.ts';
@@ -22,14 +22,14 @@ export interface Observation {
   readonly sweeps: { count: number; documents: number };
   readonly incidents: Incidents;
   /** Who is let in. */
-  readonly admission: Admission;
+  readonly admission: OpenAdmission;
   readonly process: ProcessFigures;
 }
 
 const MS_PER_SECOND = 1000;
 
 /** Starts to count. `process` must be disposed. */
-export function createObservation(clock: Clock, admission: Admission): Observation {
+export function createObservation(clock: Clock, admission: OpenAdmission): Observation {
   const metrics = createMetrics();
   const observeCommit = metrics.histogram('molten_commit_duration_seconds');
   const observeSize = metrics.histogram('molten_commit_group_size');

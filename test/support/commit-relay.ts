@@ -10,12 +10,14 @@ export interface CommitRelay extends AsyncDisposable {
   cutNext: 'before' | 'after' | undefined;
   /** How often that came about. */
   readonly cuts: number;
+  /** How often something was sent to the database. */
+  readonly sent: number;
 }
 
 /** Starts a relay to a port of this machine. */
 export async function startCommitRelay(target: number): Promise<CommitRelay> {
   const open = new Set<Socket>();
-  const relay = { cutNext: undefined as CommitRelay['cutNext'], cuts: 0 };
+  const relay = { cutNext: undefined as CommitRelay['cutNext'], cuts: 0, sent: 0 };
   const server = createServer((client) => {
     const upstream = connect(target, '127.0.0.1');
     const hangUp = (): void => {
@@ -32,6 +34,7 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
     }
     upstream.on('data', (bytes) => client.write(bytes));
     client.on('data', (bytes) => {
+      relay.sent += 1;
       const when = bytes.includes('COMMIT') ? relay.cutNext : undefined;
       if (when === undefined) {
         upstream.write(bytes);

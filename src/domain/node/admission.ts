@@ -17,10 +17,10 @@ export interface Admission {
   /** OVERLOADED, with when to try again, for a call that is turned away; undefined: come in. */
   refusal(): DomainError | undefined;
   /**
-   * Tells how long ago it was last told, and how much of that the event loop had nothing to do, in
-   * milliseconds. It is to be told every `ADMISSION_LOOK_MS`, as far as possible.
+   * Tells how long what came to the event loop had to wait until now, and how much of that the loop had
+   * nothing to do, in milliseconds. It is to be told every `ADMISSION_LOOK_MS`, as far as possible.
    */
-  look(stepMs: number, idleMs: number): void;
+  look(waitedMs: number, idleMs: number): void;
   /** Calls turned away so far. */
   readonly refused: number;
   /** The share of calls that is turned away now, 0 to 1. */
@@ -81,10 +81,10 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
   }
 
   return {
-    look(stepMs, idleMs) {
+    look(waitedMs, idleMs) {
       if (targetMs === 0) return;
-      const isQueueEmpty = idleMs > stepMs * IDLE_SHARE;
-      const turnMs = isQueueEmpty ? ADMISSION_LOOK_MS : Math.max(ADMISSION_LOOK_MS, stepMs);
+      const isQueueEmpty = idleMs > waitedMs * IDLE_SHARE;
+      const turnMs = isQueueEmpty ? ADMISSION_LOOK_MS : Math.max(ADMISSION_LOOK_MS, waitedMs);
       lateTurns = turnMs > longestMs ? lateTurns + 1 : 0;
       if (admitted < 1 || lateTurns >= LATE_TURNS) steer(turnMs);
       lastMs = turnMs;

@@ -6,10 +6,10 @@ import { DomainError } from '../../errors/domain-error.ts';
 import type { ClockRow } from './clock-row.ts';
 import type { Connection } from './connections.ts';
 import { holdLeases, type HeldLeases } from './lease.ts';
-import { loadMissing, loadNeeds, needsOf } from './load.ts';
+import { loadHolders, loadMissing, loadNeeds, needsOf } from './load.ts';
 import type { Turn } from './log-turn.ts';
 import { statementsOf } from './save.ts';
-import { Gap, WorkingSet, type Changes } from './working-set.ts';
+import { Gap, WorkingSet, type Changes, type Missing } from './working-set.ts';
 
 /** A working set and what decides over it. */
 export interface Bench {
@@ -90,12 +90,24 @@ export async function complete<T>(
   work: () => T,
 ): Promise<T> {
   for (;;) {
-    try {
-      return work();
-    } catch (error) {
-      if (!(error instanceof Gap)) throw error;
-      await loadMissing(connection, set, error.missing);
-    }
+    const outcome = attempt(work);
+    const guessed = set.takeGuessed();
+    // What a guess has led to may be a refusal, too.
+    if ('result' in outcome && guessed.length === 0) return outcome.result;
+    if (guessed.length > 0) await loadHolders(connection, set, guessed);
+    if ('missing' in outcome) await loadMissing(connection, set, outcome.missing);
+  }
+}
+
+/** What came of it, or what it lacked; neither says that it met nothing but guesses. */
+function attempt<T>(
+  work: () => T,
+): { readonly result: T } | { readonly missing: Missing } | Record<string, never> {
+  try {
+    return { result: work() };
+  } catch (error) {
+    if (!(error instanceof Gap)) throw error;
+    return error.missing === undefined ? {} : { missing: error.missing };
   }
 }
 

@@ -2,7 +2,7 @@ import type { CommitRequest } from '../commit/operations.ts';
 import type { CollectionRow, IndexRow } from '../commit/rows.ts';
 import type { RequestIdentity } from '../engine.ts';
 import type { Connection } from './connections.ts';
-import type { FoundHead, Missing, WorkingSet } from './working-set.ts';
+import type { FoundHead, Missing, UniqueValue, WorkingSet } from './working-set.ts';
 
 /** What a group of commits is certain to need. */
 export interface Needs {
@@ -50,7 +50,10 @@ const ONE_HEAD = `SELECT ${HEAD_COLUMNS} FROM head h JOIN ver v ON v.seq = h.seq
   WHERE h.collection = $1 AND h.key = $2`;
 const OLDEST = `SELECT ${HEAD_COLUMNS} FROM head h JOIN ver v ON v.seq = h.seq
   WHERE h.collection = $1 AND h.live = 1 ORDER BY h.created_seq LIMIT $2`;
-const HOLDERS = 'SELECT key FROM entry WHERE idx = $1 AND value = $2 LIMIT $3';
+const HOLDERS = `SELECT asked.at, held.key
+  FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS asked (idx, value, at)
+  JOIN LATERAL (SELECT e.key FROM entry e WHERE e.idx = asked.idx AND e.value = asked.value LIMIT $3)
+    AS held ON true`;
 /** More than one group can remove, so that two are left whenever there are that many. */
 const HOLDERS_MAX = 1200;
 
@@ -107,16 +110,6 @@ export async function loadMissing(
       set.addHead(missing, found);
       return;
     }
-    case 'holders': {
-      const { index, value } = missing;
-      const found = await connection.rows<{ key: string }>(HOLDERS, [index, value, HOLDERS_MAX]);
-      set.addHolders(
-        index,
-        value,
-        found.map(({ key }) => key),
-      );
-      return;
-    }
     case 'oldest': {
       const { collection, limit } = missing;
       const found = await connection.rows<HeadRow>(OLDEST, [collection, limit]);
@@ -124,4 +117,24 @@ export async function loadMissing(
       set.addOldest(collection, { keys: found, isWhole: found.length < limit });
     }
   }
+}
+
+/** Loads who holds some unique values, in one statement. */
+export async function loadHolders(
+  connection: Connection,
+  set: WorkingSet,
+  values: readonly UniqueValue[],
+): Promise<void> {
+  const rows = await connection.rows<{ readonly at: number; readonly key: string }>(HOLDERS, [
+    values.map(({ index }) => index),
+    values.map(({ value }) => value),
+    HOLDERS_MAX,
+  ]);
+  const byValue = Map.groupBy(rows, ({ at }) => at);
+  set.addHolders(
+    values.map((value, at) => ({
+      ...value,
+      keys: (byValue.get(at + 1) ?? []).map(({ key }) => key),
+    })),
+  );
 }

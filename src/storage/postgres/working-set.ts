@@ -1,27 +1,39 @@
 /**
  * The rows that one group of commits touches, held in memory while it is decided. What was loaded is as
  * the database had it after the clock was locked; what is changed is written at the end, all at once.
- * What is asked for and was not loaded is a Gap: it is loaded, and the transaction is decided again.
+ * What is asked for and was not loaded is a Gap: it is loaded, and the transaction is decided again. Who
+ * holds a unique value is guessed to be nobody until the transaction is decided, so that all values it asks
+ * for are loaded at once and not each after another decision.
  */
 import { DomainError } from '../../errors/domain-error.ts';
 import type { RequestIdentity } from '../engine.ts';
 import type { CollectionRow, DocumentRow, IndexRow, LogRow } from '../commit/rows.ts';
 import type { AnswerStore, CommitStore, Head, HeadRow } from '../commit/store.ts';
 
+/** A value of a unique index. */
+export interface UniqueValue {
+  readonly index: number;
+  readonly value: Buffer;
+}
+
+/** Documents that have one, as the database has it. */
+export interface FoundHolders extends UniqueValue {
+  readonly keys: readonly string[];
+}
+
 /** What is missing from a working set. */
 export type Missing =
   | { readonly kind: 'head'; readonly collection: number; readonly key: string }
-  | { readonly kind: 'holders'; readonly index: number; readonly value: Buffer }
   /** The documents of a collection that were created first. */
   | { readonly kind: 'oldest'; readonly collection: number; readonly limit: number };
 
-/** Thrown where a row is needed that was not loaded. */
+/** Thrown where a row is needed that was not loaded, and at the end of what was decided by a guess. */
 export class Gap extends Error {
   override readonly name = 'Gap';
-  readonly missing: Missing;
+  readonly missing: Missing | undefined;
 
-  constructor(missing: Missing) {
-    super(`a working set lacks ${missing.kind}`);
+  constructor(missing?: Missing) {
+    super(`a working set lacks ${missing?.kind ?? 'what was guessed'}`);
     this.missing = missing;
   }
 }
@@ -85,6 +97,7 @@ export class WorkingSet implements CommitStore {
   readonly #answers = new Map<string, { readonly fingerprint: string; readonly answer: string }>();
   readonly #holders = new Map<string, ReadonlySet<string>>();
   readonly #oldest = new Map<number, Oldest>();
+  readonly #guessed = new Map<string, UniqueValue>();
   #undo: (() => void)[] = [];
 
   /** What is to be written. */
@@ -135,15 +148,17 @@ export class WorkingSet implements CommitStore {
     this.#documents.set(seq, { key, seq, version, created_seq, created_at, ts, expires_at, body });
   }
 
-  addHolders(index: number, value: Buffer, keys: readonly string[]): void {
-    const held = new Set(keys);
+  addHolders(found: readonly FoundHolders[]): void {
+    const held = new Map(
+      found.map(({ index, value, keys }) => [entryName(index, value), new Set(keys)]),
+    );
     // What this group has changed already is not in the database.
-    for (const entry of this.changes.entries.values()) {
-      if (entry.index !== index || !entry.value.equals(value)) continue;
-      if (entry.isThere) held.add(entry.key);
-      else held.delete(entry.key);
+    for (const { index, value, key, isThere } of this.changes.entries.values()) {
+      const keys = held.get(entryName(index, value));
+      if (isThere) keys?.add(key);
+      else keys?.delete(key);
     }
-    this.#holders.set(entryName(index, value), held);
+    for (const [name, keys] of held) this.#holders.set(name, keys);
   }
 
   addOldest(collection: number, oldest: Oldest): void {
@@ -256,8 +271,12 @@ export class WorkingSet implements CommitStore {
   }
 
   otherHolders(index: number, value: Buffer, key: string): readonly string[] {
-    const held = this.#holders.get(entryName(index, value));
-    if (held === undefined) throw new Gap({ kind: 'holders', index, value });
+    const name = entryName(index, value);
+    const held = this.#holders.get(name);
+    if (held === undefined) {
+      this.#guessed.set(name, { index, value });
+      return [];
+    }
     return [...held].filter((holder) => holder !== key).slice(0, 2);
   }
 
@@ -266,7 +285,15 @@ export class WorkingSet implements CommitStore {
   }
 
   release(): void {
+    if (this.#guessed.size > 0) throw new Gap();
     this.#undo = [];
+  }
+
+  /** What was guessed since the last time; whatever was decided by it has to be decided again. */
+  takeGuessed(): readonly UniqueValue[] {
+    const guessed = [...this.#guessed.values()];
+    this.#guessed.clear();
+    return guessed;
   }
 
   rollback(): void {

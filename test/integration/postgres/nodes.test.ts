@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { toSequence, type LogEntry } from '../../../src/storage/types.ts';
+import { builtIndex, indexSpec } from '../../contract/support.ts';
 import { startCommitRelay } from '../../support/commit-relay.ts';
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts';
 import { failureOf, increment, logOf, newSchema, openNode, put } from './scene.ts';
@@ -134,6 +135,32 @@ describe('a commit whose answer is lost', () => {
     expect(puts.map(({ key, version }) => `${key} ${version.toString()}`).sort()).toEqual([
       ...['a 1', 'b 1', 'counter 1', 'counter 2'],
     ]);
+    await node.close();
+  });
+});
+
+describe('a transaction over many unique values', () => {
+  it('asks for all of them at once', async () => {
+    await using relay = await startCommitRelay(database.port);
+    const schema = newSchema();
+    const node = await openNode(database, schema, database.url(schema, relay.port));
+    const write = (from: number, keys = 'k'): Promise<unknown> =>
+      node.transact({ durability: 'async' }, (transaction) => {
+        for (let n = 0; n < 300; n++) {
+          const body = JSON.stringify({ n: from + n });
+          transaction.put({ collection: 'things', key: `${keys}${n.toString()}`, body });
+        }
+      });
+    await write(0);
+    await node.createIndex(indexSpec('n', ['n'], true));
+    await builtIndex(node, 'n');
+    const before = relay.sent;
+    await write(150);
+    // A watch over the log and a few more; one for each value would be 300.
+    expect(relay.sent - before).toBeLessThan(100);
+    // Guesses do not count: of two documents one is refused, in one transaction and in another.
+    expect(await failureOf(write(300, 'other'))).toMatch(/^UNIQUE_VIOLATION: /);
+    expect(await failureOf(write(1000, 'free'))).toBeUndefined();
     await node.close();
   });
 });
