@@ -2,13 +2,13 @@
  * Turns calls away before they would wait too long, so that those let in are answered soon and the server
  * does as much as it does without overload.
  *
- * What is looked at is how long a turn of the event loop takes: whatever arrives meanwhile waits for its
- * end, and makes the next turn longer. Overload is several turns in a row that are too long, with a loop
- * that never waited: a single long piece of work is none, nor is a process that gets no core but is done
- * with what there is whenever it does. Once there is overload a long queue is of no use to anybody, so that
- * turns are held short, and as soon as the loop waits again more is let in. Turns grow and shrink by a
- * factor, so the share of calls that is let in is steered by factors too: a proportional-integral controller
- * of the logarithm. It begins late and holds short, as CoDel does (RFC 8289).
+ * What is looked at is how long whatever comes now waits until the event loop takes it. Overload is two such
+ * waits in a row that are too long, with a loop that never had nothing to do: a single long piece of work is
+ * none, nor what it leaves behind, nor is a process that gets no core but is done with what there is whenever it does. Once
+ * there is overload a long queue is of no use to anybody, so that waits are held short, and as soon as the
+ * loop has nothing to do more is let in. What is waited for grows and shrinks with the share of calls that
+ * is let in, which is steered by factors: a proportional-integral controller of the logarithm. It begins
+ * late and holds short, as CoDel does (RFC 8289).
  */
 import { DomainError } from '../../errors/domain-error.ts';
 
@@ -31,22 +31,28 @@ export interface Admission {
 export interface AdmissionOptions {
   /** How late the event loop may be before calls are turned away, in milliseconds; 0: all are let in. */
   readonly targetMs: number;
-  /** Told when calls begin to be turned away, and, with how many it were, when that ends. */
+  /** Told when overload begins, and, with how many calls were turned away, some ten seconds after the last. */
   readonly onChange?: (refused: number | undefined) => void;
 }
 
 /** How often the event loop is looked at, in milliseconds. */
 export const ADMISSION_LOOK_MS = 20;
 
-/** Turns in a row that are too long before anything is done. */
-const LATE_TURNS = 3;
-/** How long turns are held while calls are turned away, in milliseconds. */
-const HELD_TURN_MS = 2 * ADMISSION_LOOK_MS;
-/** A loop that waited for more than this part of a turn is done with all that there was. */
+/** The shortest wait that is told from none, in milliseconds. */
+const WAIT_MIN_MS = ADMISSION_LOOK_MS / 2;
+/** Waits in a row that are too long before anything is done. */
+const LATE_LOOKS = 2;
+/** What a long piece of work has left behind is worked off: a wait that is as much shorter begins a new row. */
+const FALLING = 0.8;
+/** How long waits are held while calls are turned away, in milliseconds. */
+const HELD_MS = 2 * ADMISSION_LOOK_MS;
+/** A loop that had nothing to do for more than this part of a wait is done with all that there was. */
 const IDLE_SHARE = 0.05;
-/** How strongly the length of a turn counts, and how strongly its change. */
-const INTEGRAL = 0.2;
-const PROPORTIONAL = 0.7;
+/** How strongly the length of a wait counts, each second, and how strongly its change. */
+const INTEGRAL_PER_SECOND = 4;
+const PROPORTIONAL = 0.6;
+/** Waits in a row, of 10 to 20 ms, with nobody turned away, before overload is over; until then it is met at once. */
+const CALM_LOOKS = 1000;
 /** A server that let in nobody would never learn that it could. */
 const ADMITTED_MIN = 0.01;
 const RETRY_AFTER_MS = 1000;
@@ -62,32 +68,47 @@ const REFUSALS: readonly DomainError[] = Array.from({ length: 10 }, (_, at) => {
 /** Creates an admission that lets everybody in until it is told otherwise. */
 export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admission {
   const longestMs = ADMISSION_LOOK_MS + targetMs;
-  const heldMs = Math.min(HELD_TURN_MS, longestMs);
+  const heldMs = Math.min(HELD_MS, longestMs);
+  let isOverload = false;
   let admitted = 1;
-  let lateTurns = 0;
-  let lastMs = ADMISSION_LOOK_MS;
+  let lateLooks = 0;
+  let lastMs = WAIT_MIN_MS;
+  let calmLooks = 0;
   let owed = 0;
   let refused = 0;
   let refusedBefore = 0;
 
-  function steer(turnMs: number): void {
-    const before = admitted;
-    const wanted = admitted * (heldMs / turnMs) ** INTEGRAL * (lastMs / turnMs) ** PROPORTIONAL;
+  function begin(): void {
+    isOverload = true;
+    calmLooks = 0;
+    refusedBefore = refused;
+    onChange?.(undefined);
+  }
+
+  function end(): void {
+    isOverload = false;
+    onChange?.(refused - refusedBefore);
+  }
+
+  function steer(waitMs: number, elapsedMs: number): void {
+    const integral = ((INTEGRAL_PER_SECOND * elapsedMs) / 1000) * Math.log(heldMs / waitMs);
+    const proportional = PROPORTIONAL * Math.log(lastMs / waitMs);
+    const wanted = admitted * Math.exp(integral + proportional);
     admitted = Math.min(1, Math.max(ADMITTED_MIN, wanted));
-    if (before === 1 && admitted < 1) {
-      refusedBefore = refused;
-      onChange?.(undefined);
-    } else if (before < 1 && admitted === 1) onChange?.(refused - refusedBefore);
+    calmLooks = admitted === 1 ? calmLooks + 1 : 0;
+    if (calmLooks >= CALM_LOOKS) end();
   }
 
   return {
     look(waitedMs, idleMs) {
       if (targetMs === 0) return;
       const isQueueEmpty = idleMs > waitedMs * IDLE_SHARE;
-      const turnMs = isQueueEmpty ? ADMISSION_LOOK_MS : Math.max(ADMISSION_LOOK_MS, waitedMs);
-      lateTurns = turnMs > longestMs ? lateTurns + 1 : 0;
-      if (admitted < 1 || lateTurns >= LATE_TURNS) steer(turnMs);
-      lastMs = turnMs;
+      const waitMs = isQueueEmpty ? WAIT_MIN_MS : Math.max(WAIT_MIN_MS, waitedMs);
+      const isLate = waitMs > longestMs;
+      lateLooks = isLate ? (waitMs < FALLING * lastMs ? 1 : lateLooks + 1) : 0;
+      if (!isOverload && lateLooks >= LATE_LOOKS) begin();
+      if (isOverload) steer(waitMs, Math.max(WAIT_MIN_MS, waitedMs));
+      lastMs = waitMs;
     },
     refusal() {
       if (admitted === 1) return undefined;
