@@ -43,6 +43,7 @@ export function createOpenApiDoor({ dispatcher, release }: OpenApiDoorOptions): 
   return (app) => {
     const text = JSON.stringify(describeApi(dispatcher.services, release));
     const tag = tagOf(text);
+    let script: Promise<Buffer> | undefined;
     app.get('/openapi.json', { exposeHeadRoute: true }, async (request, reply) => {
       reply.header('etag', tag).header('cache-control', 'no-cache');
       if (request.headers['if-none-match'] === tag) return await reply.code(304).send();
@@ -53,9 +54,10 @@ export function createOpenApiDoor({ dispatcher, release }: OpenApiDoorOptions): 
       return await reply.type('text/html; charset=utf-8').send(PAGE);
     });
     app.get('/docs/reference.js', { exposeHeadRoute: true }, async (_request, reply) => {
-      const script = await readFile(findScript());
+      // One copy, however many ask for it and do not read it.
+      script ??= readFile(findScript());
       reply.header('cache-control', 'public, max-age=86400');
-      return await reply.type('text/javascript; charset=utf-8').send(script);
+      return await reply.type('text/javascript; charset=utf-8').send(await script);
     });
   };
 }
