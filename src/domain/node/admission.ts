@@ -90,13 +90,24 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
     onChange?.(refused - refusedBefore);
   }
 
+  function countLate(waitMs: number): void {
+    const isLate = waitMs > (isOverload ? heldMs : longestMs);
+    const isFalling = waitMs < FALLING * lastMs;
+    lateLooks = isLate ? (isFalling ? 1 : lateLooks + 1) : 0;
+  }
+
+  /** A single long wait is no queue, after an overload as before it. */
+  function decide(waitMs: number, elapsedMs: number): void {
+    if (admitted < 1 || lateLooks >= LATE_LOOKS) steer(waitMs, elapsedMs);
+    calmLooks = admitted === 1 ? calmLooks + 1 : 0;
+    if (calmLooks >= CALM_LOOKS) end();
+  }
+
   function steer(waitMs: number, elapsedMs: number): void {
     const integral = ((INTEGRAL_PER_SECOND * elapsedMs) / 1000) * Math.log(heldMs / waitMs);
     const proportional = PROPORTIONAL * Math.log(lastMs / waitMs);
     const wanted = admitted * Math.exp(integral + proportional);
     admitted = Math.min(1, Math.max(ADMITTED_MIN, wanted));
-    calmLooks = admitted === 1 ? calmLooks + 1 : 0;
-    if (calmLooks >= CALM_LOOKS) end();
   }
 
   return {
@@ -104,10 +115,9 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
       if (targetMs === 0) return;
       const isQueueEmpty = idleMs > waitedMs * IDLE_SHARE;
       const waitMs = isQueueEmpty ? WAIT_MIN_MS : Math.max(WAIT_MIN_MS, waitedMs);
-      const isLate = waitMs > longestMs;
-      lateLooks = isLate ? (waitMs < FALLING * lastMs ? 1 : lateLooks + 1) : 0;
+      countLate(waitMs);
       if (!isOverload && lateLooks >= LATE_LOOKS) begin();
-      if (isOverload) steer(waitMs, Math.max(WAIT_MIN_MS, waitedMs));
+      if (isOverload) decide(waitMs, Math.max(WAIT_MIN_MS, waitedMs));
       lastMs = waitMs;
     },
     refusal() {

@@ -55,7 +55,10 @@ export function createOpenApiDoor({ dispatcher, release }: OpenApiDoorOptions): 
     });
     app.get('/docs/reference.js', { exposeHeadRoute: true }, async (_request, reply) => {
       // One copy, however many ask for it and do not read it.
-      script ??= readFile(findScript());
+      script ??= readFile(findScript()).catch((error: unknown) => {
+        script = undefined;
+        throw error;
+      });
       reply.header('cache-control', 'public, max-age=86400');
       return await reply.type('text/javascript; charset=utf-8').send(await script);
     });

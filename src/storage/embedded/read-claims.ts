@@ -12,10 +12,10 @@ export interface Offer {
   readonly id: number;
 }
 
-/** The slots, as one thread sees them. */
+/** The slots, as one thread sees them. A slot has another offer only when the one before is over. */
 export interface Claims {
   offer(offer: Offer): void;
-  /** Takes it; false when it was taken or withdrawn before. */
+  /** Takes it for a thread, from 1 on; false when it was taken or withdrawn before. */
   take(offer: Offer, thread: number): boolean;
   isTakenBy(offer: Offer, thread: number): boolean;
   isTaken(offer: Offer): boolean;
@@ -25,8 +25,9 @@ export interface Claims {
   isWithdrawn(offer: Offer): boolean;
 }
 
-/** The numbers of a slot: the id, negative once it is taken; the thread that took it; the id that shall stop. */
-const [ID, THREAD, STOP, NUMBERS] = [0, 1, 2, 3];
+/** The numbers of a slot: the id, then the negative number of the thread that took it; the id that shall stop. */
+const [STATE, STOP, NUMBERS] = [0, 1, 2];
+const WITHDRAWN = 0;
 
 /** Makes room for some reads at once. */
 export function createClaims(slots: number): SharedArrayBuffer {
@@ -37,24 +38,19 @@ export function createClaims(slots: number): SharedArrayBuffer {
 export function openClaims(shared: SharedArrayBuffer): Claims {
   const numbers = new Int32Array(shared);
   const at = ({ slot }: Offer, number: number): number => slot * NUMBERS + number;
-  const isTaken = (offer: Offer): boolean => Atomics.load(numbers, at(offer, ID)) === -offer.id;
+  const stateOf = (offer: Offer): number => Atomics.load(numbers, at(offer, STATE));
+  const exchange = (offer: Offer, state: number): boolean =>
+    Atomics.compareExchange(numbers, at(offer, STATE), offer.id, state) === offer.id;
   return {
-    isTaken,
-    isTakenBy: (offer, thread) =>
-      isTaken(offer) && Atomics.load(numbers, at(offer, THREAD)) === thread,
+    isTaken: (offer) => stateOf(offer) < 0,
+    isTakenBy: (offer, thread) => stateOf(offer) === -thread,
     isWithdrawn: (offer) => Atomics.load(numbers, at(offer, STOP)) === offer.id,
     offer(offer) {
-      Atomics.store(numbers, at(offer, THREAD), 0);
-      Atomics.store(numbers, at(offer, ID), offer.id);
+      Atomics.store(numbers, at(offer, STATE), offer.id);
     },
-    take(offer, thread) {
-      const isMine =
-        Atomics.compareExchange(numbers, at(offer, ID), offer.id, -offer.id) === offer.id;
-      if (isMine) Atomics.store(numbers, at(offer, THREAD), thread);
-      return isMine;
-    },
+    take: (offer, thread) => exchange(offer, -thread),
     withdraw(offer) {
-      const isOpen = Atomics.compareExchange(numbers, at(offer, ID), offer.id, 0) === offer.id;
+      const isOpen = exchange(offer, WITHDRAWN);
       if (!isOpen) Atomics.store(numbers, at(offer, STOP), offer.id);
       return isOpen;
     },

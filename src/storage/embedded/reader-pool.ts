@@ -36,18 +36,23 @@ interface Job {
 /** A job that threads know of. */
 interface OfferedJob extends Job {
   readonly message: ReadMessage;
-  /** The thread that had nothing to do; undefined: all of them were told, for the first that has time. */
+  /** The thread that had nothing to do; undefined: it is for the first that has time. */
   readonly member: Member | undefined;
+  /** The threads that know of it. */
+  readonly told: Set<Member>;
 }
 
 interface Member {
   readonly worker: Worker;
   /** From 1 on. */
   readonly thread: number;
+  /** How many messages it was sent, and in memory that it shares, how many of them it has done with. */
+  told: number;
+  readonly passed: Int32Array;
 }
 
 /**
- * Jobs that threads are told of while they are busy. A thread that had to wait for the main loop after each
+ * Jobs that threads are told of while they are busy, and messages that one of them may have before it. A thread that had to wait for the main loop after each
  * job would do one in a turn of it, however short the job and however long the turn.
  */
 const OFFERED_AHEAD = 64;
@@ -63,14 +68,22 @@ export interface PoolBounds {
   readonly waitMaxMs: number;
 }
 
+/** Starts a thread that answers messages. */
+export type StartReader = (settings: ReaderSettings) => Worker;
+
 /** Creates a pool. Its threads are started when needed. */
-export function createReaderPool(access: StoreAccess, bounds: PoolBounds): ReaderPool {
-  return new ThreadPool(access, bounds);
+export function createReaderPool(
+  access: StoreAccess,
+  bounds: PoolBounds,
+  start: StartReader = (settings) => startWorker('reader-worker', settings),
+): ReaderPool {
+  return new ThreadPool(access, bounds, start);
 }
 
 class ThreadPool implements ReaderPool {
   readonly #access: StoreAccess;
   readonly #bounds: PoolBounds;
+  readonly #startReader: StartReader;
   readonly #members = new Set<Member>();
   readonly #waiting: Job[] = [];
   /** By id, in the order in which they were offered. */
@@ -82,9 +95,10 @@ class ThreadPool implements ReaderPool {
   #lastThread = 0;
   #isClosed = false;
 
-  constructor(access: StoreAccess, bounds: PoolBounds) {
+  constructor(access: StoreAccess, bounds: PoolBounds, start: StartReader) {
     this.#access = access;
     this.#bounds = bounds;
+    this.#startReader = start;
     const slots = bounds.threads + OFFERED_AHEAD;
     this.#shared = createClaims(slots);
     this.#claims = openClaims(this.#shared);
@@ -136,7 +150,8 @@ class ThreadPool implements ReaderPool {
     this.#isClosed = true;
     for (const job of this.#waiting.splice(0)) job.reject(gone());
     for (const job of this.#offered.values()) {
-      if (this.#claims.withdraw(job.message)) this.#take(job)?.reject(gone());
+      this.#claims.withdraw(job.message);
+      this.#take(job)?.reject(gone());
     }
     await Promise.all([...this.#members].map(({ worker }) => worker.terminate()));
   }
@@ -164,7 +179,7 @@ class ThreadPool implements ReaderPool {
       if (slot === undefined) return;
       const job = this.#waiting.shift();
       if (job === undefined) return;
-      this.#offer({ ...job, message: { ...job.message, slot }, member });
+      this.#offer({ ...job, message: { ...job.message, slot }, member, told: new Set() });
     }
   }
 
@@ -172,10 +187,28 @@ class ThreadPool implements ReaderPool {
     const { member, message } = job;
     this.#offered.set(message.id, job);
     this.#claims.offer(message);
-    for (const { worker } of member === undefined ? this.#members : [member]) {
-      // A pending read keeps the process alive, an idle thread does not.
-      worker.ref();
-      worker.postMessage(message);
+    if (member === undefined) for (const one of this.#open()) this.#tell(one, job);
+    else this.#tell(member, job);
+  }
+
+  /** Threads that are not too far behind, at least one: a long read must not have messages heap up. */
+  #open(): readonly Member[] {
+    const members = [...this.#members].sort((a, b) => behind(a) - behind(b));
+    return members.filter((member, at) => at === 0 || behind(member) < OFFERED_AHEAD);
+  }
+
+  #tell(member: Member, { message, told }: OfferedJob): void {
+    told.add(member);
+    member.told += 1;
+    // A pending read keeps the process alive, an idle thread does not.
+    member.worker.ref();
+    member.worker.postMessage(message);
+  }
+
+  /** Tells a thread of what it does not know and nobody does. */
+  #tellRest(member: Member): void {
+    for (const job of this.#offered.values()) {
+      if (this.#isWaiting(job) && !job.told.has(member)) this.#tell(member, job);
     }
   }
 
@@ -183,10 +216,12 @@ class ThreadPool implements ReaderPool {
   #idle(): Member | undefined {
     const offered = [...this.#offered.values()];
     if (offered.some((job) => this.#isWaiting(job))) return undefined;
-    return [...this.#members].find((member) =>
-      offered.every(
-        (job) => job.member !== member && !this.#claims.isTakenBy(job.message, member.thread),
-      ),
+    return [...this.#members].find(
+      (member) =>
+        behind(member) === 0 &&
+        offered.every(
+          (job) => job.member !== member && !this.#claims.isTakenBy(job.message, member.thread),
+        ),
     );
   }
 
@@ -196,20 +231,24 @@ class ThreadPool implements ReaderPool {
     if (job === undefined) return undefined;
     this.#offered.delete(message.id);
     this.#freeSlots.push(job.message.slot);
-    if (this.#offered.size === 0) for (const { worker } of this.#members) worker.unref();
+    // Whoever is closed waits for the ends of threads.
+    if (this.#offered.size > 0 || this.#isClosed) return job;
+    for (const { worker } of this.#members) worker.unref();
     return job;
   }
 
   #start(): Member {
     this.#lastThread += 1;
     const thread = this.#lastThread;
-    const settings: ReaderSettings = { ...this.#access, claims: this.#shared, thread };
-    const worker = startWorker('reader-worker', settings);
-    const member: Member = { worker, thread };
+    const passed = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const settings: ReaderSettings = { ...this.#access, claims: this.#shared, thread, passed };
+    const worker = this.#startReader(settings);
+    const member: Member = { worker, thread, told: 0, passed: new Int32Array(passed) };
     worker.unref();
     worker.on('message', (reply: ReadReply) => {
       const job = this.#offered.get(reply.id);
       if (job !== undefined) this.#take(job)?.settle(reply);
+      this.#tellRest(member);
       this.#next();
     });
     const lose = (): void => {
@@ -218,21 +257,26 @@ class ThreadPool implements ReaderPool {
     worker.on('error', lose);
     worker.on('exit', lose);
     this.#members.add(member);
+    this.#tellRest(member);
     return member;
   }
 
-  /** What the thread did is lost with it; what it was only told of is offered again. */
+  /**
+   * What the thread did is lost with it; what it was only told of is for the others, or for a new one. Of
+   * threads that end before they do anything, each takes one job with it, so that not all of them end so.
+   */
   #lose(member: Member): void {
     if (!this.#members.delete(member)) return;
-    for (const job of [...this.#offered.values()].toReversed()) {
-      const isItsOwn = job.member === member || this.#claims.isTakenBy(job.message, member.thread);
-      if (isItsOwn) this.#take(job)?.reject(gone());
-      else if (this.#isWaiting(job) && this.#members.size === 0) {
-        this.#take(job);
-        this.#waiting.unshift(job);
-      }
-    }
-    if (!this.#isClosed) this.#next();
+    const offered = [...this.#offered.values()];
+    const own = offered.filter(
+      (job) => job.member === member || this.#claims.isTakenBy(job.message, member.thread),
+    );
+    const lost = own.length === 0 && this.#members.size === 0 ? offered.slice(0, 1) : own;
+    for (const job of lost) this.#take(job)?.reject(gone());
+    if (this.#isClosed) return;
+    for (const one of this.#members) this.#tellRest(one);
+    if (this.#members.size === 0 && this.#offered.size > 0) this.#start();
+    this.#next();
   }
 
   /** Takes back a job that waits, or tells the thread that does it to stop. */
@@ -248,6 +292,11 @@ class ThreadPool implements ReaderPool {
     this.#take(offered)?.reject(canceled());
     this.#next();
   }
+}
+
+/** Messages that a thread has not done with. */
+function behind({ told, passed }: Member): number {
+  return told - Atomics.load(passed, 0);
 }
 
 function canceled(): DomainError {

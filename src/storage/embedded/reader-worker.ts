@@ -14,6 +14,8 @@ export interface ReaderSettings extends StoreAccess {
   readonly claims: SharedArrayBuffer;
   /** The number of this thread, from 1 on. */
   readonly thread: number;
+  /** One number: how many messages it has done with. */
+  readonly passed: SharedArrayBuffer;
 }
 
 const port = parentPort;
@@ -21,11 +23,13 @@ invariant(port !== null, 'a reader runs in a worker thread');
 // Set by reader-pool.ts, the only place that starts this file.
 const settings = workerData as ReaderSettings;
 const claims = openClaims(settings.claims);
+const passed = new Int32Array(settings.passed);
 const reader = createReader(openConnection({ ...settings, access: 'read' }));
 
 port.on('message', (message: ReadMessage) => {
   // Some tasks are given to every thread, for the first that has time.
   if (claims.take(message, settings.thread)) port.postMessage(answer(message));
+  Atomics.add(passed, 0, 1);
 });
 
 function answer(message: ReadMessage): ReadReply {

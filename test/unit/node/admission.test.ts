@@ -115,6 +115,22 @@ describe('admission', () => {
     expect(turnedAway(admission, 1000)).toBe(0);
   });
 
+  it('ends though there is a long piece of work now and then', () => {
+    const told: (number | undefined)[] = [];
+    const admission = createAdmission({
+      targetMs: TARGET_MS,
+      onChange: (refused) => told.push(refused),
+    });
+    lookAt(admission, 10_000, 100);
+    runAt(0.1, admission, 2000);
+    for (let pause = 0; pause < 20; pause++) {
+      admission.look(300, 0);
+      expect(turnedAway(admission, 100)).toBe(0);
+      for (let at = 0; at < 100; at++) admission.look(1, 1);
+    }
+    expect(told).toEqual([undefined, expect.any(Number)]);
+  });
+
   it('turns away its share exactly, and never everybody', () => {
     const admission = createAdmission({ targetMs: TARGET_MS });
     lookAt(admission, 10_000, 100);
