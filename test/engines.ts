@@ -23,5 +23,6 @@ export const EMBEDDED_ONLY: Readonly<Record<string, string>> = {
   'test/e2e/failing-disk.test.ts': 'the disk of the process holds the store, and takes no more',
   'test/e2e/migration.test.ts': 'moves stores between both engines, and starts servers on each',
   'test/e2e/package.test.ts': 'what is in the package that npm installs, whatever the engine',
+  'test/e2e/refusals.test.ts': 'servers that refuse to start, before they open a store',
   'test/e2e/recovery.test.ts': 'the commands for a store in a directory: recover, activate, verify',
 };
