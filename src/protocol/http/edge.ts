@@ -3,7 +3,6 @@
  * A refusal is thrown, and each door words it as it words every other.
  */
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import type { Socket } from 'node:net';
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
@@ -11,6 +10,7 @@ import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import type { DomainError } from '../../errors/domain-error.ts';
 import { soon } from '../../platform/timers.ts';
 import type { ConnectionLimits } from './one-port.ts';
+import { createPipeline } from './pipeline.ts';
 import { announce } from './rate-limit-fields.ts';
 import { HttpRefusal } from './refusal.ts';
 
@@ -38,23 +38,16 @@ export interface EdgeOptions {
 /** Asked by machines all the time, answered from memory: no limit of calls. */
 const UNCOUNTED: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/version']);
 
-/**
- * Requests of one HTTP/1.1 connection that may wait for their answers at once. Node takes all that came in one
- * packet, so that without a bound a client that reads nothing could have hundreds of answers made and kept.
- * HTTP/2 has `streamsMax`.
- */
-const PIPELINED_MAX = 16;
-
 /** What HTTP/2 counts of a header besides its name and value (RFC 9113 section 10.5.1). */
 const HEADER_OVERHEAD_BYTES = 32;
 
 /** Makes every request of the server pass. */
 export function guardEdge(app: FastifyInstance, options: EdgeOptions): void {
   const { limits, bodyBytesMax } = options;
-  const underWay = new WeakMap<Socket, number>();
+  const awaitTurn = createPipeline();
   app.addHook('onRequest', async (request, reply) => {
     try {
-      boundPipeline(request, reply, underWay);
+      await awaitTurn(request, reply);
       admit(request, options);
       checkHead(request, limits);
       count({ request, reply }, options);
@@ -86,27 +79,6 @@ function endUpload(stream: ServerHttp2Stream): void {
 function admit({ routeOptions }: FastifyRequest, options: EdgeOptions): void {
   const refusal = routeOptions.config.isVital === true ? undefined : options.admit?.();
   if (refusal !== undefined) throw refusal;
-}
-
-function boundPipeline(
-  { raw }: FastifyRequest,
-  reply: FastifyReply,
-  underWay: WeakMap<Socket, number>,
-): void {
-  if (raw.httpVersionMajor > 1) return;
-  const { socket } = raw;
-  const count = (underWay.get(socket) ?? 0) + 1;
-  underWay.set(socket, count);
-  reply.raw.once('close', () => {
-    underWay.set(socket, (underWay.get(socket) ?? 1) - 1);
-  });
-  if (count <= PIPELINED_MAX) return;
-  const limit = String(PIPELINED_MAX);
-  throw new HttpRefusal(
-    429,
-    `more than ${limit} requests of this connection wait for their answers; read those first, or open more connections`,
-    { limit },
-  );
 }
 
 function checkHead({ raw }: FastifyRequest, limits: EdgeOptions['limits']): void {
