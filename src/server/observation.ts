@@ -1,4 +1,3 @@
-import type { OpenAdmission } from './overload.ts';
 import { createActivity, type Activity } from '../domain/node/activity.ts';
 import { createCallFigures, type CallFigures } from '../domain/node/call-figures.ts';
 import { createIncidents, type Incidents } from '../domain/node/incidents.ts';
@@ -7,6 +6,7 @@ import { createMetrics, type Metrics, type Observe } from '../platform/metrics.t
 import { watchProcess, type ProcessFigures } from '../platform/process-figures.ts';
 import { createRecentDurations, type RecentDurations } from '../platform/durations.ts';
 import type { EngineObserver } from '../storage/engine.ts';
+import type { OpenAdmission } from './overload.ts';
 
 /** What is counted from the first moment on, before there is a store to look at. */
 export interface Observation {

@@ -16,7 +16,7 @@ export interface AdmissionParts {
 }
 
 /** An admission that is told of the event loop. */
-export type OpenAdmission = Omit<Admission, 'look'>;
+export type OpenAdmission = Omit<Admission, 'look' | 'lookAhead'>;
 
 /** Starts to look at the event loop. The log tells when calls begin to be turned away, and when that ends. */
 export function openAdmission({
@@ -32,9 +32,7 @@ export function openAdmission({
       else logger.warn('calls are taken again', { turnedAway: refused });
     },
   });
-  const probe = openProbe(clock, (waitedMs, idleMs) => {
-    admission.look(waitedMs, idleMs);
-  });
+  const probe = openProbe(clock, admission);
   const stop = every(ADMISSION_LOOK_MS, probe.send);
   rooms.defer(() => {
     stop();
@@ -57,7 +55,7 @@ export function openAdmission({
 
 /** A message to oneself. */
 interface Probe {
-  /** Does nothing while one is under way, or when the last one was sent a moment ago. */
+  /** Tells how long one has been under way; sends one when there is none and the last was not a moment ago. */
   readonly send: () => void;
   readonly close: () => void;
 }
@@ -66,25 +64,28 @@ interface Probe {
  * Sends itself a message, which waits among the sockets that are ready for as long as a request that
  * comes now does. A timer would tell less: libuv takes up to 48 times 1,024 events before it looks at timers.
  */
-function openProbe(clock: Clock, onAnswer: (waitedMs: number, idleMs: number) => void): Probe {
+function openProbe(clock: Clock, admission: Admission): Probe {
   const { port1, port2 } = new MessageChannel();
   let sentMs = -Infinity;
-  let idleMs = 0;
+  let idleWhenSentMs = 0;
   let isUnderWay = false;
+  const idleMs = (): number => performance.eventLoopUtilization().idle - idleWhenSentMs;
   port2.on('message', () => {
     isUnderWay = false;
-    const { idle } = performance.eventLoopUtilization();
-    onAnswer(clock.monotonic() - sentMs, idle - idleMs);
+    admission.look(clock.monotonic() - sentMs, idleMs());
   });
   port1.unref();
   port2.unref();
   return {
     send() {
-      if (isUnderWay) return;
       const nowMs = clock.monotonic();
+      if (isUnderWay) {
+        admission.lookAhead(nowMs - sentMs, idleMs);
+        return;
+      }
       if (nowMs - sentMs < ADMISSION_LOOK_MS / 2) return;
       sentMs = nowMs;
-      idleMs = performance.eventLoopUtilization().idle;
+      idleWhenSentMs = performance.eventLoopUtilization().idle;
       isUnderWay = true;
       port1.postMessage(undefined);
     },

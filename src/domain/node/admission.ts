@@ -4,11 +4,11 @@
  *
  * What is looked at is how long whatever comes now waits until the event loop takes it. Overload is two such
  * waits in a row that are too long, with a loop that never had nothing to do: a single long piece of work is
- * none, nor what it leaves behind, nor is a process that gets no core but is done with what there is whenever it does. Once
- * there is overload a long queue is of no use to anybody, so that waits are held short, and as soon as the
- * loop has nothing to do more is let in. What is waited for grows and shrinks with the share of calls that
- * is let in, which is steered by factors: a proportional-integral controller of the logarithm. It begins
- * late and holds short, as CoDel does (RFC 8289).
+ * none, nor what it leaves behind, nor a process that gets no core but is done with what there is whenever
+ * it does. Once there is overload a long queue is of no use to anybody, so that waits are held short, and as
+ * soon as the loop has nothing to do more is let in. Waits grow and shrink with the share of calls that is let
+ * in, which is steered by factors: a proportional-integral controller of the logarithm. It begins late and
+ * holds short, as CoDel does (RFC 8289).
  */
 import { DomainError } from '../../errors/domain-error.ts';
 
@@ -21,6 +21,8 @@ export interface Admission {
    * nothing to do, in milliseconds. It is to be told every `ADMISSION_LOOK_MS`, as far as possible.
    */
   look(waitedMs: number, idleMs: number): void;
+  /** Tells the same of what is not there yet; `idleMs` is asked for only where it matters. */
+  lookAhead(waitedMs: number, idleMs: () => number): void;
   /** Calls turned away so far. */
   readonly refused: number;
   /** The share of calls that is turned away now, 0 to 1. */
@@ -36,7 +38,7 @@ export interface AdmissionOptions {
 }
 
 /** How often the event loop is looked at, in milliseconds. */
-export const ADMISSION_LOOK_MS = 20;
+export const ADMISSION_LOOK_MS = 10;
 
 /** The shortest wait that is told from none, in milliseconds. */
 const WAIT_MIN_MS = ADMISSION_LOOK_MS / 2;
@@ -51,8 +53,8 @@ const IDLE_SHARE = 0.05;
 /** How strongly the length of a wait counts, each second, and how strongly its change. */
 const INTEGRAL_PER_SECOND = 4;
 const PROPORTIONAL = 0.6;
-/** Waits in a row, of 10 to 20 ms, with nobody turned away, before overload is over; until then it is met at once. */
-const CALM_LOOKS = 1000;
+/** Waits in a row, of 5 to 10 ms, with nobody turned away, before overload is over; until then it is met at once. */
+const CALM_LOOKS = 2000;
 /** A server that let in nobody would never learn that it could. */
 const ADMITTED_MIN = 0.01;
 const RETRY_AFTER_MS = 1000;
@@ -74,6 +76,7 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
   let lateLooks = 0;
   let lastMs = WAIT_MIN_MS;
   let calmLooks = 0;
+  let isAhead = false;
   let owed = 0;
   let refused = 0;
   let refusedBefore = 0;
@@ -85,22 +88,18 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
     onChange?.(undefined);
   }
 
-  function end(): void {
-    isOverload = false;
-    onChange?.(refused - refusedBefore);
-  }
-
   function countLate(waitMs: number): void {
     const isLate = waitMs > (isOverload ? heldMs : longestMs);
-    const isFalling = waitMs < FALLING * lastMs;
-    lateLooks = isLate ? (isFalling ? 1 : lateLooks + 1) : 0;
+    lateLooks = isLate ? (waitMs < FALLING * lastMs ? 1 : lateLooks + 1) : 0;
   }
 
   /** A single long wait is no queue, after an overload as before it. */
   function decide(waitMs: number, elapsedMs: number): void {
     if (admitted < 1 || lateLooks >= LATE_LOOKS) steer(waitMs, elapsedMs);
     calmLooks = admitted === 1 ? calmLooks + 1 : 0;
-    if (calmLooks >= CALM_LOOKS) end();
+    if (calmLooks < CALM_LOOKS) return;
+    isOverload = false;
+    onChange?.(refused - refusedBefore);
   }
 
   function steer(waitMs: number, elapsedMs: number): void {
@@ -113,12 +112,23 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
   return {
     look(waitedMs, idleMs) {
       if (targetMs === 0) return;
-      const isQueueEmpty = idleMs > waitedMs * IDLE_SHARE;
-      const waitMs = isQueueEmpty ? WAIT_MIN_MS : Math.max(WAIT_MIN_MS, waitedMs);
+      const waitMs = isEmpty(waitedMs, idleMs) ? WAIT_MIN_MS : Math.max(WAIT_MIN_MS, waitedMs);
       countLate(waitMs);
       if (!isOverload && lateLooks >= LATE_LOOKS) begin();
+      // All of the wait counts now, and once.
+      if (isAhead) admitted = 1;
+      isAhead = false;
       if (isOverload) decide(waitMs, Math.max(WAIT_MIN_MS, waitedMs));
       lastMs = waitMs;
+    },
+    lookAhead(waitedMs, idleMs) {
+      // The wait will be no shorter, and the last that it takes.
+      if (isOverload || lateLooks < LATE_LOOKS - 1 || targetMs === 0) return;
+      if (waitedMs <= longestMs || waitedMs < FALLING * lastMs) return;
+      if (isEmpty(waitedMs, idleMs())) return;
+      begin();
+      steer(waitedMs, waitedMs);
+      isAhead = true;
     },
     refusal() {
       if (admitted === 1) return undefined;
@@ -136,4 +146,9 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
       return 1 - admitted;
     },
   };
+}
+
+/** Whether the loop was done with all that there was. */
+function isEmpty(waitedMs: number, idleMs: number): boolean {
+  return idleMs > waitedMs * IDLE_SHARE;
 }
