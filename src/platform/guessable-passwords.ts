@@ -7,7 +7,7 @@ let list: ReadonlySet<string> | undefined;
  * Whether a password is one of 49,000 that are tried first, with digits and signs around it or not, or a
  * few characters over and over. The first call reads the list, in some tens of milliseconds.
  */
-export function isCommonPassword(password: string): boolean {
+export function isGuessablePassword(password: string): boolean {
   const folded = password.normalize('NFKC').toLowerCase();
   // The file itself: the index of the package unpacks other lists as well.
   list ??= new Set(

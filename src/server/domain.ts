@@ -71,9 +71,9 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
     ...{ engine, clock, rules: { ...config.access, jwtSecret, rootUser, rootPassword } },
     directories: (linkedUsers) => openDirectories(config.identity, linkedUsers),
     providers: openProviders(config.identity, clock),
-    onSealLost: () => {
+    onSealClosed: () => {
       ground.logger.warn(
-        'neither --jwt-secret nor --jwt-secret-previous opens the secrets of the store: second factors and signing keys are lost',
+        'neither --jwt-secret nor --jwt-secret-previous opens the secrets of the store: second factors and signing keys stay closed until one does',
       );
     },
   });

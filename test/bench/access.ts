@@ -22,7 +22,7 @@ async function openAccess(engine: StorageEngine, tokenAlgorithm: TokenAlgorithm)
   const rules = { ...access, jwtSecret, rootUser, rootPassword, tokenAlgorithm };
   return await createAccess({
     ...{ engine, clock: systemClock, rules },
-    onSealLost: () => undefined,
+    onSealClosed: () => undefined,
   });
 }
 

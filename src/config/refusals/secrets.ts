@@ -1,4 +1,4 @@
-import { isCommonPassword } from '../../platform/guessable-passwords.ts';
+import { isGuessablePassword } from '../../platform/guessable-passwords.ts';
 import { isLoopback } from '../../platform/loopback.ts';
 import { OPTIONS } from '../options.ts';
 import type { OptionReader } from '../reader.ts';
@@ -25,7 +25,7 @@ export const SECRETS: readonly string[] = OPTIONS.filter(({ isSecret }) => isSec
 /** Whether a password of the root user is one that is guessed first. */
 export function isWeak(password: string, read: OptionReader): boolean {
   const isShort = password.length < PASSWORD_CHARS_MIN;
-  const isGuessed = PLACEHOLDER.test(password) || isCommonPassword(password);
+  const isGuessed = PLACEHOLDER.test(password) || isGuessablePassword(password);
   return isShort || isGuessed || password === read.text('root-user');
 }
 

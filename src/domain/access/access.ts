@@ -77,7 +77,7 @@ export interface AccessOptions {
   readonly directories?: (linkedUsers: LinkedUsers) => readonly Directory[];
   readonly providers?: readonly SignOnProvider[];
   /** Secrets of the store that no secret of the configuration opens any more. */
-  readonly onSealLost: () => void;
+  readonly onSealClosed: () => void;
 }
 
 /** What the configuration says of access. */
@@ -100,9 +100,9 @@ export interface AccessRules {
 
 /** Opens access on a store. */
 export async function createAccess(options: AccessOptions): Promise<Access> {
-  const { engine, clock, rules, onSealLost, providers = [] } = options;
+  const { engine, clock, rules, onSealClosed, providers = [] } = options;
   const secrets = [rules.jwtSecret, ...rules.previousJwtSecrets];
-  const sealer = await openSealer({ engine, secrets, onLost: onSealLost });
+  const sealer = await openSealer({ engine, secrets, onClosed: onSealClosed });
   const passwords = createPasswords(options.passwordCost);
   const roles = await openRoles(engine);
   const accounts = await openAccounts(engine, roles);

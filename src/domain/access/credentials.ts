@@ -35,8 +35,8 @@ export interface Authenticator {
   lapseOf(principal: Principal): CredentialLapse | undefined;
 }
 
-/** How a credential ends while it is used. */
-export type CredentialLapse = 'expired' | 'revoked';
+/** How a credential ends while it is used; `outOfStep`: it is not known here whether it was revoked. */
+export type CredentialLapse = 'expired' | 'revoked' | 'outOfStep';
 
 /** What authentication asks. */
 export interface AuthenticatorParts {
@@ -80,16 +80,9 @@ class CredentialAuthenticator implements Authenticator {
     if (text === undefined) throw notBearer();
     if (authorization !== undefined && apiKey !== undefined && apiKey !== text) throw twoProofs();
     const principal = text.startsWith('mk_') ? this.#ofApiKey(text) : await this.#ofToken(text);
-    const lapse = this.#demandCurrent().lapseOf(principal);
-    if (lapse === 'expired') throw expired();
-    if (lapse === 'revoked') throw revoked();
+    const lapse = this.lapseOf(principal);
+    if (lapse !== undefined) throw lapsed(lapse);
     return principal;
-  }
-
-  /** What others changed is known; otherwise nobody is let in. */
-  #demandCurrent(): this {
-    if (!this.#parts.isCurrent()) throw outOfStep();
-    return this;
   }
 
   principalOf(token: VerifiedToken): Principal {
@@ -112,7 +105,8 @@ class CredentialAuthenticator implements Authenticator {
 
   lapseOf({ credential, expiresAtMs, tokenId }: Principal): CredentialLapse | undefined {
     if (credential === undefined) return undefined;
-    const { accounts, revocations, apiKeys, clock } = this.#parts;
+    const { accounts, revocations, apiKeys, clock, isCurrent } = this.#parts;
+    if (!isCurrent()) return 'outOfStep';
     const { user, chain, kind, impersonator } = credential;
     if (revocations.isRevoked(chain) || !accounts.isActive(user, chain.userId)) return 'revoked';
     const actorId = impersonator === '' ? '' : userIdOf(chain.sessionId);
@@ -219,10 +213,13 @@ function parseScopes(texts: readonly string[]): ScopeSet {
   }
 }
 
-function outOfStep(): DomainError {
+/** CREDENTIAL_EXPIRED, CREDENTIAL_REVOKED, or ENGINE_UNAVAILABLE. */
+export function lapsed(lapse: CredentialLapse): DomainError {
+  if (lapse === 'expired') return expired();
+  if (lapse === 'revoked') return revoked();
   return new DomainError(
     'ENGINE_UNAVAILABLE',
-    'this node does not know whether credentials were revoked: it cannot reach the log; try again',
+    'this node does not know whether credentials were revoked: it is out of step with the log; try again, or another node',
   );
 }
 

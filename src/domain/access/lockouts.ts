@@ -55,13 +55,20 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
   const known = new LRUCache<string, Failures>({ max: REMEMBERED_MAX });
 
   // What fails at another node counts here as well.
-  engine.follow(COLLECTION, ({ key, body }) => {
-    if (body === undefined) {
-      known.delete(key);
-      return;
-    }
-    const failures = JSON.parse(body) as Failures;
-    if (failures.lastMs >= (known.get(key)?.lastMs ?? 0)) known.set(key, failures);
+  engine.follow(COLLECTION, {
+    told({ key, body }) {
+      if (body === undefined) {
+        known.delete(key);
+        return;
+      }
+      const failures = JSON.parse(body) as Failures;
+      if (!isOlder(failures, known.get(key) ?? NONE)) known.set(key, failures);
+    },
+    missed() {
+      // What is not known is read.
+      known.clear();
+      return Promise.resolve();
+    },
   });
 
   async function find(key: string): Promise<Failures> {
@@ -116,6 +123,11 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
       return (await find(accountKey(username))).untilMs;
     },
   };
+}
+
+/** Of one moment the fewer were before. */
+function isOlder(one: Failures, other: Failures): boolean {
+  return one.lastMs === other.lastMs ? one.count < other.count : one.lastMs < other.lastMs;
 }
 
 function waitOf(count: number, { freeFailures, firstMs, longestMs }: Rule): number {

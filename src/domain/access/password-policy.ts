@@ -1,5 +1,5 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import { isCommonPassword } from '../../platform/guessable-passwords.ts';
+import { isGuessablePassword } from '../../platform/guessable-passwords.ts';
 
 /**
  * What a password must be: OWASP ASVS 5 V6.2 and NIST SP 800-63B-4. Long enough, in no list of common
@@ -32,7 +32,7 @@ export function createPasswordPolicy(charsMin: number): PasswordPolicy {
       if (new Set(password).size < DISTINCT_CHARS_MIN) {
         throw weak(`has fewer than ${String(DISTINCT_CHARS_MIN)} different characters`);
       }
-      if (isCommonPassword(password)) {
+      if (isGuessablePassword(password)) {
         throw weak('is in every list of common passwords; choose another one');
       }
       checkContext(password.normalize('NFKC').toLowerCase(), [...context, ...PRODUCT_WORDS]);

@@ -50,6 +50,12 @@ export interface RecordsOptions {
   readonly recordsMax: number;
 }
 
+/** When a change was made, and whether a crash of the store can take it back. */
+interface Made {
+  readonly sequence: bigint;
+  readonly isDurable: boolean;
+}
+
 const PAGE = 1000;
 
 /** Reads all records of a collection that was written by `change` alone. */
@@ -59,22 +65,43 @@ export async function openRecords<T extends object>(options: RecordsOptions): Pr
   const sequences = new Map<string, bigint>();
   let revision = 0;
 
-  function publish(key: string, record: T | undefined, sequence: bigint): void {
+  function publish(key: string, record: T | undefined, { sequence, isDurable }: Made): void {
     // Two changes may be told in another order than they were made in.
     if ((sequences.get(key) ?? 0n) > sequence) return;
-    sequences.set(key, sequence);
+    // The sequence of a change that is lost is given to another one, which must not be taken for older.
+    if (isDurable) sequences.set(key, sequence);
     revision += 1;
     if (record === undefined) records.delete(key);
     else records.set(key, record);
   }
 
-  function take({ key, body, sequence }: Pick<FollowedChange, 'key' | 'body' | 'sequence'>): void {
-    publish(key, body === undefined ? undefined : (JSON.parse(body) as T), sequence);
+  function take(
+    { key, body, sequence }: Pick<FollowedChange, 'key' | 'body' | 'sequence'>,
+    isDurable: boolean,
+  ): void {
+    const record = body === undefined ? undefined : (JSON.parse(body) as T);
+    publish(key, record, { sequence, isDurable });
+  }
+
+  async function read(): Promise<void> {
+    const { sequence } = await engine.head();
+    const gone = new Set(records.keys());
+    for await (const document of readAll(engine, collection)) {
+      gone.delete(document.key);
+      take(document, document.sequence <= engine.health().durableSequence);
+    }
+    // One that came meanwhile is newer than this.
+    for (const key of gone) publish(key, undefined, { sequence, isDurable: false });
   }
 
   // First, so that nothing is missed between what is read and what is told.
-  engine.follow(collection, take);
-  for await (const document of readAll(engine, collection)) take(document);
+  engine.follow(collection, {
+    told: (change) => {
+      take(change, true);
+    },
+    missed: read,
+  });
+  await read();
 
   return {
     get size() {
@@ -105,7 +132,8 @@ export async function openRecords<T extends object>(options: RecordsOptions): Pr
         return { next, isChanged: true };
       });
       const { next, isChanged } = committed.value;
-      if (isChanged) publish(key, next, committed.sequence);
+      const { sequence } = committed;
+      if (isChanged) publish(key, next, { sequence, isDurable: durability === 'sync' });
       return next;
     },
   };

@@ -148,9 +148,16 @@ class HeldRevocations implements Revocations {
 
   async load(): Promise<void> {
     // First, so that nothing is missed between what is read and what is told.
-    this.#engine.follow(REVOCATIONS, (change) => {
-      if (change.body !== undefined) this.#take({ ...change, body: change.body });
+    this.#engine.follow(REVOCATIONS, {
+      told: (change) => {
+        if (change.body !== undefined) this.#take({ ...change, body: change.body });
+      },
+      missed: () => this.#read(),
     });
+    await this.#read();
+  }
+
+  async #read(): Promise<void> {
     for await (const document of readAll(this.#engine, REVOCATIONS)) this.#take(document);
   }
 

@@ -20,23 +20,25 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const NAME = 'sealing';
+/** Keys of secrets that did not open the first one; of more the first is forgotten. */
+const OTHERS_MAX = 16;
 
 /**
  * Opens the sealer of a store: a random key, itself sealed with the first of `secrets`. A key that only a
- * later one opens is sealed anew, so that the secret can be changed. `onLost` is called when none opens
- * it: another key is made, and what was sealed before stays closed.
+ * later one opens is sealed anew, so that the secret can be changed. `onClosed` is called when none opens
+ * it: another key is made beside it, and what was sealed before stays closed until the right secret is back.
  */
 export async function openSealer(options: {
   readonly engine: StorageEngine;
   /** The secret of the configuration, then those before it. */
   readonly secrets: readonly string[];
-  readonly onLost: () => void;
+  readonly onClosed: () => void;
 }): Promise<Sealer> {
-  const { engine, secrets, onLost } = options;
+  const { engine, secrets, onClosed } = options;
   const records = await openRecords<WrappedKey>({
-    ...{ engine, collection: '$sealing', recordsMax: 1 },
+    ...{ engine, collection: '$sealing', recordsMax: OTHERS_MAX + 1 },
   });
-  const key = await settleKey(records, secrets, onLost);
+  const key = await settleKey(records, secrets, onClosed);
   return {
     seal: (secret, purpose) => seal(key, secret, purpose),
     open: (sealed, purpose) => open(key, sealed, purpose),
@@ -46,26 +48,48 @@ export async function openSealer(options: {
 async function settleKey(
   records: Records<WrappedKey>,
   secrets: readonly string[],
-  onLost: () => void,
+  onClosed: () => void,
 ): Promise<Buffer> {
-  const stored = records.get(NAME)?.wrapped;
-  const opened = stored === undefined ? undefined : openWith(stored, secrets);
-  if (stored !== undefined && opened === undefined) onLost();
-  const key = opened?.key ?? randomBytes(KEY_BYTES);
-  if (opened?.isCurrent === true) return key;
-  return await keepKey(records, secrets, { key, stored });
+  // The first one comes first, in the order of names.
+  for (const [name, { wrapped: stored }] of records.entries()) {
+    const opened = openWith(stored, secrets);
+    if (opened?.isCurrent === true) return opened.key;
+    if (opened !== undefined) {
+      return await keepKey(records, secrets, { name, key: opened.key, stored });
+    }
+  }
+  const key = randomBytes(KEY_BYTES);
+  if (records.size === 0) {
+    return await keepKey(records, secrets, { name: NAME, key, stored: undefined });
+  }
+  onClosed();
+  const [, ...others] = [...records.entries()].map(([name]) => name);
+  const [oldest] = others;
+  if (oldest !== undefined && others.length >= OTHERS_MAX) {
+    await records.change(oldest, () => undefined);
+  }
+  return await keepKey(records, secrets, { name: otherNameOf(secrets), key, stored: undefined });
+}
+
+/** The same on all nodes that have the secret, and tells nothing of it. */
+function otherNameOf([secret = '']: readonly string[]): string {
+  return `${NAME}-${createHash('sha256').update(wrapperOf(secret)).digest('hex').slice(0, 16)}`;
 }
 
 /** Stores a key in place of what is stored; answers that of another node when it was first. */
 async function keepKey(
   records: Records<WrappedKey>,
   secrets: readonly string[],
-  { key, stored }: { readonly key: Buffer; readonly stored: string | undefined },
+  {
+    name,
+    key,
+    stored,
+  }: { readonly name: string; readonly key: Buffer; readonly stored: string | undefined },
 ): Promise<Buffer> {
   const [secret = ''] = secrets;
   const wrapped = seal(wrapperOf(secret), key.toString('base64'), NAME);
   // Of nodes that start side by side the first makes the key of all.
-  const kept = await records.change(NAME, (current) =>
+  const kept = await records.change(name, (current) =>
     current === undefined || current.wrapped === stored ? { wrapped } : current,
   );
   const isMine = kept === undefined || kept.wrapped === wrapped;

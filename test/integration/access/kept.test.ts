@@ -84,7 +84,7 @@ describe('the hash of a password', () => {
     const { engine, clock, access: cheap } = open;
     const { access: rules, jwtSecret } = testConfig('');
     const access = await createAccess({
-      ...{ engine, clock, passwordCost: PASSWORD_COST, onSealLost: () => undefined },
+      ...{ engine, clock, passwordCost: PASSWORD_COST, onSealClosed: () => undefined },
       rules: { ...rules, jwtSecret, rootUser: ROOT.username, rootPassword: undefined },
     });
     const hashOf = (): string => access.accounts.find(ROOT.username)?.passwordHash ?? '';

@@ -41,7 +41,7 @@ export async function openAccess({
   const access = await createAccess({
     ...{ engine: front(engine), clock, providers, directories: () => directories, passwordCost },
     rules: { ...rules, jwtSecret, rootUser, rootPassword, tokensPerUserMax },
-    onSealLost: () => undefined,
+    onSealClosed: () => undefined,
   });
   return {
     ...{ clock, engine, access },
