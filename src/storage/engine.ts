@@ -270,6 +270,13 @@ export interface FollowedChange {
   readonly expiresAtMs: number | undefined;
 }
 
+/** Holds in memory what other nodes may change. */
+export interface FollowListener {
+  readonly told: (change: FollowedChange) => void;
+  /** Changes were missed that the log no longer has: what is held has to be read again. */
+  readonly missed: () => Promise<void>;
+}
+
 /** Ends a subscription; calling it twice is harmless. */
 export type Unsubscribe = () => void;
 
@@ -335,10 +342,10 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
 
   /**
    * Told of every put and delete of a collection that other nodes may have made, in order, soon after it is
-   * committed; changes of this node may come as well. Never called by an engine that is not shared. While
-   * an engine cannot keep up with that, its `health` is not `ready`.
+   * on stable storage; changes of this node may come as well. Never called by an engine that is not shared.
+   * While an engine cannot keep up with that, its `health` is not `ready`.
    */
-  follow(collection: string, listener: (change: FollowedChange) => void): Unsubscribe;
+  follow(collection: string, listener: FollowListener): Unsubscribe;
 
   /**
    * Takes a job that one node does at a time, or renews it, for half a minute by the clock of the store;

@@ -57,6 +57,8 @@ export function describeDocuments(subject: ContractSubject): void {
       ['a hostile name', '{"__proto__":{"admin":true},"constructor":1}'],
       ['a NUL', '{"nul":"a\\u0000b"}'],
       ['spaces as they came', '{ "a" : [ 1 , 2 ] }'],
+      ['members in their order', '{"bb":1,"a":2}'],
+      ['a member that is there twice', '{"a":1,"a":2}'],
     ])('stores %s byte for byte', async (_, body) => {
       await using store = await openStore(subject);
       await store.engine.transact({ durability: 'sync' }, (transaction) => {

@@ -1,15 +1,26 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A relay before a PostgreSQL that can lose a connection at the worst moment. */
+/** A relay before a PostgreSQL that can lose a connection at the worst moment, or hold one back. */
 export interface CommitRelay extends AsyncDisposable {
   readonly port: number;
   /**
-   * Cuts the next connection that sends a COMMIT: before it is passed on, or after it was answered and
-   * before the answer is.
+   * What becomes of the next connection that sends a COMMIT. `before` and `after`: it is cut before that is passed
+   * on, or when it was answered and before the answer is. `held`: the COMMIT stays here, as if the node stood still.
+   * `silent`: it is passed on, and nothing more comes back.
    */
-  cutNext: 'before' | 'after' | undefined;
-  /** How often that came about. */
+  cutNext: 'before' | 'after' | 'held' | 'silent' | undefined;
+  /** Done before a connection is cut. */
+  atCut: () => Promise<unknown>;
+  /** From now on nothing passes either way, as if the node stood still, until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Nothing more comes through the connections of tailers, which stay open, and of new ones, until `release`. */
+  holdTailers(): void;
+  release(): void;
+  /** How often `cutNext` came about. */
   readonly cuts: number;
+  /** How many COMMITs were sent. */
+  readonly commits: number;
   /** How often something was sent to the database. */
   readonly sent: number;
 }
@@ -17,7 +28,13 @@ export interface CommitRelay extends AsyncDisposable {
 /** Starts a relay to a port of this machine. */
 export async function startCommitRelay(target: number): Promise<CommitRelay> {
   const open = new Set<Socket>();
-  const relay = { cutNext: undefined as CommitRelay['cutNext'], cuts: 0, sent: 0 };
+  const tailers = new Set<Socket>();
+  const relay = {
+    ...{ cutNext: undefined as CommitRelay['cutNext'], cuts: 0, sent: 0, commits: 0 },
+    atCut: (): Promise<unknown> => Promise.resolve(),
+  };
+  let isPaused = false;
+  let isHolding = false;
   const server = createServer((client) => {
     const upstream = connect(target, '127.0.0.1');
     const hangUp = (): void => {
@@ -26,24 +43,40 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
     };
     for (const socket of [client, upstream]) {
       open.add(socket);
+      if (isPaused) socket.pause();
       socket.on('error', hangUp);
       socket.once('close', () => {
         open.delete(socket);
+        tailers.delete(socket);
         hangUp();
       });
     }
     upstream.on('data', (bytes) => client.write(bytes));
     client.on('data', (bytes) => {
       relay.sent += 1;
-      const when = bytes.includes('COMMIT') ? relay.cutNext : undefined;
+      // Nobody else listens for as long as it lives.
+      if (bytes.includes('LISTEN')) for (const socket of [client, upstream]) tailers.add(socket);
+      if (isHolding && tailers.has(client)) {
+        for (const socket of [client, upstream]) socket.pause();
+        client.unshift(bytes);
+        return;
+      }
+      const isCommit = bytes.includes('COMMIT');
+      relay.commits += isCommit ? 1 : 0;
+      const when = isCommit ? relay.cutNext : undefined;
       if (when === undefined) {
         upstream.write(bytes);
         return;
       }
       relay.cutNext = undefined;
       relay.cuts += 1;
+      const cut = (): void => void relay.atCut().finally(hangUp);
       if (when === 'before') {
-        hangUp();
+        cut();
+        return;
+      }
+      if (when === 'held') {
+        client.removeAllListeners('data');
         return;
       }
       upstream.removeAllListeners('data');
@@ -51,7 +84,7 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
       let answered = '';
       upstream.on('data', (answer) => {
         answered += answer.toString('latin1');
-        if (answered.includes('COMMIT\0')) hangUp();
+        if (answered.includes('COMMIT\0') && when === 'after') cut();
       });
       upstream.write(bytes);
     });
@@ -60,6 +93,22 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
   const { port } = server.address() as AddressInfo;
   return Object.assign(relay, {
     port,
+    pause() {
+      isPaused = true;
+      for (const socket of open) socket.pause();
+    },
+    resume() {
+      isPaused = false;
+      for (const socket of open) socket.resume();
+    },
+    holdTailers() {
+      isHolding = true;
+      for (const socket of tailers) socket.pause();
+    },
+    release() {
+      isHolding = false;
+      for (const socket of tailers) socket.resume();
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

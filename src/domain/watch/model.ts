@@ -65,7 +65,13 @@ export interface WatchedChange {
 
 /** Why a watch ended though its caller did not end it. */
 export type WatchEndReason =
-  'revoked' | 'expired' | 'tooSlow' | 'compacted' | 'collectionDropped' | 'shuttingDown';
+  | 'revoked'
+  | 'expired'
+  | 'tooSlow'
+  | 'compacted'
+  | 'collectionDropped'
+  | 'shuttingDown'
+  | 'outOfStep';
 
 interface WatchPoint {
   /** Every change up to here was told. */

@@ -340,6 +340,10 @@ const END_ERRORS: Readonly<Record<Exclude<WatchEndReason, 'collectionDropped'>, 
     'the log no longer reaches back that far; watch again with the initial state',
   ],
   shuttingDown: ['SHUTTING_DOWN', 'the server is going away; resume on the next connection'],
+  outOfStep: [
+    'ENGINE_UNAVAILABLE',
+    'this node does not know what others have revoked; resume on another connection',
+  ],
 };
 
 function endError(

@@ -78,7 +78,7 @@ class FeedWatches implements Watches {
   readonly #unpin: () => void;
   readonly #ended: Record<keyof WatchFigures['ended'], number> = {
     ...{ revoked: 0, expired: 0, tooSlow: 0, compacted: 0, collectionDropped: 0 },
-    ...{ shuttingDown: 0, abandoned: 0, failed: 0 },
+    ...{ shuttingDown: 0, outOfStep: 0, abandoned: 0, failed: 0 },
   };
   #isStopped = false;
 
@@ -163,18 +163,23 @@ class FeedWatches implements Watches {
     start: WatchStart,
   ): Promise<{ readonly position: Sequence; readonly withInitialState: boolean }> {
     const { engine } = this.#parts;
-    if (start.kind === 'initial') {
-      // Only what cannot be taken back is shown, here as later.
-      return { position: await engine.flush(), withInitialState: true };
-    }
+    // Only what cannot be taken back is shown, and begun at, here as later.
+    if (start.kind === 'initial') return { position: await engine.flush(), withInitialState: true };
     const head = await engine.head();
-    if (start.kind === 'now') return { position: head.sequence, withInitialState: false };
+    if (start.kind === 'now') {
+      const isDurable = head.durableSequence >= head.sequence;
+      const position = isDurable ? head.sequence : await engine.flush();
+      return { position, withInitialState: false };
+    }
     const { epoch, sequence } =
       start.kind === 'resume'
         ? openResumeToken(start.token)
         : { epoch: this.#epoch, sequence: start.sequence };
     if (epoch !== this.#epoch) throw otherTimeline(epoch, head);
-    if (sequence > head.sequence) throw inFuture(sequence, head.sequence);
+    const hasCome = sequence <= head.sequence;
+    const newest =
+      hasCome && sequence > head.durableSequence ? await engine.flush() : head.sequence;
+    if (sequence > newest) throw inFuture(sequence, newest);
     if (sequence < head.oldest) throw compacted(sequence, head.oldest);
     return { position: sequence, withInitialState: false };
   }

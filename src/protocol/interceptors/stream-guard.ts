@@ -1,9 +1,7 @@
 import type { DescMethod, Message } from '@bufbuild/protobuf';
 
 import { WatchService } from '../../../gen/molten/v1/watch_pb.ts';
-import type { Authenticator } from '../../domain/access/credentials.ts';
-import { revoked } from '../../domain/access/revocations.ts';
-import { expired } from '../../domain/access/tokens.ts';
+import { lapsed, type Authenticator } from '../../domain/access/credentials.ts';
 import { every, type StopTimer } from '../../platform/timers.ts';
 import type { Call, CallInterceptor } from '../call.ts';
 import { compileAuthorizer, type Authorizer } from './authorize.ts';
@@ -31,8 +29,7 @@ export function createStreamGuard(authenticator: Authenticator): CallInterceptor
 
 function check(authenticator: Authenticator, authorize: Authorizer, call: Call): void {
   const lapse = authenticator.lapseOf(call.principal);
-  if (lapse === 'expired') throw expired();
-  if (lapse === 'revoked') throw revoked();
+  if (lapse !== undefined) throw lapsed(lapse);
   authorize(call.principal, call.request);
 }
 

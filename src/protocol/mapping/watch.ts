@@ -143,4 +143,5 @@ const END_REASONS = {
   compacted: WatchEndReason.COMPACTED,
   collectionDropped: WatchEndReason.COLLECTION_DROPPED,
   shuttingDown: WatchEndReason.SHUTTING_DOWN,
+  outOfStep: WatchEndReason.OUT_OF_STEP,
 } as const;

@@ -8,8 +8,9 @@ import { sqliteCode } from './database.ts';
 export type ReleaseLock = () => void;
 
 /**
- * Makes this process the only one that has a directory open as that of its store. The lock is that of an exclusive SQLite
- * transaction on an otherwise empty file: the kernel drops it when the process dies, however it dies.
+ * Makes this process the only one that has a directory open as that of its store. The lock is that of an
+ * exclusive SQLite transaction on an otherwise empty file: the kernel drops it when the process dies,
+ * however it dies.
  *
  * ENGINE_UNAVAILABLE when another process holds it.
  */

@@ -52,8 +52,9 @@ interface Member {
 }
 
 /**
- * Jobs that threads are told of while they are busy, and messages that one of them may have before it. A thread that had to wait for the main loop after each
- * job would do one in a turn of it, however short the job and however long the turn.
+ * Jobs that threads are told of while they are busy, and messages that one of them may have before it. A
+ * thread that had to wait for the main loop after each job would do one in a turn of it, however short the
+ * job and however long the turn.
  */
 const OFFERED_AHEAD = 64;
 /** Reads that may wait for a thread; more are refused. */

@@ -53,11 +53,12 @@ export function backgroundTurn(nowMs: number): Turn<undefined, boolean> {
 }
 
 const FORGET = `DELETE FROM request WHERE (principal, id) IN
-  (SELECT principal, id FROM request WHERE at < $1 ORDER BY at LIMIT $2)`;
+  (SELECT principal, id FROM request WHERE at < $1 ORDER BY at LIMIT $2) RETURNING 1`;
 
-/** Forgets request ids that nobody will repeat any more; needs no turn. */
-export async function forgetRequests(connection: Connection, nowMs: number): Promise<void> {
-  await connection.command(FORGET, [nowMs - REMEMBER_MS, CLEAR_SLICE]);
+/** Forgets some request ids that nobody will repeat any more; true: more may be left. Needs no turn. */
+export async function forgetRequests(connection: Connection, nowMs: number): Promise<boolean> {
+  const removed = await connection.rows(FORGET, [nowMs - REMEMBER_MS, CLEAR_SLICE]);
+  return removed.length === CLEAR_SLICE;
 }
 
 type BuildingRow = IndexRow & { readonly collection_name: string };

@@ -3,7 +3,7 @@ import { indexExists, indexNotFound, collectionNotFound } from '../commit/refusa
 import type { IndexRow } from '../commit/rows.ts';
 import type { Lease } from '../engine.ts';
 import type { IndexSpec } from '../types.ts';
-import type { ClockRow } from './clock-row.ts';
+import { NOW_MS, type ClockRow } from './clock-row.ts';
 import type { Connection } from './connections.ts';
 import { closeBench, openBench, type Bench } from './group.ts';
 import { holdLeases } from './lease.ts';
@@ -56,15 +56,18 @@ export function dropIndexTurn(
   });
 }
 
-/** Makes everything committed durable: a commit that waits for the disk takes along those before it. */
-export function flushTurn(): Turn<undefined, undefined> {
+/**
+ * Makes everything committed durable, and answers up to where: a commit that waits for the disk takes along
+ * those before it.
+ */
+export function flushTurn(): Turn<undefined, number> {
   return {
     isSync: true,
     load: () => Promise.resolve(undefined),
     decide: (_, { clock }) => {
       const isDone = clock.durable_seq >= clock.seq;
       const commit = isDone ? undefined : { clock, statements: [] };
-      return Promise.resolve({ result: undefined, commit });
+      return Promise.resolve({ result: clock.seq, commit });
     },
   };
 }
@@ -73,7 +76,7 @@ const FIRST_OF = 'SELECT first FROM ver WHERE seq = $1';
 const TIME_OF = 'SELECT ts FROM ver WHERE seq <= $1 ORDER BY seq DESC LIMIT 1';
 /** Nodes that were heard of lately, by the clock of the database. */
 const PINNED = `SELECT min(pinned) AS pinned FROM node
-  WHERE seen_at > extract(epoch FROM now()) * 1000 - 30000`;
+  WHERE seen_at > ${NOW_MS} - 30000`;
 
 /**
  * Raises the floor as far as other nodes, whole commits and the last entry let it; the last entry stays,

@@ -2,7 +2,7 @@ import pg from 'pg';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { DatabaseAddress } from './address.ts';
-import { ConnectionLost, sqlState } from './errors.ts';
+import { ConnectionLost, NotPrimary, sqlState } from './errors.ts';
 
 /** One connection to the database. Statements are sent at once and answered in order. */
 export interface Connection {
@@ -39,6 +39,11 @@ export interface ConnectionTimes {
 
 /** A transaction whose node does not go on is ended by the database, so that it holds up nobody. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
+/**
+ * Longest wait for a lock, unless told otherwise: those who wait for a node that stands still are served when the
+ * database has ended it, and do not give up just before.
+ */
+export const LOCK_MS: number = IDLE_IN_TRANSACTION_MS + 5000;
 /** Calls that wait for a connection; more are refused at once. */
 const WAITING_MAX = 1000;
 /** What the pool says when it had no connection to lend in time, and none could be added. */
@@ -46,7 +51,7 @@ const NONE_FREE = 'timeout exceeded when trying to connect';
 /** How much longer than the database a node waits for a statement, before it hangs up. */
 const GRACE_MS = 2000;
 
-/** Opens one connection. */
+/** Opens one connection to a server that takes writes; ConnectionLost when it does not, or is out of reach. */
 export async function connect(
   address: DatabaseAddress,
   times: ConnectionTimes,
@@ -54,7 +59,24 @@ export async function connect(
   const client = new pg.Client(settingsOf(address, times));
   const connection = new PgConnection(client);
   await reached(client.connect());
-  return connection;
+  try {
+    await demandWritable(connection);
+    return connection;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+/**
+ * A name may lead to a server that was the primary and is a standby now: what it says is of the past, and it would
+ * be taken for current.
+ */
+async function demandWritable(connection: Connection): Promise<void> {
+  const [row] = await connection.rows<{ transaction_read_only: string }>(
+    'SHOW transaction_read_only',
+  );
+  if (row?.transaction_read_only !== 'off') throw new NotPrimary();
 }
 
 /** Creates a pool; connections are opened when they are needed. */
@@ -63,6 +85,7 @@ export function createPool(
   { max, ...times }: ConnectionTimes & { readonly max: number },
 ): ConnectionPool {
   const pool = new pg.Pool({ ...settingsOf(address, times), max });
+  const writable = new WeakSet<pg.PoolClient>();
   // Of a connection that nobody uses: the next use opens another one.
   pool.on('error', () => undefined);
   return {
@@ -77,6 +100,9 @@ export function createPool(
       });
       const connection = new PgConnection(client);
       try {
+        // Not by the pool's `verify`: whoever gave up waiting meanwhile would never give the connection back.
+        if (!writable.has(client)) await demandWritable(connection);
+        writable.add(client);
         const result = await work(connection);
         client.release();
         return result;
@@ -106,12 +132,16 @@ function tooBusy(what: string, limit: number, retryAfterMs: number): DomainError
   );
 }
 
+/** The transaction has failed before. */
+const ABORTED = '25P02';
+
 class PgConnection implements Connection {
   readonly #client: pg.ClientBase;
   readonly #onError = (): void => {
     this.#isUsable = false;
   };
   #isUsable = true;
+  #failure: unknown;
 
   constructor(client: pg.ClientBase) {
     this.#client = client;
@@ -124,14 +154,24 @@ class PgConnection implements Connection {
   }
 
   async rows<T>(text: string, values: readonly unknown[] = []): Promise<readonly T[]> {
-    const result = await reached(this.#client.query<object>(text, [...values]));
+    const result = await this.#ask(text, values);
     // Whoever wrote the statement knows its columns.
     return result.rows as T[];
   }
 
   async command(text: string, values: readonly unknown[] = []): Promise<string> {
-    const { command } = await reached(this.#client.query(text, [...values]));
+    const { command } = await this.#ask(text, values);
     return command;
+  }
+
+  /** Statements behind one that failed fail as well; they all fail with what the first one did. */
+  async #ask(text: string, values: readonly unknown[]): Promise<pg.QueryResult<object>> {
+    try {
+      return await reached(this.#client.query<object>(text, [...values]));
+    } catch (error) {
+      if (sqlState(error) !== ABORTED) this.#failure = error;
+      throw this.#failure ?? error;
+    }
   }
 
   onNotification(listener: () => void): void {
@@ -167,10 +207,11 @@ function settingsOf(
  * What a session is told at its start. The schema was checked where the address was read; nothing is looked for
  * anywhere else. Walks are ordered as an index is and stop after a batch: of a table or a collection that has just
  * grown the planner expects few rows, and would for every batch sort all that is left. Compiling statements that
- * look at a batch costs more than it gains.
+ * look at a batch costs more than it gains. Transactions that lock see what was committed while they waited, whatever
+ * the database is set to.
  */
 function optionsOf(schema: string): string {
-  return `-c search_path=${schema} -c enable_sort=off -c jit=off`;
+  return `-c search_path=${schema} -c enable_sort=off -c jit=off -c default_transaction_isolation=read\\ committed`;
 }
 
 /** Sequences and counters of bytes fit a double. */

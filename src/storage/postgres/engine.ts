@@ -10,7 +10,6 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import { systemClock, type Clock } from '../../platform/clock.ts';
 import { answerOf } from '../commit/committer.ts';
-import { wrongEpoch } from '../commit/refusals.ts';
 import { collectionOf, indexOf, type CollectionRow, type IndexRow } from '../commit/rows.ts';
 import { createTransactor, type Remembered, type Transactor } from '../commit/transactor.ts';
 import type {
@@ -19,7 +18,7 @@ import type {
   EngineFigures,
   EngineHealth,
   Lease,
-  FollowedChange,
+  FollowListener,
   LogHead,
   LogReadOptions,
   ReadOptions,
@@ -57,6 +56,7 @@ import { translate } from './errors.ts';
 import type { Followers } from './followers.ts';
 import { releaseLeases, takeLease } from './lease.ts';
 import { readLog, sequenceAt } from './log-reader.ts';
+import { leave } from './nodes.ts';
 import type { Pins } from './pins.ts';
 import { createReader, type Reader } from './reader.ts';
 import { inSnapshot, readableSequence } from './snapshot.ts';
@@ -84,8 +84,8 @@ export interface EngineParts {
   readonly copies: CopyParts | undefined;
 }
 
-/** How long the log may be out of reach before a node says that it is. */
-const OUT_OF_REACH_MS = 3000;
+/** How long the log may be out of reach before a node says that it is, in milliseconds. */
+export const OUT_OF_REACH_MS = 3000;
 
 const COLLECTIONS = 'SELECT * FROM collection WHERE retired IS NULL ORDER BY name';
 const PAST_COLLECTIONS = `SELECT * FROM collection
@@ -166,8 +166,7 @@ class PostgresEngine implements StorageEngine {
 
   async flush(): Promise<Sequence> {
     this.#assertOpen();
-    await this.#parts.writer.run(flushTurn());
-    return toSequence(this.#parts.state.clock.durable_seq);
+    return toSequence(await this.#parts.writer.run(flushTurn()));
   }
 
   async collections({ atSequence }: Pick<ReadOptions, 'atSequence'> = {}): Promise<
@@ -214,9 +213,7 @@ class PostgresEngine implements StorageEngine {
   }
 
   async readLog(after: Position, options: LogReadOptions): Promise<readonly LogEntry[]> {
-    this.#assertOpen();
-    if (after.epoch !== this.#parts.state.clock.epoch) throw wrongEpoch(after.epoch);
-    return await this.#ask((connection) => readLog(connection, Number(after.sequence), options));
+    return await this.#ask((connection) => readLog(connection, after, options));
   }
 
   async sequenceAt(timestampMs: number): Promise<Sequence> {
@@ -234,7 +231,7 @@ class PostgresEngine implements StorageEngine {
     return this.#parts.state.onCommit(listener);
   }
 
-  follow(collection: string, listener: (change: FollowedChange) => void): Unsubscribe {
+  follow(collection: string, listener: FollowListener): Unsubscribe {
     return this.#parts.followers.add(collection, listener);
   }
 
@@ -283,11 +280,13 @@ class PostgresEngine implements StorageEngine {
     const { name, state, writer, followers, storedBytes } = this.#parts;
     const { seq, durable_seq: durable, history_bytes: historyBytes } = state.clock;
     const lagMs = Math.round(systemClock.monotonic() - followers.currentAtMs);
-    const isInReach = lagMs <= OUT_OF_REACH_MS;
-    const open = isInReach ? 'ready' : 'readOnly';
+    const { outdated } = state;
+    const heard = `was last heard of ${inSeconds(lagMs)} ago; from ${inSeconds(OUT_OF_REACH_MS)} on nobody is let in`;
+    const problem = outdated ?? (lagMs <= OUT_OF_REACH_MS ? undefined : heard);
+    const open = problem === undefined ? 'ready' : 'readOnly';
     return {
       state: this.#closing === undefined ? open : 'closed',
-      detail: isInReach ? '' : `${name}, was last heard of ${(lagMs / 1000).toFixed(0)} s ago`,
+      detail: problem === undefined ? '' : `${name}: ${problem}`,
       lagMs,
       lastSequence: toSequence(seq),
       durableSequence: toSequence(durable),
@@ -316,8 +315,13 @@ class PostgresEngine implements StorageEngine {
     const { node, writer, tailer, pool } = this.#parts;
     await writer.close();
     await tailer.close();
-    // Of a database that is away they run out by themselves.
-    await pool.use((connection) => releaseLeases(connection, node)).catch(() => undefined);
+    // In a database that is away its leases and its row run out by themselves.
+    await pool
+      .use(async (connection) => {
+        await releaseLeases(connection, node);
+        await leave(connection, node);
+      })
+      .catch(() => undefined);
     await pool.close();
   }
 
@@ -345,9 +349,18 @@ class PostgresEngine implements StorageEngine {
   }
 
   #assertOpen(): void {
-    if (this.#closing === undefined) return;
-    throw new DomainError('ENGINE_UNAVAILABLE', 'the store is closed');
+    const { outdated } = this.#parts.state;
+    if (this.#closing !== undefined) throw unavailable('the store is closed');
+    if (outdated !== undefined) throw unavailable(`${outdated}; restart this node`);
   }
+}
+
+function unavailable(why: string): DomainError {
+  return new DomainError('ENGINE_UNAVAILABLE', why);
+}
+
+function inSeconds(ms: number): string {
+  return `${(ms / 1000).toFixed(0)} s`;
 }
 
 function notHere(what: string): DomainError {

@@ -1,10 +1,11 @@
+import pg from 'pg';
+
 import { DomainError } from '../../errors/domain-error.ts';
 import type { DatabaseAddress } from './address.ts';
 
-/** The SQLSTATE of an error of the database; undefined for other errors. */
+/** The SQLSTATE of an error of the database; undefined for others, whose codes may look like one, as EPIPE does. */
 export function sqlState(error: unknown): string | undefined {
-  const hasCode = error instanceof Error && 'code' in error && typeof error.code === 'string';
-  return hasCode && /^[0-9A-Z]{5}$/.test(String(error.code)) ? String(error.code) : undefined;
+  return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
 /** The connection failed, and not a statement on it: what was under way may or may not have happened. */
@@ -12,16 +13,26 @@ export class ConnectionLost extends Error {
   override readonly name = 'ConnectionLost';
 }
 
+/** The server is none that a node may work on. */
+export class NotPrimary extends ConnectionLost {
+  constructor() {
+    super('the server is a standby or set to read only; the address has to lead to the primary');
+  }
+}
+
 /** Two transactions met, and this one gave way; it may be tried again as it is. */
 export function isTransient(error: unknown): boolean {
   return ['40001', '40P01'].includes(sqlState(error) ?? '');
 }
 
-/** The connection is gone, or the database goes down or comes up. */
+/** What a server says that is a standby or goes down, comes up, or ended the session. */
+const LOST = ['25006', '57P01', '57P02', '57P03', '53300', '25P03'];
+
+/** The connection is gone, or leads to a server that does not take writes. */
 export function isConnectionLost(error: unknown): boolean {
   const state = sqlState(error);
   if (state === undefined) return error instanceof ConnectionLost;
-  return state.startsWith('08') || ['57P01', '57P02', '57P03', '53300', '25P03'].includes(state);
+  return state.startsWith('08') || LOST.includes(state);
 }
 
 /** What an error of the database means to a caller. Messages of the database go to the log alone. */
@@ -51,22 +62,21 @@ export function translate(error: unknown): DomainError {
       );
     case '53100':
       return new DomainError('STORAGE_FULL', 'the disk of the database is full', cause);
-    case '25006':
-      return new DomainError(
-        'READ_ONLY',
-        'the database takes no writes; it is a standby, or set to read only',
-        cause,
-      );
     case 'XX001':
     case 'XX002':
       return new DomainError('CORRUPTION_DETECTED', 'the database reports damaged data', cause);
     case '28P01':
     case '28000':
-    case '3D000':
     case '42501':
       return new DomainError(
         'ENGINE_UNAVAILABLE',
         'the database refuses the user; check user, password, database and grants',
+        cause,
+      );
+    case '3D000':
+      return new DomainError(
+        'ENGINE_UNAVAILABLE',
+        'there is no such database; create it with the encoding UTF8, or check its name',
         cause,
       );
     default:
@@ -74,11 +84,14 @@ export function translate(error: unknown): DomainError {
   }
 }
 
-/** ENGINE_UNAVAILABLE: no connection to the database. */
+/** ENGINE_UNAVAILABLE: no connection to the database, or to one that takes no writes. */
 export function unreachable(cause: unknown): DomainError {
+  const isReadOnly = cause instanceof NotPrimary || sqlState(cause) === '25006';
   return new DomainError(
     'ENGINE_UNAVAILABLE',
-    'the database cannot be reached; try again when it is back',
+    isReadOnly
+      ? 'the database takes no writes: it is a standby or set to read only; try again when the primary is back'
+      : 'the database cannot be reached; try again when it is back',
     { cause },
   );
 }

@@ -1,18 +1,18 @@
-import type { FollowedChange, Unsubscribe } from '../engine.ts';
+import type { FollowedChange, FollowListener, Unsubscribe } from '../engine.ts';
 import { toSequence } from '../types.ts';
 import { BATCH_MIN, nextBatch } from './batch.ts';
 import type { ClockRow } from './clock-row.ts';
 import type { Connection } from './connections.ts';
 
-/** Told of changes of a collection. */
-type Listener = (change: FollowedChange) => void;
-
 /** Those who hold in memory what other nodes may change. */
 export interface Followers {
-  add(collection: string, listener: Listener): Unsubscribe;
-  /** Tells them what was committed up to a clock that was asked for at a time. */
+  add(collection: string, listener: FollowListener): Unsubscribe;
+  /**
+   * Tells them what is on stable storage as of a clock that was asked for at a time. What is not could be
+   * lost, and its sequences be given to other commits.
+   */
   advance(connection: Connection, clock: ClockRow, askedAtMs: number): Promise<void>;
-  /** Everything committed before this has been told; by the monotonic clock of the node. */
+  /** Everything that was on stable storage before this has been told; by the monotonic clock of the node. */
   readonly currentAtMs: number;
 }
 
@@ -24,15 +24,26 @@ interface ChangeRow {
   readonly expires_at: number | null;
 }
 
-const CHANGES = `SELECT v.seq, c.name, v.key, v.body, v.expires_at
-  FROM ver v JOIN collection c ON c.id = v.collection
-  WHERE v.seq > $1 AND v.seq <= $2 AND v.kind IN (1, 2) AND c.name = ANY($3::text[])
-  ORDER BY v.seq LIMIT $4`;
+/** How far deletions were let go of comes along, so that one statement tells whether that is all. */
+const CHANGES = `SELECT k.pruned_to, e.* FROM clock k LEFT JOIN LATERAL (
+    SELECT v.seq, c.name, v.key, v.body, v.expires_at
+    FROM ver v JOIN collection c ON c.id = v.collection
+    WHERE v.seq > $1 AND v.seq <= $2 AND v.kind IN (1, 2) AND c.name = ANY($3::text[])
+    ORDER BY v.seq LIMIT $4
+  ) e ON true ORDER BY e.seq`;
 
-/** Creates nobody, at a position of the log. */
-export function createFollowers(sequence: number, startMs: number): Followers {
-  const listeners = new Map<string, Set<Listener>>();
-  let position = sequence;
+type FoundRow = { readonly pruned_to: number } & (ChangeRow | { readonly seq: null });
+
+/** Sequences looked through by one statement: few of them may be of interest. */
+const WINDOW = 10_000;
+
+/** Creates nobody, at the durable end of a log. */
+export function createFollowers(
+  { durable_seq: start }: Pick<ClockRow, 'durable_seq'>,
+  startMs: number,
+): Followers {
+  const listeners = new Map<string, Set<FollowListener>>();
+  let position = start;
   let currentAtMs = startMs;
 
   function tell({ name, key, seq, body, expires_at: expiresAt }: ChangeRow): void {
@@ -40,7 +51,29 @@ export function createFollowers(sequence: number, startMs: number): Followers {
       ...{ key, sequence: toSequence(seq), body: body ?? undefined },
       expiresAtMs: expiresAt ?? undefined,
     };
-    for (const listener of listeners.get(name) ?? []) listener(change);
+    for (const listener of listeners.get(name) ?? []) listener.told(change);
+  }
+
+  async function tellAll(connection: Connection, last: number): Promise<void> {
+    const names = [...listeners.keys()];
+    for (let limit = BATCH_MIN; position < last;) {
+      const end = Math.min(last, position + WINDOW);
+      const found = await connection.rows<FoundRow>(CHANGES, [position, end, names, limit]);
+      if (position < (found[0]?.pruned_to ?? 0)) {
+        await tellOfGap();
+        return;
+      }
+      const rows = found.filter((row) => row.seq !== null);
+      rows.forEach(tell);
+      position = rows.length < limit ? end : (rows.at(-1)?.seq ?? end);
+      limit = nextBatch(rows);
+    }
+  }
+
+  /** They read it all again, and so what is on stable storage by now. */
+  async function tellOfGap(): Promise<void> {
+    const all = [...listeners.values()].flatMap((some) => [...some]);
+    await Promise.all(all.map((listener) => listener.missed()));
   }
 
   return {
@@ -48,24 +81,15 @@ export function createFollowers(sequence: number, startMs: number): Followers {
       return currentAtMs;
     },
     add(collection, listener) {
-      const own: Listener = (change) => {
-        listener(change);
-      };
+      const own = { ...listener };
       const others = listeners.get(collection) ?? new Set();
       listeners.set(collection, others.add(own));
       return () => {
         others.delete(own);
       };
     },
-    async advance(connection, { seq: last }, askedAtMs) {
-      for (let limit = BATCH_MIN; position < last && listeners.size > 0;) {
-        const names = [...listeners.keys()];
-        const rows = await connection.rows<ChangeRow>(CHANGES, [position, last, names, limit]);
-        rows.forEach(tell);
-        if (rows.length < limit) break;
-        position = rows.at(-1)?.seq ?? last;
-        limit = nextBatch(rows);
-      }
+    async advance(connection, { durable_seq: last }, askedAtMs) {
+      if (listeners.size > 0) await tellAll(connection, last);
       position = last;
       currentAtMs = askedAtMs;
     },

@@ -9,7 +9,7 @@ import { holdLeases, type HeldLeases } from './lease.ts';
 import { loadHolders, loadMissing, loadNeeds, needsOf } from './load.ts';
 import type { Turn } from './log-turn.ts';
 import { statementsOf } from './save.ts';
-import { Gap, WorkingSet, type Changes, type Missing } from './working-set.ts';
+import { Gap, WorkingSet, type Changes } from './working-set.ts';
 
 /** A working set and what decides over it. */
 export interface Bench {
@@ -93,21 +93,20 @@ export async function complete<T>(
     const outcome = attempt(work);
     const guessed = set.takeGuessed();
     // What a guess has led to may be a refusal, too.
-    if ('result' in outcome && guessed.length === 0) return outcome.result;
+    if (!(outcome instanceof Gap) && guessed.length === 0) return outcome.value;
     if (guessed.length > 0) await loadHolders(connection, set, guessed);
-    if ('missing' in outcome) await loadMissing(connection, set, outcome.missing);
+    if (outcome instanceof Gap && outcome.missing !== undefined) {
+      await loadMissing(connection, set, outcome.missing);
+    }
   }
 }
 
-/** What came of it, or what it lacked; neither says that it met nothing but guesses. */
-function attempt<T>(
-  work: () => T,
-): { readonly result: T } | { readonly missing: Missing } | Record<string, never> {
+function attempt<T>(work: () => T): { readonly value: T } | Gap {
   try {
-    return { result: work() };
+    return { value: work() };
   } catch (error) {
-    if (!(error instanceof Gap)) throw error;
-    return error.missing === undefined ? {} : { missing: error.missing };
+    if (error instanceof Gap) return error;
+    throw error;
   }
 }
 

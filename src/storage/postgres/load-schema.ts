@@ -1,6 +1,8 @@
 import { DomainError } from '../../errors/domain-error.ts';
+import { NOW_MS } from './clock-row.ts';
 import type { Connection } from './connections.ts';
-import { createTables, dropTables, FORMAT, inSchemaTurn, LOADING, lockFormat } from './schema.ts';
+import { RELEASE } from './release.ts';
+import { createTables, dropTables, inSchemaTurn, LOADING, lockFormat } from './schema.ts';
 
 /** Notes that a load goes on; no row: it is not the one that may. */
 export const FENCE = `UPDATE load SET seen_at = (extract(epoch FROM now()) * 1000)::bigint
@@ -9,7 +11,7 @@ export const FENCE = `UPDATE load SET seen_at = (extract(epoch FROM now()) * 100
 /** A load that was not heard of for so long has ended. */
 const LOAD_GONE_MS = 30_000;
 const UNDER_WAY = `SELECT 1 FROM load
-  WHERE seen_at > extract(epoch FROM now()) * 1000 - $1::bigint`;
+  WHERE seen_at > ${NOW_MS} - $1::bigint`;
 const TABLES_OF =
   'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = $1';
 
@@ -21,11 +23,12 @@ export async function beginLoad(
 ): Promise<void> {
   await inSchemaTurn(connection, async () => {
     const format = await lockFormat(connection, schema);
-    if (format === LOADING) await removeLoad(connection, schema);
+    if (format?.version === LOADING) await removeLoad(connection, schema);
     else await assertEmpty(connection, schema);
-    await createTables(connection, schema, LOADING);
+    await createTables(connection, schema);
+    await setFormat(connection, LOADING);
     await connection.command('CREATE TABLE load (id text PRIMARY KEY, seen_at bigint NOT NULL)');
-    await connection.command('INSERT INTO load VALUES ($1, 0)', [load]);
+    await connection.command('INSERT INTO load (id, seen_at) VALUES ($1, 0)', [load]);
     await connection.command(FENCE, [load]);
   });
 }
@@ -33,7 +36,11 @@ export async function beginLoad(
 /** Makes them tables that servers open; part of a transaction. */
 export async function endLoad(connection: Connection): Promise<void> {
   await connection.command('DROP TABLE load');
-  await connection.command('UPDATE format SET version = $1', [FORMAT]);
+  await setFormat(connection, RELEASE.format);
+}
+
+async function setFormat(connection: Connection, version: number): Promise<void> {
+  await connection.command('UPDATE format SET version = $1', [version]);
 }
 
 /** Removes all that `beginLoad` made; part of a transaction. */

@@ -1,8 +1,8 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import { compacted } from '../commit/refusals.ts';
+import { compacted, wrongEpoch } from '../commit/refusals.ts';
 import { entryOf, type ReplacingRow } from '../commit/rows.ts';
 import type { LogReadOptions } from '../engine.ts';
-import type { LogEntry } from '../types.ts';
+import type { LogEntry, Position } from '../types.ts';
 import { BATCH_MIN, nextBatch } from './batch.ts';
 import type { Connection } from './connections.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -15,9 +15,9 @@ const COLUMNS = `v.seq, v.ts, v.first, v.kind, c.name, v.key, v.version, v.previ
 // A creation is chained to the deletion before it, which is nothing that it replaced.
 const REPLACED = `, p.seq AS p_seq, p.ts AS p_ts, p.version AS p_version,
   p.expires_at AS p_expires_at, p.body AS p_body`;
-/** The floor comes along, so that one statement tells both what there is and whether that is all. */
+/** Epoch and floor come along, so that one statement tells both what there is and whether that is all. */
 function textOf(withPrevious: boolean): string {
-  return `SELECT k.floor, e.* FROM clock k LEFT JOIN LATERAL (
+  return `SELECT k.epoch, k.floor, e.* FROM clock k LEFT JOIN LATERAL (
       SELECT ${COLUMNS}${withPrevious ? REPLACED : ''}
       FROM ver v JOIN collection c ON c.id = v.collection
       ${withPrevious ? 'LEFT JOIN ver p ON p.seq = v.previous AND p.kind = 1' : ''}
@@ -28,23 +28,28 @@ function textOf(withPrevious: boolean): string {
 /** No sequence is greater. */
 const LAST = Number.MAX_SAFE_INTEGER;
 
-type FoundRow = Omit<ReplacingRow, 'seq'> & { readonly floor: number; readonly seq: number | null };
+type FoundRow = Omit<ReplacingRow, 'seq'> & {
+  readonly epoch: string;
+  readonly floor: number;
+  readonly seq: number | null;
+};
 
-/** Reads whole commits. SEQUENCE_COMPACTED when `after` lies below the floor. */
+/** Reads whole commits. SEQUENCE_COMPACTED when `after` lies below the floor, or on another timeline. */
 export async function readLog(
   connection: Connection,
-  after: number,
+  after: Position,
   options: LogReadOptions,
 ): Promise<readonly LogEntry[]> {
   const text = textOf(options.withPrevious ?? false);
   const found = new WholeCommits(options);
-  let from = after;
+  let from = Number(after.sequence);
   for (let size = BATCH_MIN; ;) {
     if (options.signal?.aborted === true)
       throw new DomainError('CANCELED', 'the read was canceled');
     // One beyond tells whether the last commit is whole.
     const rows = await connection.rows<FoundRow>(text, [from, LAST, size]);
-    const floor = rows[0]?.floor ?? 0;
+    const { epoch, floor } = rows[0] ?? { epoch: after.epoch, floor: 0 };
+    if (epoch !== after.epoch) throw wrongEpoch(after.epoch);
     if (from < floor) throw compacted(from, floor);
     for (const row of rows) {
       if (row.seq === null) return found.all();

@@ -12,9 +12,10 @@ import { delay } from '../../platform/timers.ts';
 import type { EngineObserver } from '../engine.ts';
 import { writerGone } from '../commit/group-queue.ts';
 import type { DatabaseAddress } from './address.ts';
-import { lockClock, saveClock, type ClockRow } from './clock-row.ts';
+import { lockClock, NOW_MS, saveClock, type ClockRow } from './clock-row.ts';
 import { connect, type Connection, type ConnectionTimes } from './connections.ts';
-import { isConnectionLost, isTransient, translate } from './errors.ts';
+import { isConnectionLost, isTransient, translate, unreachable } from './errors.ts';
+import { findTooOld } from './release.ts';
 import type { Statement } from './save.ts';
 import type { StoreState } from './state.ts';
 
@@ -51,6 +52,8 @@ export interface LogTurns {
 export interface LogTurnsParts {
   /** Names this node. */
   readonly node: string;
+  /** What this node writes. */
+  readonly format: number;
   readonly address: DatabaseAddress;
   readonly times: ConnectionTimes;
   readonly clock: Clock;
@@ -60,15 +63,14 @@ export interface LogTurnsParts {
   readonly observer?: EngineObserver | undefined;
 }
 
-/** How long a turn is tried while the database is away. */
+/** How long a turn is tried after it first found the database away. */
 const AWAY_MS_MAX = 10_000;
 const RECONNECT_MS = 100;
 const CONFLICTS_MAX = 8;
 const JITTER_MS = 20;
 
 const LAST_GROUP = 'SELECT last_group FROM node WHERE id = $1';
-const SAVE_NODE = `INSERT INTO node (id, last_group, seen_at)
-  VALUES ($1, $2, (extract(epoch FROM now()) * 1000)::bigint)
+const SAVE_NODE = `INSERT INTO node (id, last_group, seen_at, format) VALUES ($1, $2, ${NOW_MS}, $3)
   ON CONFLICT (id) DO UPDATE SET last_group = excluded.last_group, seen_at = excluded.seen_at`;
 
 /** Creates the turns of a node. */
@@ -81,6 +83,29 @@ interface Unanswered<T> {
   readonly group: number;
   readonly result: T;
   readonly clock: ClockRow;
+}
+
+/** How often and for how long one turn is tried. */
+interface Patience {
+  /** The pause before it is tried again, in milliseconds; undefined: it is not. */
+  after(error: unknown, isAway: boolean): number | undefined;
+}
+
+function createPatience(): Patience {
+  let conflicts = 0;
+  let endMs = Infinity;
+  return {
+    after(error, isAway) {
+      if (isAway) {
+        const nowMs = systemClock.monotonic();
+        // From the first time on: a connection may be silent for longer than that before it counts as lost.
+        endMs = Math.min(endMs, nowMs + AWAY_MS_MAX);
+        return nowMs < endMs ? RECONNECT_MS : undefined;
+      }
+      if (!isTransient(error) || ++conflicts >= CONFLICTS_MAX) return undefined;
+      return randomInt(JITTER_MS * conflicts) + 1;
+    },
+  };
 }
 
 class ClockTurns implements LogTurns {
@@ -105,60 +130,67 @@ class ClockTurns implements LogTurns {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#last;
-    await this.#connection
-      ?.command('DELETE FROM node WHERE id = $1', [this.#parts.node])
-      .catch(() => '');
     await this.#connection?.close();
   }
 
   /** Tries until it is decided, or the database was away for too long. */
   async #persist<N, T>(turn: Turn<N, T>): Promise<T> {
-    const endMs = systemClock.monotonic() + AWAY_MS_MAX;
     let unanswered: Unanswered<T> | undefined;
-    for (let conflicts = 0; ;) {
+    const patience = createPatience();
+    for (;;) {
+      const before = unanswered;
       try {
-        return await this.#once(turn, {
-          before: unanswered,
-          sent: (commit) => {
-            unanswered = commit;
-          },
+        if (before !== undefined && (await this.#wasCommitted(before.group))) {
+          this.#publish(before.clock);
+          return before.result;
+        }
+        unanswered = undefined;
+        return await this.#once(turn, (commit) => {
+          unanswered = commit;
         });
       } catch (error) {
         const isLost = isConnectionLost(error);
         await this.#leave(isLost);
-        // The database answered, so that it is certain that nothing was committed.
-        if (!isLost) unanswered = undefined;
-        conflicts += isTransient(error) ? 1 : 0;
-        const mayTryAgain = isLost
-          ? systemClock.monotonic() < endMs
-          : isTransient(error) && conflicts < CONFLICTS_MAX;
-        if (!mayTryAgain) throw translate(error);
-        await delay(isLost ? RECONNECT_MS : randomInt(JITTER_MS * conflicts) + 1);
+        // What this attempt sent the database has answered, so that it is certain that it was not committed.
+        if (!isLost && unanswered !== before) unanswered = undefined;
+        const pauseMs = patience.after(error, isLost || unanswered !== undefined);
+        // As long as nobody knows whether it was written, no reason may say that it was not.
+        if (pauseMs === undefined) throw unanswered ? unreachable(error) : translate(error);
+        await delay(pauseMs);
       }
     }
   }
 
+  /** Whether a commit whose answer was lost has come about; behind the lock, so that it has ended. */
+  async #wasCommitted(group: number): Promise<boolean> {
+    const connection = await this.#connected();
+    const [, , [node]] = await Promise.all([
+      connection.command('BEGIN'),
+      lockClock(connection),
+      connection.rows<{ last_group: number }>(LAST_GROUP, [this.#parts.node]),
+      connection.command('ROLLBACK'),
+    ]);
+    return node?.last_group === group;
+  }
+
   async #once<N, T>(
     { isSync, load, decide }: Turn<N, T>,
-    known: {
-      readonly before: Unanswered<T> | undefined;
-      readonly sent: (commit: Unanswered<T>) => void;
-    },
+    sent: (commit: Unanswered<T>) => void,
   ): Promise<T> {
     const connection = await this.#connected();
-    const [, , clock, [node], loaded] = await Promise.all([
+    const locking = Promise.all([
       connection.command('BEGIN'),
       this.#setDurability(connection, isSync),
       lockClock(connection),
-      connection.rows<{ last_group: number }>(LAST_GROUP, [this.#parts.node]),
-      load(connection),
+      // Behind the lock: a node that stood still may find the tables of another release.
+      findTooOld(connection, this.#parts.format),
     ]);
-    const { before } = known;
-    if (before !== undefined && node?.last_group === before.group) {
-      await connection.command('ROLLBACK');
-      this.#publish(before.clock);
-      return before.result;
-    }
+    const loading = load(connection);
+    // What goes before says why it failed.
+    loading.catch(() => undefined);
+    const [, , clock, tooOld] = await locking;
+    if (tooOld !== undefined) throw tooOld;
+    const loaded = await loading;
     const { result, commit } = await decide(connection, { clock, loaded });
     if (commit === undefined) {
       await connection.command('ROLLBACK');
@@ -167,7 +199,7 @@ class ClockTurns implements LogTurns {
     const durable = isSync ? commit.clock.seq : commit.clock.durable_seq;
     const next = { ...commit.clock, durable_seq: durable };
     const group = ++this.#group;
-    known.sent({ group, result, clock: next });
+    sent({ group, result, clock: next });
     await this.#commit(connection, { group, clock: next, statements: commit.statements, isSync });
     this.#publish(next);
     return result;
@@ -182,13 +214,13 @@ class ClockTurns implements LogTurns {
       readonly isSync: boolean;
     },
   ): Promise<void> {
-    const { clock, channel, observer } = this.#parts;
+    const { node, format, clock, channel, observer } = this.#parts;
     const startMs = clock.monotonic();
     const { text, values } = saveClock(work.clock);
     const answers = await Promise.all([
       ...work.statements.map((one) => connection.command(one.text, one.values)),
       connection.command(text, values),
-      connection.command(SAVE_NODE, [this.#parts.node, work.group]),
+      connection.command(SAVE_NODE, [node, work.group, format]),
       ...(channel === undefined ? [] : [connection.command(`NOTIFY "${channel}"`)]),
       connection.command('COMMIT'),
     ]);

@@ -2,11 +2,11 @@ import type { MigrationSource } from '../transfer/migrate.ts';
 import type { StateReader } from '../transfer/rows.ts';
 import { parseDatabaseUrl } from './address.ts';
 import { lockClock } from './clock-row.ts';
-import { connect, type Connection } from './connections.ts';
+import { connect, LOCK_MS, type Connection } from './connections.ts';
 import { translate } from './errors.ts';
 import { assertComplete } from './schema.ts';
 import { createStateReader } from './state-reader.ts';
-import { NODE_GONE_MS } from './nodes.ts';
+import { countNodes, NODE_GONE_MS } from './nodes.ts';
 
 /** A schema of a database, and the password of its user. */
 export interface DatabasePlace {
@@ -19,10 +19,7 @@ export const TIMES: {
   readonly connectMs: number;
   readonly statementMs: number;
   readonly lockMs: number;
-} = { connectMs: 5000, statementMs: 60 * 60 * 1000, lockMs: 10_000 };
-
-const NODES = `SELECT count(*) AS nodes FROM node
-  WHERE seen_at > extract(epoch FROM now()) * 1000 - $1::bigint`;
+} = { connectMs: 5000, statementMs: 60 * 60 * 1000, lockMs: LOCK_MS };
 
 /** The store in a schema, to be moved. ENGINE_UNAVAILABLE when there is none, or it is not complete. */
 export async function openDatabaseSource({
@@ -62,8 +59,7 @@ export async function openDatabaseSource({
 }
 
 async function userOf(connection: Connection): Promise<string | undefined> {
-  const [row] = await connection.rows<{ nodes: number }>(NODES, [NODE_GONE_MS]);
-  const nodes = row?.nodes ?? 0;
+  const nodes = await countNodes(connection);
   if (nodes === 0) return undefined;
   return `${String(nodes)} servers told of themselves within the last ${String(NODE_GONE_MS / 1000)} seconds`;
 }

@@ -5,13 +5,13 @@ import type { EngineObserver, StorageEngine } from '../engine.ts';
 import type { CopyWriter } from '../transfer/copies.ts';
 import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
-import { connect, createPool, type ConnectionTimes } from './connections.ts';
-import { createEngine } from './engine.ts';
+import { connect, createPool, LOCK_MS, type ConnectionTimes } from './connections.ts';
+import { createEngine, OUT_OF_REACH_MS } from './engine.ts';
 import { nameOf, startFailure } from './errors.ts';
 import { createFollowers } from './followers.ts';
 import { createLogTurns } from './log-turn.ts';
-import { beat } from './nodes.ts';
 import { createPins } from './pins.ts';
+import { RELEASE, type Release } from './release.ts';
 import { prepareSchema, sizeOf } from './schema.ts';
 import { createStoreState } from './state.ts';
 import { startTailer } from './tailer.ts';
@@ -32,18 +32,19 @@ export interface PostgresStoreOptions {
   readonly waitMaxMs?: number;
   /** Writes copies of the store. Absent: it is not copied. */
   readonly copies?: CopyWriter | undefined;
+  /** What the tables are to be. Default: those of this release. */
+  readonly release?: Release;
 }
 
 const CONNECTIONS = 10;
 const CONNECT_MS = 5000;
 const STATEMENT_MS = 30_000;
-const LOCK_MS = 10_000;
 
 /**
  * Opens a node over the tables in a database, making them when there are none.
  *
  * ARGUMENT_INVALID for an address that is none; ENGINE_UNAVAILABLE when the database cannot be reached,
- * refuses the user, or holds tables of a newer release.
+ * refuses the user, or holds tables that were taken from this release.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<StorageEngine> {
   const { url, password, clock, observer, copies } = options;
@@ -53,12 +54,13 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     statementMs: options.statementMs ?? STATEMENT_MS,
   };
   const node = randomUUID();
-  const { row, bytes, channel } = await prepare(node, address, times);
+  const release = options.release ?? RELEASE;
+  const { row, bytes, channel } = await prepare(address, times, { node, release });
   const state = createStoreState(row);
   const pins = createPins();
-  const followers = createFollowers(row.seq, systemClock.monotonic());
+  const followers = createFollowers(row, systemClock.monotonic());
   const pool = createPool(address, { ...times, max: options.connections ?? CONNECTIONS });
-  const shared = { node, address, times, clock, state, channel };
+  const shared = { node, format: release.format, address, times, clock, state, channel };
   const writer = createWriter({
     ...{ state, clock, observer, waitMaxMs: options.waitMaxMs ?? 0 },
     turns: createLogTurns({ ...shared, observer }),
@@ -66,6 +68,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   let storedBytes = bytes;
   const tailer = startTailer({
     ...{ ...shared, followers },
+    times: { ...times, statementMs: Math.min(times.statementMs, OUT_OF_REACH_MS) },
     pinned: () => pins.lowest(),
     onSeen: () => {
       writer.look();
@@ -91,15 +94,14 @@ interface Prepared {
 
 /** Makes the tables and finds out what the database can do. */
 async function prepare(
-  node: string,
   address: DatabaseAddress,
   times: ConnectionTimes,
+  who: { readonly node: string; readonly release: Release },
 ): Promise<Prepared> {
   try {
     const connection = await connect(address, times);
     try {
-      await prepareSchema(connection, address.schema);
-      await beat(connection, node, undefined);
+      await prepareSchema(connection, address.schema, who);
       const row = await readClock(connection);
       const bytes = await sizeOf(connection, address.schema);
       const channel = `molten_${address.schema}`;

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import { delay } from '../../platform/timers.ts';
+import { lockClock } from './clock-row.ts';
 import type { Connection } from './connections.ts';
 import { isTransient, sqlState } from './errors.ts';
+import { beat } from './nodes.ts';
+import { contract, formatOf, RELEASE, tooNew, type Format, type Release } from './release.ts';
 
-/** The format this release writes, and reads along with all before it. A change adds a migration. */
-export const FORMAT = 3;
 /** The format of tables that are being filled: no release opens them. */
 export const LOADING = 0;
 
@@ -24,6 +25,8 @@ export const LOADING = 0;
  * - `lease`: one row per job that one node does at a time. `fence` grows whenever another node takes it.
  * - `budget`: one row per rate limit and whoever it counts, of what all nodes drew from it in a window and
  *   the one before. Unlogged: it is of the moment, and empty after a crash.
+ *
+ * Here they are as of format 1; what releases added is in their migrations.
  *
  * Bodies are text and not jsonb, because jsonb reorders members, drops duplicates, changes numbers and
  * refuses U+0000. Text compares by bytes, which is the order of code points.
@@ -123,46 +126,38 @@ const TABLES = `
   CREATE TABLE format (version integer NOT NULL);
 `;
 
-/** From each format to the next one, in order; the first leads from 1 to 2. */
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE lease (
-    job text COLLATE "C" PRIMARY KEY,
-    holder text NOT NULL,
-    fence bigint NOT NULL,
-    until bigint NOT NULL
-  ) WITH (fillfactor = 50)`,
-  `CREATE UNLOGGED TABLE budget (
-    key text COLLATE "C" PRIMARY KEY,
-    idx bigint NOT NULL,
-    count bigint NOT NULL,
-    before bigint NOT NULL,
-    until bigint NOT NULL
-  ) WITH (fillfactor = 50)`,
-];
-
 const ATTEMPTS_MAX = 20;
 const RETRY_MS = 50;
+/** Longest wait of a step for those who use a table: no node is out of step for all that wait behind it. */
+const STEP_LOCK_MS = 1000;
+
+const FIRST_CLOCK = `INSERT INTO clock
+  (id, seq, ts, durable_seq, floor, floor_at, pruned_to, history_bytes, ids, has_work, epoch)
+  VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, false, $1)`;
 
 /**
- * Creates the tables where there are none, and brings older ones to this format, in one transaction.
- * Nodes that start side by side wait for each other. ENGINE_UNAVAILABLE for tables of a newer release.
+ * Creates the tables where there are none, or brings older ones to the format of a release, each step in a transaction
+ * of its own, and tells of the node. Nodes that start side by side wait for each other. ENGINE_UNAVAILABLE for tables
+ * that were taken from this release, and for a step that would take them from nodes at work.
  */
-export async function prepareSchema(connection: Connection, schema: string): Promise<void> {
-  await inSchemaTurn(connection, () => migrate(connection, schema));
+export async function prepareSchema(
+  connection: Connection,
+  schema: string,
+  who: { readonly node: string; readonly release: Release },
+): Promise<void> {
+  const step = (): Promise<boolean> => prepareStep(connection, schema, who);
+  while (!(await inSchemaTurn(connection, step)));
 }
 
 /** Does some work on the tables in one transaction, and again when others do the same. */
-export async function inSchemaTurn(
-  connection: Connection,
-  work: () => Promise<void>,
-): Promise<void> {
+export async function inSchemaTurn<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
   await refuseOtherEncodings(connection);
   for (let attempt = 1; ; attempt++) {
     try {
       await connection.command('BEGIN');
-      await work();
+      const result = await work();
       await connection.command('COMMIT');
-      return;
+      return result;
     } catch (error) {
       await connection.command('ROLLBACK');
       if (!isRace(error) || attempt >= ATTEMPTS_MAX) throw error;
@@ -171,9 +166,12 @@ export async function inSchemaTurn(
   }
 }
 
-/** Two nodes that create the same thing at once: one of them finds it there. */
+/** Something is there already, or a table is in use. */
+const RACES = ['23505', '42P06', '42P07', '42710', '55P03'];
+
+/** Two nodes that create the same thing at once: one of them finds it there. Nodes at work: later they let go. */
 function isRace(error: unknown): boolean {
-  return isTransient(error) || ['23505', '42P06', '42P07', '42710'].includes(sqlState(error) ?? '');
+  return isTransient(error) || RACES.includes(sqlState(error) ?? '');
 }
 
 async function refuseOtherEncodings(connection: Connection): Promise<void> {
@@ -185,48 +183,56 @@ async function refuseOtherEncodings(connection: Connection): Promise<void> {
   );
 }
 
-async function migrate(connection: Connection, schema: string): Promise<void> {
-  const version = await lockFormat(connection, schema);
-  if (version === undefined) {
-    await createTables(connection, schema, FORMAT);
-    return;
+/** True: the tables are what the release needs, and know of the node. */
+async function prepareStep(
+  connection: Connection,
+  schema: string,
+  { node, release }: { readonly node: string; readonly release: Release },
+): Promise<boolean> {
+  const found = await lockFormat(connection, schema);
+  if (found === undefined) {
+    await createTables(connection, schema, release);
+  } else if (found.version === LOADING) {
+    throw halfLoaded(schema);
+  } else if (found.version < release.format) {
+    await migrate(connection, found.version, release);
+    return false;
+  } else if (found.version > release.format && found.oldest > release.format) {
+    throw tooNew(found, release);
   }
-  if (version === LOADING) throw halfLoaded(schema);
-  if (version > FORMAT || version < 1) throw unknownFormat(version);
-  if (version === FORMAT) return;
-  await migrateFrom(connection, version);
-  await connection.command('UPDATE format SET version = $1', [FORMAT]);
+  // Before anybody else may look whether older nodes are left.
+  return await beat(connection, { node, format: release.format, pinned: undefined });
 }
 
 /** The format of the tables, held until the transaction ends; undefined when there are none. */
 export async function lockFormat(
   connection: Connection,
   schema: string,
-): Promise<number | undefined> {
-  const found = await connection.rows(
+): Promise<Format | undefined> {
+  const tables = await connection.rows(
     `SELECT 1 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'format'`,
     [schema],
   );
-  if (found.length === 0) return undefined;
+  if (tables.length === 0) return undefined;
   // Holds back other nodes until this one is done.
-  const [row] = await connection.rows<{ version: number }>('SELECT version FROM format FOR UPDATE');
-  return row?.version ?? -1;
+  return formatOf(await connection.rows<Format>('SELECT * FROM format FOR UPDATE'));
 }
 
 /** Fails when the tables are not those of a whole store of this release. */
 export async function assertComplete(connection: Connection, schema: string): Promise<void> {
-  const version = await lockFormat(connection, schema);
-  if (version === FORMAT) return;
-  if (version === LOADING) throw halfLoaded(schema);
-  if (version === undefined) {
+  const found = await lockFormat(connection, schema);
+  if (found?.version === RELEASE.format) return;
+  if (found?.version === LOADING) throw halfLoaded(schema);
+  if (found === undefined) {
     throw new DomainError('ARGUMENT_INVALID', `there is no store in the schema '${schema}'`, {
       metadata: { schema },
     });
   }
-  if (version > FORMAT || version < 1) throw unknownFormat(version);
+  // Of what only a newer release knows nothing would be copied.
+  if (found.version > RELEASE.format) throw tooNew(found, RELEASE);
   throw new DomainError(
     'ENGINE_UNAVAILABLE',
-    `the tables have format ${version.toString()}; start a server of this release over them once, which brings them to ${FORMAT.toString()}`,
+    `the tables have format ${String(found.version)}; start a server of this release over them once, which brings them to ${String(RELEASE.format)}`,
   );
 }
 
@@ -234,7 +240,7 @@ export async function assertComplete(connection: Connection, schema: string): Pr
 export async function createTables(
   connection: Connection,
   schema: string,
-  format: number,
+  release: Release = RELEASE,
 ): Promise<void> {
   const schemas = await connection.rows(
     'SELECT 1 FROM information_schema.schemata WHERE schema_name = $1',
@@ -242,20 +248,38 @@ export async function createTables(
   );
   if (schemas.length === 0) await connection.command(`CREATE SCHEMA "${schema}"`);
   await runAll(connection, TABLES);
-  await migrateFrom(connection, 1);
-  await connection.command('INSERT INTO format (version) VALUES ($1)', [format]);
-  await connection.command('INSERT INTO clock VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, false, $1)', [
-    randomUUID(),
-  ]);
+  await connection.command('INSERT INTO format (version) VALUES (1)');
+  await connection.command(FIRST_CLOCK, [randomUUID()]);
+  for (let version = 1; version < release.format; version++) {
+    await migrate(connection, version, release);
+  }
 }
 
 /** Removes them. */
 export async function dropTables(connection: Connection): Promise<void> {
-  const statements = [TABLES, ...MIGRATIONS].join(';');
+  const { migrations } = RELEASE;
+  const statements = [TABLES, ...migrations.map((migration) => migration.statements)].join(';');
   const names = [...statements.matchAll(/CREATE (?:UNLOGGED )?TABLE (\w+)/g)];
   // An older release may have made fewer.
   const list = names.map(([, name = '']) => name).join(', ');
   await connection.command(`DROP TABLE IF EXISTS ${list}`);
+}
+
+/**
+ * Takes the tables one format on. Nobody writes meanwhile. A table that is changed waits for those who read, and all
+ * others wait behind it: this gives up early, and is tried again.
+ */
+async function migrate(
+  connection: Connection,
+  version: number,
+  { migrations }: Release,
+): Promise<void> {
+  const { statements, oldest } = migrations[version - 1] ?? { statements: '' };
+  await connection.command(`SET LOCAL lock_timeout TO ${String(STEP_LOCK_MS)}`);
+  await lockClock(connection);
+  await runAll(connection, statements);
+  if (oldest !== undefined) await contract(connection, oldest);
+  await connection.command('UPDATE format SET version = $1', [version + 1]);
 }
 
 function halfLoaded(schema: string): DomainError {
@@ -266,23 +290,10 @@ function halfLoaded(schema: string): DomainError {
   );
 }
 
-async function migrateFrom(connection: Connection, version: number): Promise<void> {
-  for (const step of MIGRATIONS.slice(version - 1)) await runAll(connection, step);
-}
-
 async function runAll(connection: Connection, statements: string): Promise<void> {
   for (const statement of statements.split(';')) {
     if (statement.trim() !== '') await connection.command(statement);
   }
-}
-
-function unknownFormat(version: number): DomainError {
-  const [found, known] = [version.toString(), FORMAT.toString()];
-  return new DomainError(
-    'ENGINE_UNAVAILABLE',
-    `the tables have format ${found}, this release knows up to ${known}; use the release that made them`,
-    { metadata: { format: found, supported: known } },
-  );
 }
 
 const SIZE = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes

@@ -8,10 +8,11 @@ import type { Sequence } from '../types.ts';
 import type { DatabaseAddress } from './address.ts';
 import { forgetRequests } from './background.ts';
 import { forgetBudgets } from './budgets.ts';
-import { readClock } from './clock-row.ts';
+import { NOW_MS, readClock } from './clock-row.ts';
 import { connect, type Connection, type ConnectionTimes } from './connections.ts';
 import type { Followers } from './followers.ts';
 import { beat, BEAT_MS } from './nodes.ts';
+import { findTooOld } from './release.ts';
 import { sizeOf } from './schema.ts';
 import type { StoreState } from './state.ts';
 
@@ -19,6 +20,8 @@ import type { StoreState } from './state.ts';
 export interface TailerParts {
   /** Names this node. */
   readonly node: string;
+  /** What this node writes. */
+  readonly format: number;
   readonly address: DatabaseAddress;
   readonly times: ConnectionTimes;
   readonly clock: Clock;
@@ -44,8 +47,7 @@ const RECONNECT_MS = 250;
 const TIDY_MS = 60_000;
 const FORGOTTEN_NODES_MS = 24 * 60 * 60 * 1000;
 
-const FORGET_NODES =
-  'DELETE FROM node WHERE seen_at < extract(epoch FROM now()) * 1000 - $1::bigint';
+const FORGET_NODES = `DELETE FROM node WHERE seen_at < ${NOW_MS} - $1::bigint`;
 
 /** Starts to follow. */
 export function startTailer(parts: TailerParts): Tailer {
@@ -62,6 +64,7 @@ class ClockTailer implements Tailer {
   #told: Sequence | undefined;
   #beatAtMs = -Infinity;
   #tidyAtMs = -Infinity;
+  #isForgetting = false;
 
   constructor(parts: TailerParts) {
     this.#parts = parts;
@@ -95,6 +98,8 @@ class ClockTailer implements Tailer {
         this.#isNews = true;
         this.#wake();
       });
+      // Nothing that it writes is worth waiting for a disk or a standby.
+      await connection.command('SET synchronous_commit TO off');
       if (channel !== undefined) await connection.command(`LISTEN "${channel}"`);
       while (!this.#stopping.signal.aborted) {
         this.#isNews = false;
@@ -117,17 +122,30 @@ class ClockTailer implements Tailer {
   async #look(connection: Connection): Promise<void> {
     const { state, followers, onSeen } = this.#parts;
     const askedAtMs = systemClock.monotonic();
-    const seen = await readClock(connection);
+    const before = state.clock;
+    const [seen, tooOld] = await Promise.all([
+      readClock(connection),
+      findTooOld(connection, this.#parts.format),
+    ]);
+    if (tooOld !== undefined) {
+      state.outdate(tooOld.message);
+      return;
+    }
+    // Whoever watches is told of nothing before it is known who may not.
     await followers.advance(connection, seen, askedAtMs);
-    state.apply(seen);
+    state.follow(seen, before);
     onSeen();
     if (askedAtMs - this.#beatAtMs >= BEAT_MS || this.#isPinnedLower()) {
-      this.#beatAtMs = askedAtMs;
-      await this.#beat(connection);
+      if (await this.#beat(connection)) this.#beatAtMs = askedAtMs;
     }
     if (askedAtMs - this.#tidyAtMs >= TIDY_MS) {
       this.#tidyAtMs = askedAtMs;
+      this.#isForgetting = true;
       await this.#tidy(connection);
+    }
+    // A slice a look: as fast as ids can come, and without falling behind.
+    if (this.#isForgetting) {
+      this.#isForgetting = await forgetRequests(connection, this.#parts.clock.now());
     }
   }
 
@@ -138,15 +156,16 @@ class ClockTailer implements Tailer {
     return pinned < this.#told;
   }
 
-  async #beat(connection: Connection): Promise<void> {
-    const { node, pinned } = this.#parts;
-    this.#told = pinned();
-    await beat(connection, node, this.#told);
+  async #beat(connection: Connection): Promise<boolean> {
+    const { node, format, pinned } = this.#parts;
+    const lowest = pinned();
+    const isTold = await beat(connection, { node, format, pinned: lowest });
+    if (isTold) this.#told = lowest;
+    return isTold;
   }
 
   async #tidy(connection: Connection): Promise<void> {
-    const { clock, address, onSize } = this.#parts;
-    await forgetRequests(connection, clock.now());
+    const { address, onSize } = this.#parts;
     await forgetBudgets(connection);
     await connection.command(FORGET_NODES, [FORGOTTEN_NODES_MS]);
     onSize(await sizeOf(connection, address.schema));

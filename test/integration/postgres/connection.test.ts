@@ -96,7 +96,9 @@ describe('a database that goes away', () => {
     );
     await expect.poll(() => node.health().state, { timeout: 20_000 }).toBe('readOnly');
     const { detail, lagMs = 0 } = node.health();
-    expect(detail).toMatch(new RegExp(`^${place}, was last heard of \\d+ s ago$`));
+    expect(detail).toMatch(
+      new RegExp(`^${place}: was last heard of \\d+ s ago; from 3 s on nobody is let in$`),
+    );
     expect(lagMs).toBeGreaterThan(3000);
     await node.close();
     await database.start();

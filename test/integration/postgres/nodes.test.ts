@@ -202,14 +202,20 @@ describe('tables', () => {
       await using before = await openNode(database, schema);
       await put(before, 'a');
     }
-    await database.run(schema, 'DROP TABLE lease, budget', 'UPDATE format SET version = 1');
+    await database.run(
+      schema,
+      'DROP TABLE lease, budget',
+      'ALTER TABLE format DROP COLUMN oldest',
+      'ALTER TABLE node DROP COLUMN format',
+      'UPDATE format SET version = 1',
+    );
     await using node = await openNode(database, schema);
     expect(await node.get('things', ['a'])).toMatchObject([{ version: 1n }]);
     expect(await node.lease('job')).toEqual({ job: 'job', fence: 1 });
     const draw = { key: 'k', limit: 10, windowMs: 60_000, amount: 3 };
     const drawn = await node.budgets?.draw([draw]);
     expect(drawn?.shares).toMatchObject([{ granted: 3 }]);
-    expect(await database.run(schema, 'SELECT version FROM format')).toEqual([{ version: 3 }]);
+    expect(await database.run(schema, 'SELECT version FROM format')).toEqual([{ version: 4 }]);
   });
 
   it('of a newer release are refused, and left as they are', async () => {
@@ -217,11 +223,11 @@ describe('tables', () => {
     const node = await openNode(database, schema);
     await put(node, 'a');
     await node.close();
-    await database.run(schema, 'UPDATE format SET version = 99');
+    await database.run(schema, 'UPDATE format SET version = 99, oldest = 99');
     expect(await failureOf(openNode(database, schema))).toBe(
-      'ENGINE_UNAVAILABLE: the tables have format 99, this release knows up to 3; use the release that made them',
+      'ENGINE_UNAVAILABLE: the tables have format 99, for servers from format 99 on, this release knows up to 4; use the release that made them',
     );
-    await database.run(schema, 'UPDATE format SET version = 3');
+    await database.run(schema, 'UPDATE format SET version = 4, oldest = 3');
     const again = await openNode(database, schema);
     expect((await again.get('things', ['a'])).at(0)?.version).toBe(1n);
     await again.close();

@@ -1,11 +1,42 @@
 import { randomBytes } from 'node:crypto';
 
+import { DocumentEncoding } from '../../../gen/molten/v1/documents_pb.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { openCopyWriter } from '../../../src/storage/embedded/copy-writer.ts';
 import { openPostgresStore } from '../../../src/storage/postgres/open.ts';
 import { toSequence, type LogEntry } from '../../../src/storage/types.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import type { TestDatabase } from '../../support/database.ts';
+import type { TestServer } from '../../support/server.ts';
+import { violationsOf, type AcknowledgedWrite } from '../../support/watch-properties.ts';
+import { recordWatch, watchClient, type RecordedWatch } from '../../support/watching.ts';
+
+/** Watches all that becomes of the collection `c`, at each of some servers. */
+export async function watchAll(
+  servers: readonly TestServer[],
+  token: string,
+): Promise<readonly RecordedWatch[]> {
+  return await Promise.all(
+    servers.map(({ url }) =>
+      recordWatch(watchClient(url, token), {
+        ...{ targets: [{ collection: 'c' }], includePrevious: true },
+        ...{ encoding: DocumentEncoding.JSON, start: { case: 'afterSequence', value: 0n } },
+      }),
+    ),
+  );
+}
+
+/** What each watch was told against what was written, when it has come to the last of it. */
+export async function violationsOfAll(
+  watches: readonly RecordedWatch[],
+  written: readonly AcknowledgedWrite[],
+): Promise<readonly unknown[]> {
+  const last = written.reduce((most, { sequence }) => (sequence > most ? sequence : most), 0n);
+  const histories = await Promise.all(
+    watches.map((watch) => watch.until((all) => (all.at(-1)?.sequence ?? 0n) >= last)),
+  );
+  return histories.flatMap((history) => violationsOf(history, written));
+}
 
 /** A name that no other test has. */
 export function newSchema(): string {
