@@ -23,6 +23,8 @@ const config: ViteUserConfig = {
     allowOnly: false,
     passWithNoTests: true,
     restoreMocks: true,
+    // Longer than machines stand still, and shorter than any test may take.
+    expect: { poll: { timeout: 8_000 } },
     // Servers, workers and native modules are safer in processes than in threads.
     pool: 'forks',
     coverage: {

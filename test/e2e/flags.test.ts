@@ -226,12 +226,13 @@ describe('flags about what a server tells', () => {
     expect(served.server.stderr()).toContain('"level":"debug"');
     const guess = (): Promise<unknown> => served.ask('GET', '/v1/status', { token: 'a guess' });
     for (let n = 0; n < 110; n++) await guess();
-    const alerts = (): Told[] => elsewhere.told.filter(({ path }) => path === '/alerts');
+    // A machine that is slow raises others.
+    const alerts = (): Told[] =>
+      elsewhere.told.filter(
+        ({ path, body }) => path === '/alerts' && body.includes('authFailures'),
+      );
     await expect.poll(() => alerts().length, { timeout: SLOW_MS }).toBeGreaterThan(0);
-    expect(alerts()[0]).toMatchObject({
-      ...{ signature: expect.stringMatching(/^t=\d+,v1=[0-9a-f]{64}$/) },
-      body: expect.stringContaining('authFailures'),
-    });
+    expect(alerts()[0]?.signature).toMatch(/^t=\d+,v1=[0-9a-f]{64}$/);
     const spans = (): string => elsewhere.told.map((one) => one.body).join('\n');
     await expect.poll(spans, { timeout: SLOW_MS }).toContain('QueryDocuments');
     const audit = readFileSync(join(served.directory, 'audit.log'), 'utf8');

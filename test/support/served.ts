@@ -2,29 +2,15 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 
+import { requestsTo, type SendRequest } from './requests.ts';
 import { startServe, type ServeOptions, type ServeProcess } from './serve.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
-
-/** What came back for one request. */
-export interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  /** Undefined for what is no JSON. */
-  readonly body: any;
-}
-
-/** How a request differs from a plain one. */
-export interface Asked {
-  readonly body?: unknown;
-  readonly token?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
 
 /** The server, and requests to it. */
 export interface Served extends AsyncDisposable {
   readonly server: ServeProcess;
   readonly directory: string;
-  readonly ask: (method: string, path: string, asked?: Asked) => Promise<Answer>;
+  readonly ask: SendRequest;
   /** The token of a sign-in. */
   login(username?: string, password?: string): Promise<string>;
 }
@@ -47,21 +33,7 @@ export async function serveWith(
     ...{ variables, directory: directory.path },
   });
 
-  async function ask(method: string, path: string, asked: Asked = {}): Promise<Answer> {
-    const { body, token, headers = {} } = asked;
-    const answer = await fetch(`${server.url}${path}`, {
-      method,
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await answer.text();
-    return { status: answer.status, headers: answer.headers, body: parse(text) };
-  }
-
+  const ask = requestsTo(server.url);
   return {
     ...{ server, directory: directory.path, ask },
     async login(username = 'root', password = SECRETS['MOLTENDB_ROOT_PASSWORD']) {
@@ -73,14 +45,6 @@ export async function serveWith(
       directory[Symbol.dispose]();
     },
   };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** A port that was free a moment ago. */

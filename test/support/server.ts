@@ -4,6 +4,9 @@ import type { ServerConfig } from '../../src/config/server-config.ts';
 import { CONNECTION_LIMITS } from '../../src/protocol/http/one-port.ts';
 import { runStorage } from './run-storage.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
+import { requestsTo, type SendRequest, type TestResponse } from './requests.ts';
+
+export type { RequestOptions, TestResponse } from './requests.ts';
 
 /** A server of one test, on a free port and an empty store. */
 export interface TestServer extends AsyncDisposable {
@@ -15,31 +18,12 @@ export interface TestServer extends AsyncDisposable {
   /** A token of the root user; asked for once. */
   rootToken(): Promise<string>;
   /** One HTTP request; a body that is no string is sent as JSON. */
-  request(method: string, path: string, options?: RequestOptions): Promise<TestResponse>;
+  readonly request: SendRequest;
   /** A request of the root user. */
   asRoot(method: string, path: string, body?: unknown): Promise<TestResponse>;
   /** A token with these scopes, delegated by the root user. */
   tokenWith(scopes: readonly string[], clientId?: string): Promise<string>;
   close(): Promise<void>;
-}
-
-/** What a request carries. */
-export interface RequestOptions {
-  readonly body?: unknown;
-  readonly token?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** What came back. */
-export interface TestResponse {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly text: string;
-  /**
-   * The parsed body; undefined when it is no JSON. Of any shape: what a test expects of it is what it
-   * asserts, and a hostile answer has the shape of none of our types.
-   */
-  readonly body: any;
 }
 
 /** The name and password of the root user of every test server. */
@@ -95,24 +79,7 @@ export async function startTestServer(
   const { url, port, metricsUrl } = server;
   let token: Promise<string> | undefined;
 
-  async function request(
-    method: string,
-    path: string,
-    { body, token: bearer, headers = {} }: RequestOptions = {},
-  ): Promise<TestResponse> {
-    const hasBody = body !== undefined;
-    const response = await fetch(`${url}${path}`, {
-      method,
-      headers: {
-        ...(hasBody ? { 'content-type': 'application/json' } : {}),
-        ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
-        ...headers,
-      },
-      ...(hasBody ? { body: typeof body === 'string' ? body : JSON.stringify(body) } : {}),
-    });
-    const text = await response.text();
-    return { status: response.status, headers: response.headers, text, body: parse(text) };
-  }
+  const request = requestsTo(url);
 
   async function login(): Promise<string> {
     const { body } = await request('POST', '/v1/sessions', { body: { ...ROOT, ttl: '86400s' } });
@@ -134,12 +101,4 @@ export async function startTestServer(
       directory[Symbol.dispose]();
     },
   };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
