@@ -88,6 +88,22 @@ describe('a recovery', () => {
     expect(await documentsIn(join(directory.path, 'out'))).toBe(first?.documents);
   });
 
+  it('does not take a time before the first commit for an empty store', async () => {
+    using directory = createTemporaryDirectory();
+    const scene = await makeScene(directory.path, [
+      [{ kind: 'put', key: 'a' }],
+      [{ kind: 'put', key: 'b' }],
+    ]);
+    const firstMs = scene.kept[0]?.timestampMs ?? 0;
+    for (const source of ['store', 'snapshot'] as const) {
+      const target = { kind: 'time', timestampMs: firstMs - 3_600_000 } as const;
+      await expect(recoverTo(scene, source, target)).rejects.toMatchObject({
+        reason: 'ARGUMENT_INVALID',
+        message: expect.stringContaining(new Date(firstMs).toISOString()),
+      });
+    }
+  });
+
   it('only reads its source, which may be written meanwhile', async () => {
     using directory = createTemporaryDirectory();
     const source = join(directory.path, 'store');

@@ -57,7 +57,8 @@ export interface RecoveryReport {
  * Recovers into a new directory and reads all of it. Nothing stays of a recovery that fails.
  *
  * SEQUENCE_COMPACTED or SEQUENCE_IN_FUTURE for a point out of reach, CORRUPTION_DETECTED for a damaged
- * source or archive, ENGINE_UNAVAILABLE for a wrong password, ARGUMENT_INVALID when `out` exists.
+ * source or archive, ENGINE_UNAVAILABLE for a wrong password, ARGUMENT_INVALID when `out` exists and for a time before
+ * the first commit.
  */
 export async function recoverStore(request: RecoveryRequest): Promise<RecoveryReport> {
   const { out, source } = request;
@@ -201,11 +202,24 @@ function sequenceOf(sql: Sql, target: RecoveryTarget, last: number): number {
       const found = sql('SELECT max(seq) FROM ver WHERE ts <= ?').pluck().get(target.timestampMs);
       const floor = readFloor(sql);
       const isKept = floor.timestampMs <= target.timestampMs;
-      return Math.max(Number(found ?? 0), isKept ? floor.sequence : 0);
+      const reached = Math.max(Number(found ?? 0), isKept ? floor.sequence : 0);
+      if (reached === 0 && floor.sequence === 0) refuseBeforeFirst(sql, target.timestampMs);
+      return reached;
     }
     case 'end':
       return last;
   }
+}
+
+/** Before the first commit there was no store, and whoever asks for that has mistyped the time. */
+function refuseBeforeFirst(sql: Sql, timestampMs: number): void {
+  const first = sql('SELECT min(ts) FROM ver').pluck().get() as number | null;
+  if (first === null) return;
+  const [asked, begun] = [timestampMs, first].map((ms) => new Date(ms).toISOString());
+  throw new DomainError(
+    'ARGUMENT_INVALID',
+    `there was nothing yet at ${String(asked)}: the first commit is of ${String(begun)}; give a later time`,
+  );
 }
 
 /** Checks a directory as it is: a store or a snapshot. */
