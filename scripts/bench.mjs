@@ -15,6 +15,7 @@ const NAMES = [
   'overload',
   'soak',
   'postgres',
+  'retention',
   'migration',
   'filters',
 ];

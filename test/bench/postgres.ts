@@ -3,14 +3,10 @@
  * each a process; what they take of memory, disk and WAL; then how long it takes until a write by one server
  * is with those who watch on another one, and on the same. The database has fsync on.
  */
-import { join } from 'node:path';
-
-import { createMoltenClient, toBody } from '../../src/client/index.ts';
+import { toBody } from '../../src/client/index.ts';
 import { startPostgres } from '../support/postgres.ts';
-import { startServe, type ServeProcess } from '../support/serve.ts';
-import { ROOT } from '../support/server.ts';
-import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 import { measureCalls, report, type Measured } from './measure.ts';
+import { createNodeStarter, type Node } from './nodes.ts';
 import { measureWatchLatency, type WatchedServer, type WatchLatency } from './watch-latency.ts';
 
 const WRITERS = [1, 64, 512];
@@ -20,42 +16,8 @@ const WATCHERS = [1, 100];
 const MIB = 1024 * 1024;
 const fields = { n: 5, name: 'a document', text: 'x'.repeat(300) };
 
-using directory = createTemporaryDirectory();
 await using database = await startPostgres({ max_connections: '200' });
-const { password } = database;
-
-/** A server in a process of its own. */
-interface Node extends AsyncDisposable {
-  readonly server: WatchedServer;
-}
-
-let started = 0;
-
-/** Over a schema of the database; without one, over a directory. */
-async function startNode(schema?: string): Promise<Node> {
-  const dbPath = join(directory.path, `node-${String(++started)}`);
-  const storage = schema === undefined ? [] : ['--storage-url', database.url(schema)];
-  const serve: ServeProcess = await startServe({
-    args: [
-      ...['--db-path', dbPath, '--port', '0', '--log-level', 'silent', '--disable-encryption'],
-      ...storage,
-    ],
-    variables: {
-      ...(schema === undefined ? {} : { MOLTENDB_STORAGE_PASSWORD: password }),
-      MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
-      MOLTENDB_ROOT_PASSWORD: ROOT.password,
-      MOLTENDB_MAX_CONNECTIONS_PER_ADDRESS: '10000',
-    },
-  });
-  const { token } = await createMoltenClient({ url: serve.url }).auth.login({
-    ...{ ...ROOT, ttl: { seconds: 3600n } },
-  });
-  const client = createMoltenClient({ url: serve.url, token: () => token });
-  return {
-    server: { url: serve.url, token, client },
-    [Symbol.asyncDispose]: () => serve[Symbol.asyncDispose](),
-  };
-}
+using starter = createNodeStarter(database);
 
 /** One measurement of each workload, under the name of what it ran on. */
 const workloads = new Map<string, Measured[]>();
@@ -113,7 +75,7 @@ async function measurePostgres(count: number): Promise<object> {
   const schema = `bench_${String(count)}`;
   await using opened = new AsyncDisposableStack();
   const nodes: Node[] = [];
-  for (let at = 0; at < count; at++) nodes.push(opened.use(await startNode(schema)));
+  for (let at = 0; at < count; at++) nodes.push(opened.use(await starter.start(schema)));
   const before = await sizesOf(schema);
   const written = await measureNodes(`PostgreSQL, nodes: ${String(count)}`, nodes);
   const after = await sizesOf(schema);
@@ -125,8 +87,8 @@ async function measurePostgres(count: number): Promise<object> {
 }
 
 async function measureAcross(): Promise<object[]> {
-  await using first = await startNode('watched');
-  await using second = await startNode('watched');
+  await using first = await starter.start('watched');
+  await using second = await starter.start('watched');
   const rows: object[] = [];
   for (const watchers of WATCHERS) {
     const measure = (writer: WatchedServer): Promise<WatchLatency> =>
@@ -142,7 +104,7 @@ async function measureAcross(): Promise<object[]> {
 }
 
 {
-  await using embedded = await startNode();
+  await using embedded = await starter.start();
   await measureNodes('embedded', [embedded]);
 }
 const sizes: object[] = [];
