@@ -4,8 +4,9 @@ import { createIncidents, type Incidents } from '../domain/node/incidents.ts';
 import type { Clock } from '../platform/clock.ts';
 import { createMetrics, type Metrics, type Observe } from '../platform/metrics.ts';
 import { watchProcess, type ProcessFigures } from '../platform/process-figures.ts';
+import type { Logger } from '../platform/logger.ts';
 import { createRecentDurations, type RecentDurations } from '../platform/durations.ts';
-import type { EngineObserver } from '../storage/engine.ts';
+import type { BackgroundWork, EngineObserver } from '../storage/engine.ts';
 import type { OpenAdmission } from './overload.ts';
 
 /** What is counted from the first moment on, before there is a store to look at. */
@@ -27,9 +28,19 @@ export interface Observation {
 }
 
 const MS_PER_SECOND = 1000;
+/** Work that fails is tried again much sooner. */
+const FAILURE_LOG_MS = 10_000;
 
 /** Starts to count. `process` must be disposed. */
-export function createObservation(clock: Clock, admission: OpenAdmission): Observation {
+export function createObservation({
+  clock,
+  logger,
+  admission,
+}: {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly admission: OpenAdmission;
+}): Observation {
   const metrics = createMetrics();
   const observeCommit = metrics.histogram('molten_commit_duration_seconds');
   const observeSize = metrics.histogram('molten_commit_group_size');
@@ -48,9 +59,21 @@ export function createObservation(clock: Clock, admission: OpenAdmission): Obser
         observeSync(ms / MS_PER_SECOND);
         syncs.add(ms, clock.monotonic());
       },
+      failed: createFailureLog(clock, logger),
     },
     sweeps: { count: 0, documents: 0 },
     incidents: createIncidents(clock),
     process: watchProcess(),
+  };
+}
+
+/** Tells why work of the store failed, and of the same work again only after a while. */
+function createFailureLog(clock: Clock, logger: Logger): EngineObserver['failed'] {
+  const toldAtMs = new Map<BackgroundWork, number>();
+  return (work, error) => {
+    const nowMs = clock.monotonic();
+    if (nowMs - (toldAtMs.get(work) ?? -Infinity) < FAILURE_LOG_MS) return;
+    toldAtMs.set(work, nowMs);
+    logger.warn('work of the store failed; it is tried again', { work, error: String(error) });
   };
 }

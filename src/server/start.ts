@@ -73,7 +73,7 @@ async function open(
     parts.logger ?? createLogger({ level: config.logLevel });
   const { loopDelayMaxMs, queueWaitMaxMs: waitMaxMs } = config.overload;
   const admission = openAdmission({ loopDelayMaxMs, clock, logger, rooms });
-  const observation = createObservation(clock, admission);
+  const observation = createObservation({ clock, logger, admission });
   rooms.defer(() => {
     observation.process[Symbol.dispose]();
   });

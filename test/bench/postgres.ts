@@ -11,7 +11,13 @@ import { measureWatchLatency, type WatchedServer, type WatchLatency } from './wa
 
 const WRITERS = [1, 64, 512];
 const READERS = 64;
-const NODES = [1, 2, 4];
+/** Nodes, and the stores that they are spread over. */
+const NODES = [
+  { count: 1, stores: 1 },
+  { count: 2, stores: 1 },
+  { count: 4, stores: 1 },
+  { count: 2, stores: 2 },
+];
 const WATCHERS = [1, 100];
 const MIB = 1024 * 1024;
 const fields = { n: 5, name: 'a document', text: 'x'.repeat(300) };
@@ -60,27 +66,30 @@ interface Sizes {
   readonly tables: number;
 }
 
-/** How much WAL there has been, and what the tables of a schema take, in bytes. */
-async function sizesOf(schema: string): Promise<Sizes> {
+/** How much WAL there has been, and what the tables of schemas take whose names begin alike, in bytes. */
+async function sizesOf(prefix: string): Promise<Sizes> {
   const [row] = await database.run(
-    schema,
+    'public',
     `SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 AS wal, coalesce(sum(
        pg_total_relation_size(quote_ident(schemaname) || '.' || quote_ident(tablename))), 0)::float8 AS tables
-     FROM pg_tables WHERE schemaname = '${schema}'`,
+     FROM pg_tables WHERE starts_with(schemaname, '${prefix}')`,
   );
   return row as Sizes;
 }
 
-async function measurePostgres(count: number): Promise<object> {
-  const schema = `bench_${String(count)}`;
+async function measurePostgres({ count, stores }: (typeof NODES)[number]): Promise<object> {
+  const prefix = `bench_${String(count)}_${String(stores)}_`;
   await using opened = new AsyncDisposableStack();
   const nodes: Node[] = [];
-  for (let at = 0; at < count; at++) nodes.push(opened.use(await starter.start(schema)));
-  const before = await sizesOf(schema);
-  const written = await measureNodes(`PostgreSQL, nodes: ${String(count)}`, nodes);
-  const after = await sizesOf(schema);
+  for (let at = 0; at < count; at++) {
+    nodes.push(opened.use(await starter.start(`${prefix}${String(at % stores)}`)));
+  }
+  const before = await sizesOf(prefix);
+  const name = `PostgreSQL, nodes: ${String(count)}, stores: ${String(stores)}`;
+  const written = await measureNodes(name, nodes);
+  const after = await sizesOf(prefix);
   return {
-    ...{ nodes: count, written, residentMiB: await residentMiB(nodes) },
+    ...{ nodes: count, stores, written, residentMiB: await residentMiB(nodes) },
     walBytesPerWrite: Math.round((after.wal - before.wal) / written),
     tableBytesPerDocument: Math.round((after.tables - before.tables) / written),
   };
@@ -108,7 +117,7 @@ async function measureAcross(): Promise<object[]> {
   await measureNodes('embedded', [embedded]);
 }
 const sizes: object[] = [];
-for (const count of NODES) sizes.push(await measurePostgres(count));
+for (const nodes of NODES) sizes.push(await measurePostgres(nodes));
 for (const [workload, measured] of workloads) {
   process.stderr.write(`${workload}\n`);
   report(`postgres, ${workload}`, 'embedded', measured);

@@ -6,9 +6,10 @@ export interface CommitRelay extends AsyncDisposable {
   /**
    * What becomes of the next connection that sends a COMMIT. `before` and `after`: it is cut before that is passed
    * on, or when it was answered and before the answer is. `held`: the COMMIT stays here, as if the node stood still.
-   * `silent`: it is passed on, and nothing more comes back.
+   * `silent`: it is passed on, and nothing more comes back. `panic`: as `after`, and the last word of the session is
+   * that of a server that ends, for want of space (53100).
    */
-  cutNext: 'before' | 'after' | 'held' | 'silent' | undefined;
+  cutNext: 'before' | 'after' | 'held' | 'silent' | 'panic' | undefined;
   /** Done before a connection is cut. */
   atCut: () => Promise<unknown>;
   /** From now on nothing passes either way, as if the node stood still, until `resume`. */
@@ -23,6 +24,17 @@ export interface CommitRelay extends AsyncDisposable {
   readonly commits: number;
   /** How often something was sent to the database. */
   readonly sent: number;
+}
+
+/** An ErrorResponse of the frontend/backend protocol. */
+const PANIC = errorResponse({ S: 'PANIC', V: 'PANIC', C: '53100', M: 'no space left' });
+
+function errorResponse(fields: Readonly<Record<string, string>>): Buffer {
+  const text = Object.entries(fields).map(([name, value]) => `${name}${value}\0`);
+  const body = Buffer.from(`${text.join('')}\0`);
+  const head = Buffer.from('E\0\0\0\0');
+  head.writeUInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
 }
 
 /** Starts a relay to a port of this machine. */
@@ -84,7 +96,10 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
       let answered = '';
       upstream.on('data', (answer) => {
         answered += answer.toString('latin1');
-        if (answered.includes('COMMIT\0') && when === 'after') cut();
+        if (when === 'silent' || !answered.includes('COMMIT\0')) return;
+        upstream.removeAllListeners('data');
+        if (when === 'panic') client.write(PANIC);
+        cut();
       });
       upstream.write(bytes);
     });

@@ -163,13 +163,12 @@ class FeedWatches implements Watches {
     start: WatchStart,
   ): Promise<{ readonly position: Sequence; readonly withInitialState: boolean }> {
     const { engine } = this.#parts;
-    // Only what cannot be taken back is shown, and begun at, here as later.
-    if (start.kind === 'initial') return { position: await engine.flush(), withInitialState: true };
     const head = await engine.head();
-    if (start.kind === 'now') {
+    if (start.kind === 'initial' || start.kind === 'now') {
+      // Only what cannot be taken back is shown, and begun at, here as later.
       const isDurable = head.durableSequence >= head.sequence;
       const position = isDurable ? head.sequence : await engine.flush();
-      return { position, withInitialState: false };
+      return { position, withInitialState: start.kind === 'initial' };
     }
     const { epoch, sequence } =
       start.kind === 'resume'

@@ -12,13 +12,22 @@ import { toError } from '../commit/operations.ts';
 import { STORE_FILE } from './store-file.ts';
 import { startWorker } from './worker.ts';
 
+/** What is copied. */
+export interface CopySource {
+  readonly access: StoreAccess;
+  readonly state: { readonly durableSequence: number };
+  /** Puts on stable storage what is not there yet. */
+  readonly flush: () => Promise<unknown>;
+}
+
 /**
  * Copies the store into a new directory in a thread of its own while writes go on, and reads the copy
- * back. The keyring goes along, so that the copy opens with the same password. Nothing stays of a copy
- * that fails; CANCELED when the signal aborts.
+ * back. The keyring goes along, so that the copy opens with the same password. What the copy ends with is put on
+ * stable storage, so that no crash makes it a state that never was. Nothing stays of a copy that fails; CANCELED when
+ * the signal aborts.
  */
 export async function copyStore(
-  access: StoreAccess,
+  { access, state, flush }: CopySource,
   directory: string,
   signal: AbortSignal | undefined,
 ): Promise<StoreCopy> {
@@ -31,7 +40,9 @@ export async function copyStore(
     );
     const files = await listFiles(directory, signal);
     await syncDirectory(directory);
-    return { ...content, sequence: toSequence(content.sequence), files };
+    const sequence = toSequence(content.sequence);
+    if (state.durableSequence < sequence) await flush();
+    return { ...content, sequence, files };
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;

@@ -236,9 +236,11 @@ class EmbeddedEngine implements StorageEngine {
   }
 
   copy(directory: string, signal?: AbortSignal): Promise<StoreCopy> {
+    const { state } = this.#parts;
+    const flush = (): Promise<Sequence> => this.flush();
     return this.#maintain(() => {
       const ends = AbortSignal.any([this.#stop.signal, ...(signal === undefined ? [] : [signal])]);
-      return copyStore(this.#reading.access, directory, ends);
+      return copyStore({ access: this.#reading.access, state, flush }, directory, ends);
     });
   }
 
@@ -275,9 +277,7 @@ class EmbeddedEngine implements StorageEngine {
 
   figures = (): EngineFigures => figuresOf(this.#reading, this.#parts);
 
-  close(): Promise<void> {
-    return (this.#closing ??= this.#close());
-  }
+  close = (): Promise<void> => (this.#closing ??= this.#close());
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();

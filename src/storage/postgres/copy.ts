@@ -11,6 +11,8 @@ export interface CopyParts {
   readonly writer: CopyWriter;
   readonly address: DatabaseAddress;
   readonly times: ConnectionTimes;
+  /** Puts on stable storage what is not there yet. */
+  readonly flush: () => Promise<unknown>;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface CopyParts {
  * writing. It has a connection of its own, so that readers keep theirs.
  */
 export async function copyStore(
-  { writer, address, times }: CopyParts,
+  { writer, address, times, flush }: CopyParts,
   directory: string,
   signal: AbortSignal | undefined,
 ): Promise<StoreCopy> {
@@ -27,6 +29,8 @@ export async function copyStore(
     try {
       await connection.command('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
       const from = await createStateReader(connection);
+      // A crash would take it back, and end this connection too.
+      if (!from.isDurable) await flush();
       await using to = await writer.begin(directory);
       for (const name of TABLE_NAMES) await copyTable({ from, to }, name, { signal });
       return await to.finish(from.end, signal);

@@ -280,9 +280,7 @@ class PostgresEngine implements StorageEngine {
     const { name, state, writer, followers, storedBytes } = this.#parts;
     const { seq, durable_seq: durable, history_bytes: historyBytes } = state.clock;
     const lagMs = Math.round(systemClock.monotonic() - followers.currentAtMs);
-    const { outdated } = state;
-    const heard = `was last heard of ${inSeconds(lagMs)} ago; from ${inSeconds(OUT_OF_REACH_MS)} on nobody is let in`;
-    const problem = outdated ?? (lagMs <= OUT_OF_REACH_MS ? undefined : heard);
+    const problem = state.outdated ?? (lagMs <= OUT_OF_REACH_MS ? undefined : unheard(lagMs));
     const open = problem === undefined ? 'ready' : 'readOnly';
     return {
       state: this.#closing === undefined ? open : 'closed',
@@ -357,6 +355,10 @@ class PostgresEngine implements StorageEngine {
 
 function unavailable(why: string): DomainError {
   return new DomainError('ENGINE_UNAVAILABLE', why);
+}
+
+function unheard(lagMs: number): string {
+  return `was last heard of ${inSeconds(lagMs)} ago; from ${inSeconds(OUT_OF_REACH_MS)} on nobody is let in`;
 }
 
 function inSeconds(ms: number): string {

@@ -26,13 +26,18 @@ export function isTransient(error: unknown): boolean {
 }
 
 /** What a server says that is a standby or goes down, comes up, or ended the session. */
-const LOST = ['25006', '57P01', '57P02', '57P03', '53300', '25P03'];
+const LOST = ['25006', '57P01', '57P02', '57P03', '57P05', '53300', '25P03', '25P04'];
 
 /** The connection is gone, or leads to a server that does not take writes. */
 export function isConnectionLost(error: unknown): boolean {
   const state = sqlState(error);
   if (state === undefined) return error instanceof ConnectionLost;
   return state.startsWith('08') || LOST.includes(state);
+}
+
+/** A statement that the database does not have. */
+export function isUnknown(error: unknown): boolean {
+  return ['0A000', '42601'].includes(sqlState(error) ?? '');
 }
 
 /** What an error of the database means to a caller. Messages of the database go to the log alone. */

@@ -33,7 +33,7 @@ export function openBench(
   return { set, catalog, log, committer: createCommitter({ store: set, catalog, log, refuse }) };
 }
 
-/** What is to be committed of a bench; undefined when nothing was changed. */
+/** What is to be committed of a bench. */
 export function closeBench(
   { set, catalog, log }: Bench,
   clock: ClockRow,

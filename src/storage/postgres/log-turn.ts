@@ -150,9 +150,9 @@ class ClockTurns implements LogTurns {
         });
       } catch (error) {
         const isLost = isConnectionLost(error);
-        await this.#leave(isLost);
-        // What this attempt sent the database has answered, so that it is certain that it was not committed.
-        if (!isLost && unanswered !== before) unanswered = undefined;
+        const isAnswering = await this.#leave(isLost);
+        // It was refused by a session that goes on. One that ends tells why, and not what became of a COMMIT.
+        if (isAnswering && unanswered !== before) unanswered = undefined;
         const pauseMs = patience.after(error, isLost || unanswered !== undefined);
         // As long as nobody knows whether it was written, no reason may say that it was not.
         if (pauseMs === undefined) throw unanswered ? unreachable(error) : translate(error);
@@ -217,13 +217,16 @@ class ClockTurns implements LogTurns {
     const { node, format, clock, channel, observer } = this.#parts;
     const startMs = clock.monotonic();
     const { text, values } = saveClock(work.clock);
-    const answers = await Promise.all([
+    const answering = Promise.all([
       ...work.statements.map((one) => connection.command(one.text, one.values)),
       connection.command(text, values),
       connection.command(SAVE_NODE, [node, work.group, format]),
-      ...(channel === undefined ? [] : [connection.command(`NOTIFY "${channel}"`)]),
       connection.command('COMMIT'),
     ]);
+    // In a transaction of its own: one that notifies holds up all others of the server that do, until it has ended,
+    // and this one may wait for a disk and for standbys.
+    if (channel !== undefined) connection.command(`NOTIFY "${channel}"`).catch(() => undefined);
+    const answers = await answering;
     // A transaction that failed answers a COMMIT as well.
     if (answers.at(-1) !== 'COMMIT') throw new Error('the database did not commit');
     if (work.isSync) observer?.synced(clock.monotonic() - startMs);
@@ -233,19 +236,20 @@ class ClockTurns implements LogTurns {
     this.#parts.state.apply(clock);
   }
 
-  /** Leaves no transaction open; a connection that fails at it is not used again. */
-  async #leave(isLost: boolean): Promise<void> {
+  /** Leaves no transaction open; false: the connection failed at it, and is not used again. */
+  async #leave(isLost: boolean): Promise<boolean> {
     const connection = this.#connection;
-    if (connection === undefined) return;
+    if (connection === undefined) return false;
     const isClean =
       !isLost &&
       (await connection.command('ROLLBACK').then(
         () => true,
         () => false,
       ));
-    if (isClean && connection.isUsable) return;
+    if (isClean && connection.isUsable) return true;
     this.#connection = undefined;
     await connection.close();
+    return false;
   }
 
   async #connected(): Promise<Connection> {

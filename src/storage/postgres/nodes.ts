@@ -50,8 +50,8 @@ export async function leave(connection: Connection, node: string): Promise<void>
 }
 
 /**
- * How many nodes of formats before one are at work, the oldest first; behind the lock of the log, which a commit may
- * have held until now.
+ * How many nodes of formats before one are at work, the oldest first. To be asked behind the lock of the log: nodes
+ * whose commit held it, or waited for it, tell of themselves a moment later.
  */
 export async function olderNodes(
   connection: Connection,
@@ -61,7 +61,7 @@ export async function olderNodes(
   return await connection.rows(OLDER, [format]);
 }
 
-/** How many nodes are at work; behind the lock of the log as above. */
+/** How many nodes are at work; see `olderNodes`. */
 export async function countNodes(connection: Connection): Promise<number> {
   await delay(SETTLE_MS);
   const [row] = await connection.rows<{ nodes: number }>(COUNT);

@@ -4,10 +4,11 @@ import { systemClock, type Clock } from '../../platform/clock.ts';
 import type { EngineObserver, StorageEngine } from '../engine.ts';
 import type { CopyWriter } from '../transfer/copies.ts';
 import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
+import { flushTurn } from './catalog-turns.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
-import { connect, createPool, LOCK_MS, type ConnectionTimes } from './connections.ts';
+import { connect, createPool, LOCK_MS, type Connection, type ConnectionTimes } from './connections.ts';
 import { createEngine, OUT_OF_REACH_MS } from './engine.ts';
-import { nameOf, startFailure } from './errors.ts';
+import { isUnknown, nameOf, startFailure } from './errors.ts';
 import { createFollowers } from './followers.ts';
 import { createLogTurns } from './log-turn.ts';
 import { createPins } from './pins.ts';
@@ -67,7 +68,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   });
   let storedBytes = bytes;
   const tailer = startTailer({
-    ...{ ...shared, followers },
+    ...{ ...shared, followers, observer },
     times: { ...times, statementMs: Math.min(times.statementMs, OUT_OF_REACH_MS) },
     pinned: () => pins.lowest(),
     onSeen: () => {
@@ -80,7 +81,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   return createEngine({
     ...{ node, name: nameOf(address), clock, pool, writer, tailer, state, pins, followers },
     storedBytes: () => storedBytes,
-    copies: copies && { writer: copies, address, times },
+    copies: copies && { writer: copies, address, times, flush: () => writer.run(flushTurn()) },
   });
 }
 
@@ -90,6 +91,17 @@ interface Prepared {
   readonly bytes: number;
   /** Undefined: the database cannot wake anybody up. */
   readonly channel: string | undefined;
+}
+
+/** Engines that speak like PostgreSQL may not know it. */
+async function canNotify(connection: Connection, channel: string): Promise<boolean> {
+  try {
+    await connection.command(`LISTEN "${channel}"`);
+    return true;
+  } catch (error) {
+    if (isUnknown(error)) return false;
+    throw error;
+  }
 }
 
 /** Makes the tables and finds out what the database can do. */
@@ -105,11 +117,7 @@ async function prepare(
       const row = await readClock(connection);
       const bytes = await sizeOf(connection, address.schema);
       const channel = `molten_${address.schema}`;
-      const canNotify = await connection.command(`LISTEN "${channel}"`).then(
-        () => true,
-        () => false,
-      );
-      return { row, bytes, channel: canNotify ? channel : undefined };
+      return { row, bytes, channel: (await canNotify(connection, channel)) ? channel : undefined };
     } finally {
       await connection.close();
     }

@@ -8,12 +8,18 @@ type NamedRow = Readonly<Record<string, Cell>>;
 /** How long the transaction of a copy may wait for whoever writes it. */
 const IDLE_MS = 60_000;
 
+/** Reads a state of the database. */
+export interface DatabaseReader extends StateReader {
+  /** All of it was on stable storage when it was opened. */
+  readonly isDurable: boolean;
+}
+
 /** Reads the state that the open transaction of a connection sees. */
-export async function createStateReader(connection: Connection): Promise<StateReader> {
+export async function createStateReader(connection: Connection): Promise<DatabaseReader> {
   await connection.command(`SET LOCAL idle_in_transaction_session_timeout TO ${String(IDLE_MS)}`);
-  const end = endOf(await readClock(connection));
+  const clock = await readClock(connection);
   return {
-    end,
+    ...{ end: endOf(clock), isDurable: clock.durable_seq >= clock.seq },
     async batch(name, after) {
       const text = after === undefined ? FIRST[name] : NEXT[name];
       const rows = await connection.rows<NamedRow>(text, after ?? []);

@@ -4,6 +4,7 @@
  */
 import { systemClock, type Clock } from '../../platform/clock.ts';
 import { delay, every } from '../../platform/timers.ts';
+import type { EngineObserver } from '../engine.ts';
 import type { Sequence } from '../types.ts';
 import type { DatabaseAddress } from './address.ts';
 import { forgetRequests } from './background.ts';
@@ -35,6 +36,7 @@ export interface TailerParts {
   readonly onSeen: () => void;
   /** Bytes of all tables. */
   readonly onSize: (bytes: number) => void;
+  readonly observer?: EngineObserver | undefined;
 }
 
 /** Follows the clock. */
@@ -85,7 +87,9 @@ class ClockTailer implements Tailer {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       // Whatever goes wrong: another connection is tried; meanwhile the state tells how old it is.
-      await this.#follow().catch(() => undefined);
+      await this.#follow().catch((error: unknown) => {
+        this.#parts.observer?.failed('following the log', error);
+      });
       await delay(RECONNECT_MS, signal);
     }
   }

@@ -121,7 +121,7 @@ class TurnWriter implements Writer {
   #work(): void {
     if (this.#isWorking || this.#isClosed || !this.#parts.state.clock.has_work) return;
     this.#isWorking = true;
-    const { turns, clock } = this.#parts;
+    const { turns, clock, observer } = this.#parts;
     const next = (isMore: boolean): void => {
       this.#isWorking = false;
       if (isMore)
@@ -129,7 +129,8 @@ class TurnWriter implements Writer {
           this.#work();
         });
     };
-    turns.take(backgroundTurn(clock.now())).then(next, () => {
+    turns.take(backgroundTurn(clock.now())).then(next, (error: unknown) => {
+      observer?.failed('building indexes and freeing space', error);
       after(FAILED_MS, () => {
         this.#isWorking = false;
       });

@@ -2,6 +2,9 @@ import { chownSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { createScopeSet } from '../../../src/domain/access/scope-set.ts';
+import type { WatchRequest } from '../../../src/domain/watch/model.ts';
+import { createWatches, type WatchContext } from '../../../src/domain/watch/watches.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { parseDatabaseUrl } from '../../../src/storage/postgres/address.ts';
 import { connect, LOCK_MS } from '../../../src/storage/postgres/connections.ts';
@@ -11,6 +14,7 @@ import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { toSequence } from '../../../src/storage/types.ts';
 import { startCommitRelay } from '../../support/commit-relay.ts';
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts';
+import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { failureOf, increment, logOf, newSchema, openNode, put } from './scene.ts';
 
 let database: TestPostgres;
@@ -111,6 +115,63 @@ describe('a commit whose answer is lost', () => {
   });
 });
 
+describe('a server that ends at a COMMIT', () => {
+  it('has not refused it, whatever it says', async () => {
+    await using relay = await startCommitRelay(database.port);
+    const schema = newSchema();
+    await using node = await openNode(database, schema, database.url(schema, relay.port));
+    expect(await increment(node)).toBe(1);
+    relay.cutNext = 'panic';
+    expect(await increment(node)).toBe(2);
+    expect(relay.cuts).toBe(1);
+    expect(await putsOf(node)).toEqual(['counter 1', 'counter 2']);
+  });
+});
+
+describe('work that nobody waits for', () => {
+  it('tells when it fails', async () => {
+    const schema = newSchema();
+    const { password } = database;
+    const failures = new Set<string>();
+    await using _ = await openPostgresStore({
+      ...{ url: database.url(schema), password, clock: systemClock },
+      observer: {
+        ...{ committed: () => undefined, synced: () => undefined },
+        failed: (work, error) => failures.add(`${work}: ${String(error)}`),
+      },
+    });
+    await database.run(schema, 'UPDATE clock SET has_work = true');
+    await refuse(schema, 'XX000');
+    const told = (): readonly string[] => [...failures].toSorted();
+    await expect.poll(told, { timeout: 20_000 }).toEqual(['following the log: error: refused']);
+    await allow(schema);
+  });
+});
+
+describe('a copy', () => {
+  it('does not end with what is not on disk', async () => {
+    using directory = createTemporaryDirectory();
+    const schema = newSchema();
+    await using node = await openNode(database, schema);
+    await put(node, 'a');
+    await database.run(
+      schema,
+      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'not now'; END $$`,
+      `CREATE TRIGGER refuse BEFORE UPDATE ON clock FOR EACH ROW
+         WHEN (NEW.seq = OLD.seq AND NEW.durable_seq > OLD.durable_seq) EXECUTE FUNCTION refuse()`,
+    );
+    await node.transact({ durability: 'async' }, (transaction) => {
+      transaction.put({ collection: 'things', key: 'b', body: '{}' });
+    });
+    const copied = join(directory.path, 'copy');
+    expect(await failureOf(node.copy(copied))).toMatch(/ENGINE_FAILED|INTERNAL/);
+    await database.run(schema, 'DROP TRIGGER refuse ON clock');
+    expect(await node.copy(copied)).toMatchObject({ sequence: 3n, documents: 2 });
+    expect((await node.head()).durableSequence).toBe(3n);
+  });
+});
+
 describe('a statement of a transaction that has failed', () => {
   it('fails with what failed first, whichever is looked at', async () => {
     const address = parseDatabaseUrl(database.url(newSchema()), database.password);
@@ -190,30 +251,58 @@ describe('a primary that has become a standby', () => {
   });
 });
 
+/** Two nodes, of which the first one's commit waits. */
+interface WaitingScene extends AsyncDisposable {
+  readonly server: TestPostgres;
+  readonly schema: string;
+  readonly nodes: readonly [StorageEngine, StorageEngine];
+  /** Of another store. */
+  readonly beside: StorageEngine;
+  readonly write: Promise<bigint>;
+  readonly waiting: () => Promise<readonly object[]>;
+  /** Lets it wait no longer. */
+  readonly release: () => Promise<unknown>;
+}
+
+async function openWaiting(): Promise<WaitingScene> {
+  const opened = new AsyncDisposableStack();
+  const server = opened.use(await startPostgres());
+  const schema = newSchema();
+  const node = opened.use(await openNode(server, schema));
+  const other = opened.use(await openNode(server, schema));
+  const beside = opened.use(await openNode(server, newSchema()));
+  await put(node, 'a');
+  const standby = (name: string): Promise<unknown> =>
+    server.run(
+      schema,
+      `ALTER SYSTEM SET synchronous_standby_names = '${name}'`,
+      'SELECT pg_reload_conf()',
+    );
+  await standby('one_that_is_away');
+  const shown = 'SHOW synchronous_standby_names';
+  await expect
+    .poll(() => server.run(schema, shown))
+    .not.toEqual([{ synchronous_standby_names: '' }]);
+  const write = put(node, 'b');
+  const waiting = (): Promise<readonly object[]> =>
+    server.run(schema, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+  await expect.poll(waiting).toHaveLength(1);
+  return {
+    ...{ server, schema, nodes: [node, other], beside, write, waiting, release: () => standby('') },
+    async [Symbol.asyncDispose]() {
+      await standby('');
+      await opened.disposeAsync();
+    },
+  };
+}
+
 describe('a commit that waits for a standby', () => {
   it('keeps no node from following the log', async () => {
-    await using server = await startPostgres();
-    const schema = newSchema();
-    await using node = await openNode(server, schema);
-    await using other = await openNode(server, schema);
-    await put(node, 'a');
-    const standby = (name: string): Promise<unknown> =>
-      server.run(
-        schema,
-        `ALTER SYSTEM SET synchronous_standby_names = '${name}'`,
-        'SELECT pg_reload_conf()',
-      );
-    await standby('one_that_is_away');
-    const shown = 'SHOW synchronous_standby_names';
-    await expect
-      .poll(() => server.run(schema, shown))
-      .not.toEqual([{ synchronous_standby_names: '' }]);
-    const write = put(node, 'b');
-    const waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    await expect.poll(() => server.run(schema, waiting)).toHaveLength(1);
+    await using scene = await openWaiting();
+    const { server, schema, nodes, write, waiting, release } = scene;
     // Both have something to tell; the row of one is held by its own commit.
-    const unpin = [node, other].map((one) => one.pin(() => toSequence(1)));
-    for (const one of [node, other]) {
+    const unpin = nodes.map((one) => one.pin(() => toSequence(1)));
+    for (const one of nodes) {
       let [looks, lastMs] = [0, 0];
       const follow = (): number => {
         const { lagMs = 0 } = one.health();
@@ -225,14 +314,47 @@ describe('a commit that waits for a standby', () => {
       expect(one.health().state).toBe('ready');
       expect(await one.get('things', ['a'])).toMatchObject([{ version: 1n }]);
     }
-    expect(await server.run(schema, waiting)).toHaveLength(1);
+    expect(await waiting()).toHaveLength(1);
     const pinned = (): Promise<readonly object[]> =>
       server.run(schema, 'SELECT pinned FROM node ORDER BY pinned');
     expect(await pinned()).toEqual([{ pinned: '1' }, { pinned: null }]);
-    await standby('');
+    await release();
     expect(await write).toBe(3n);
     // What it could not tell meanwhile it tells then.
     await expect.poll(pinned).toEqual([{ pinned: '1' }, { pinned: '1' }]);
     for (const one of unpin) one();
   });
+
+  it('holds up neither those who begin to watch nor other stores', async () => {
+    await using scene = await openWaiting();
+    const { nodes, beside, write, waiting, release } = scene;
+    await using watches = await createWatches({
+      ...{ engine: nodes[1], clock: systemClock, lapseOf: () => undefined },
+    });
+    const keys: string[] = [];
+    for await (const event of watches.open(WATCHING, EVERYTHING)) {
+      if (event.kind === 'documents') keys.push(...event.documents.map(({ key }) => key));
+      if (event.kind === 'current') break;
+    }
+    expect(keys).toEqual(['a']);
+    await beside.transact({ durability: 'async' }, (transaction) => {
+      transaction.put({ collection: 'things', key: 'c', body: '{}' });
+    });
+    expect(await waiting()).toHaveLength(1);
+    await release();
+    expect(await write).toBe(3n);
+  });
 });
+
+const WATCHING: WatchContext = {
+  principal: {
+    ...{ kind: 'token', subject: 'root', tokenId: 't', expiresAtMs: Infinity },
+    scopes: createScopeSet(['*:*:*']),
+  },
+  signal: new AbortController().signal,
+  disconnect: () => undefined,
+};
+const EVERYTHING: WatchRequest = {
+  targets: [{ collection: 'things', keys: [], keyPrefix: '', where: undefined }],
+  ...{ start: { kind: 'initial' }, fields: [], withPrevious: false, fragment: false },
+};
