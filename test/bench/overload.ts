@@ -20,6 +20,8 @@ const READERS = 100;
 const FILL_MIB = 8;
 const SETTLE_MS = 4000;
 const NORMAL = 0.7;
+/** Long enough for what happens now and then, as under overload. */
+const NORMAL_SECONDS_MIN = 6;
 const RECOVERY_SECONDS = 8;
 
 const round = (value: number): number => Math.round(value * 100) / 100;
@@ -81,7 +83,7 @@ async function measureOverload(server: LoadedServer): Promise<object> {
       connections: share > 1 ? CONNECTIONS : CONNECTIONS / 6,
       rate: peak.goodPerSecond * share,
     });
-  const normal = await load(NORMAL, 6);
+  const normal = await load(NORMAL, Math.max(NORMAL_SECONDS_MIN, SECONDS / 4));
   tell('normal', normal);
   const residentMiB = mebibytes(await server.residentBytes());
   const health = watchHealth(server);
