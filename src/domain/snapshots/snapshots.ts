@@ -60,6 +60,9 @@ export interface SnapshotsParts {
   readonly keep: number;
 }
 
+/** What nodes of one store call it to take a snapshot. */
+export const SNAPSHOT_JOB = 'snapshotSchedule';
+
 const NAME = /^\d{8}T\d{9}Z-\d{16}$/;
 const CHUNK_BYTES = 1024 * 1024;
 const SEQUENCE_DIGITS = 16;

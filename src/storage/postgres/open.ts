@@ -9,6 +9,7 @@ import { connect, createPool, LOCK_MS, type ConnectionTimes } from './connection
 import { createEngine, OUT_OF_REACH_MS } from './engine.ts';
 import { nameOf, startFailure } from './errors.ts';
 import { createFollowers } from './followers.ts';
+import { createDoneJobs } from './jobs.ts';
 import { createLogTurns } from './log-turn.ts';
 import { createPins } from './pins.ts';
 import { RELEASE, type Release } from './release.ts';
@@ -59,6 +60,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const state = createStoreState(row);
   const pins = createPins();
   const followers = createFollowers(row, systemClock.monotonic());
+  const done = createDoneJobs();
   const pool = createPool(address, { ...times, max: options.connections ?? CONNECTIONS });
   const shared = { node, format: release.format, address, times, clock, state, channel };
   const writer = createWriter({
@@ -67,7 +69,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   });
   let storedBytes = bytes;
   const tailer = startTailer({
-    ...{ ...shared, followers },
+    ...{ ...shared, followers, done },
     times: { ...times, statementMs: Math.min(times.statementMs, OUT_OF_REACH_MS) },
     pinned: () => pins.lowest(),
     onSeen: () => {
@@ -78,7 +80,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     },
   });
   return createEngine({
-    ...{ node, name: nameOf(address), clock, pool, writer, tailer, state, pins, followers },
+    ...{ node, name: nameOf(address), clock, pool, writer, tailer, state, pins, followers, done },
     storedBytes: () => storedBytes,
     copies: copies && { writer: copies, address, times },
   });
