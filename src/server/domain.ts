@@ -15,7 +15,7 @@ import { openArchive, type Archive } from '../domain/snapshots/archive.ts';
 import { createOperations, type Operations } from '../domain/snapshots/operations.ts';
 import { createRestores, type Restores } from '../domain/snapshots/restores.ts';
 import { startSchedule } from '../domain/snapshots/schedule.ts';
-import { openSnapshots, type Snapshots } from '../domain/snapshots/snapshots.ts';
+import { openSnapshots, SNAPSHOT_JOB, type Snapshots } from '../domain/snapshots/snapshots.ts';
 import type { WatchTimes } from '../domain/watch/watcher.ts';
 import { createWatches, type Watches } from '../domain/watch/watches.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -172,17 +172,40 @@ async function openSnapshotRooms(
     isEncrypted: encryptionKey !== undefined,
   });
   if (rules.schedule !== undefined) {
-    const schedule = startSchedule(rules.schedule, () =>
-      onOneNode(engine, 'snapshotSchedule', async () => {
-        // A failure is told by the operation.
-        await snapshots.create('schedule').result.catch(() => undefined);
-      }),
-    );
-    rooms.defer(() => {
-      schedule[Symbol.dispose]();
+    startSnapshotSchedule(rules.schedule, {
+      engine,
+      logger,
+      rooms,
+      observation,
+      operations,
+      snapshots,
     });
   }
   return { operations, snapshots, restores: createRestores({ engine, operations }) };
+}
+
+function startSnapshotSchedule(
+  expression: string,
+  parts: Pick<Ground, 'engine' | 'logger' | 'rooms' | 'observation'> &
+    Pick<Domain, 'operations' | 'snapshots'>,
+): void {
+  const { engine, logger, rooms, observation, operations, snapshots } = parts;
+  const schedule = startSchedule(expression, {
+    run: (momentMs) =>
+      onOneNode(engine, { job: SNAPSHOT_JOB, momentMs }, async (signal) => {
+        const { id, result } = snapshots.create('schedule');
+        signal.addEventListener('abort', () => operations.cancel(id));
+        // A failure is told by the operation.
+        await result.catch(() => undefined);
+      }),
+    onFailure: (error) => {
+      observation.incidents.note('operation');
+      logger.error('a scheduled snapshot was not begun', { error: String(error) });
+    },
+  });
+  rooms.defer(() => {
+    schedule[Symbol.dispose]();
+  });
 }
 
 async function startArchive(

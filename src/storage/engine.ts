@@ -112,6 +112,20 @@ export interface Lease {
   readonly fence: number;
 }
 
+/** Jobs that are due on all nodes of a store at one moment. */
+export interface SharedJobs {
+  /**
+   * Takes a job, as `lease` does, for one moment of its schedule in Unix milliseconds; undefined while another node
+   * has it, and when any node has taken it for this moment or a later one. Of moments more than an hour ahead of
+   * the clock of the store, which that of a node was, none counts as taken.
+   */
+  claim(job: string, momentMs: number): Promise<Lease | undefined>;
+  /** Notes that a job was done now, by whichever node and whether it was due or not. */
+  noteDone(job: string): Promise<void>;
+  /** When any node last noted that, as this one was last told; undefined: never. Cheap. */
+  doneAtMs(job: string): number | undefined;
+}
+
 /** How a transaction commits. */
 export interface TransactOptions {
   readonly durability: Durability;
@@ -290,6 +304,8 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
   readonly capabilities: EngineCapabilities;
   /** Undefined: no other node spends. */
   readonly budgets: SharedBudgets | undefined;
+  /** Undefined: no other node works. */
+  readonly jobs: SharedJobs | undefined;
   /** Groups, counts and totals over the documents a query would match, in one committed state. */
   aggregate(aggregation: Aggregation, options?: ReadOptions): Promise<AggregationResult>;
   /** How a query would run and, because it runs it, what it cost. */

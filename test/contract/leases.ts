@@ -51,6 +51,27 @@ export function describeLeases(subject: ContractSubject): void {
       expect(await read(engine, 'd')).toBeDefined();
       expect(await read(engine, 'f')).toBeDefined();
     });
+
+    it('are taken for each moment of a schedule once, where there are other nodes', async () => {
+      await using store = await openStore(subject);
+      const { engine, clock, place } = store;
+      expect(engine.jobs !== undefined).toBe(engine.capabilities.shared);
+      if (engine.jobs === undefined) return;
+      const { engine: other } = await subject.open({ clock, place });
+      expect(await other.jobs?.claim('backup', 1000)).toMatchObject({ job: 'backup', fence: 1 });
+      expect(await engine.jobs.claim('backup', 2000)).toBeUndefined();
+      expect(await other.jobs?.claim('backup', 1000)).toBeUndefined();
+      await other.jobs?.noteDone('backup');
+      await other.close();
+      // It is free now, but for moments that have been taken.
+      expect(await engine.jobs.claim('backup', 999)).toBeUndefined();
+      expect(await engine.jobs.claim('backup', 1000)).toBeUndefined();
+      expect(await engine.jobs.claim('backup', 1001)).toMatchObject({ fence: 2 });
+      expect(await engine.jobs.claim('another', 1000)).toMatchObject({ fence: 1 });
+      await engine.jobs.noteDone('never claimed');
+      expect(engine.jobs.doneAtMs('never claimed')).toBeGreaterThan(0);
+      expect(await engine.jobs.claim('never claimed', 1)).toMatchObject({ fence: 1 });
+    });
   });
 }
 

@@ -92,6 +92,7 @@ export function createEngine(parts: EngineParts): StorageEngine {
 class EmbeddedEngine implements StorageEngine {
   readonly capabilities = { shared: false, copy: true, encryption: true };
   readonly budgets = undefined;
+  readonly jobs = undefined;
   readonly #parts: EngineParts;
   #reading: Reading;
   /** What uses the connections passes it; what changes them runs alone. */

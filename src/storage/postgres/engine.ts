@@ -24,6 +24,7 @@ import type {
   ReadOptions,
   RequestIdentity,
   SharedBudgets,
+  SharedJobs,
   StorageEngine,
   StoreCopy,
   TransactOptions,
@@ -54,6 +55,7 @@ import type { Connection, ConnectionPool } from './connections.ts';
 import { copyStore, type CopyParts } from './copy.ts';
 import { translate } from './errors.ts';
 import type { Followers } from './followers.ts';
+import { createSharedJobs, type DoneJobs } from './jobs.ts';
 import { releaseLeases, takeLease } from './lease.ts';
 import { readLog, sequenceAt } from './log-reader.ts';
 import { leave } from './nodes.ts';
@@ -78,6 +80,7 @@ export interface EngineParts {
   readonly state: StoreState;
   readonly pins: Pins;
   readonly followers: Followers;
+  readonly done: DoneJobs;
   /** Bytes of all tables, as of the last count. */
   readonly storedBytes: () => number;
   /** Undefined: it is not copied. */
@@ -108,6 +111,7 @@ class PostgresEngine implements StorageEngine {
   readonly budgets: SharedBudgets = {
     draw: (draws) => this.#ask((connection) => drawBudgets(connection, draws)),
   };
+  readonly jobs: SharedJobs;
   readonly #parts: EngineParts;
   readonly #reader: Reader;
   readonly #transactor: Transactor;
@@ -117,6 +121,7 @@ class PostgresEngine implements StorageEngine {
     this.#parts = parts;
     const copy = parts.copies !== undefined;
     this.capabilities = { shared: true, copy, encryption: false };
+    this.jobs = createSharedJobs(parts.node, parts.done, (work) => this.#ask(work));
     this.#reader = createReader(parts.pool, parts.clock);
     this.#transactor = createTransactor({
       reader: this,
@@ -244,7 +249,8 @@ class PostgresEngine implements StorageEngine {
   }
 
   lease(job: string): Promise<Lease | undefined> {
-    return this.#ask((connection) => takeLease(connection, job, this.#parts.node));
+    const { node } = this.#parts;
+    return this.#ask((connection) => takeLease(connection, { job, node }));
   }
 
   pin(lowest: () => Sequence | undefined): Unsubscribe {

@@ -7,11 +7,17 @@ import type { Connection } from './connections.ts';
 /** How long a node that does not renew a job keeps it. */
 const LEASE_MS = 30_000;
 
-const TAKE = `INSERT INTO lease AS held (job, holder, fence, until)
-  VALUES ($1, $2, 1, ${NOW_MS} + $3::bigint)
+/** A clock that is further ahead than this is wrong: its moments keep nobody from theirs. */
+const AHEAD_MS = 3_600_000;
+
+// For a moment it is taken once: whoever comes late finds that it, or a later one, was.
+const TAKE = `INSERT INTO lease AS held (job, holder, fence, until, moment)
+  VALUES ($1, $2, 1, ${NOW_MS} + $3::bigint, coalesce($4::bigint, 0))
   ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = ${NOW_MS} + $3::bigint,
-    fence = held.fence + CASE WHEN held.holder = excluded.holder THEN 0 ELSE 1 END
-  WHERE held.holder = excluded.holder OR held.until < ${NOW_MS}
+    fence = held.fence + CASE WHEN held.holder = excluded.holder THEN 0 ELSE 1 END,
+    moment = coalesce($4, held.moment)
+  WHERE (held.holder = excluded.holder OR held.until < ${NOW_MS})
+    AND ($4 IS NULL OR held.moment < $4 OR held.moment > ${NOW_MS} + ${String(AHEAD_MS)})
   RETURNING fence`;
 // The row stays locked until the turn ends: nobody takes over what is about to be committed.
 const RENEW = `UPDATE lease l SET until = ${NOW_MS} + $3::bigint
@@ -19,13 +25,21 @@ const RENEW = `UPDATE lease l SET until = ${NOW_MS} + $3::bigint
   WHERE l.job = mine.job AND l.fence = mine.fence RETURNING l.job, l.fence`;
 const RELEASE = 'UPDATE lease SET until = 0 WHERE holder = $1';
 
-/** Takes or renews a job; undefined while another node has it. */
+/** What is taken, and by whom. */
+export interface LeaseRequest {
+  readonly job: string;
+  readonly node: string;
+  /** For one moment of a schedule. Absent: for as long as it is renewed. */
+  readonly momentMs?: number;
+}
+
+/** Takes or renews a job; undefined while another node has it, and for a moment that has been taken. */
 export async function takeLease(
   connection: Connection,
-  job: string,
-  node: string,
+  { job, node, momentMs }: LeaseRequest,
 ): Promise<Lease | undefined> {
-  const [row] = await connection.rows<{ fence: number }>(TAKE, [job, node, LEASE_MS]);
+  const values = [job, node, LEASE_MS, momentMs ?? null];
+  const [row] = await connection.rows<{ fence: number }>(TAKE, values);
   return row && { job, fence: row.fence };
 }
 

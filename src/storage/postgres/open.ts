@@ -6,10 +6,17 @@ import type { CopyWriter } from '../transfer/copies.ts';
 import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
 import { flushTurn } from './catalog-turns.ts';
 import { readClock, type ClockRow } from './clock-row.ts';
-import { connect, createPool, LOCK_MS, type Connection, type ConnectionTimes } from './connections.ts';
+import {
+  connect,
+  createPool,
+  LOCK_MS,
+  type Connection,
+  type ConnectionTimes,
+} from './connections.ts';
 import { createEngine, OUT_OF_REACH_MS } from './engine.ts';
 import { isUnknown, nameOf, startFailure } from './errors.ts';
 import { createFollowers } from './followers.ts';
+import { createDoneJobs } from './jobs.ts';
 import { createLogTurns } from './log-turn.ts';
 import { createPins } from './pins.ts';
 import { RELEASE, type Release } from './release.ts';
@@ -60,6 +67,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const state = createStoreState(row);
   const pins = createPins();
   const followers = createFollowers(row, systemClock.monotonic());
+  const done = createDoneJobs();
   const pool = createPool(address, { ...times, max: options.connections ?? CONNECTIONS });
   const shared = { node, format: release.format, address, times, clock, state, channel };
   const writer = createWriter({
@@ -68,7 +76,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   });
   let storedBytes = bytes;
   const tailer = startTailer({
-    ...{ ...shared, followers, observer },
+    ...{ ...shared, followers, done, observer },
     times: { ...times, statementMs: Math.min(times.statementMs, OUT_OF_REACH_MS) },
     pinned: () => pins.lowest(),
     onSeen: () => {
@@ -79,7 +87,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     },
   });
   return createEngine({
-    ...{ node, name: nameOf(address), clock, pool, writer, tailer, state, pins, followers },
+    ...{ node, name: nameOf(address), clock, pool, writer, tailer, state, pins, followers, done },
     storedBytes: () => storedBytes,
     copies: copies && { writer: copies, address, times, flush: () => writer.run(flushTurn()) },
   });

@@ -56,9 +56,10 @@ export const RELEASE: Release = {
     },
     {
       // Servers of format 3 find all that they need, and nodes without a format are of one before this. It alters
-      // two tables: of format 3 nobody reads `format` but who starts.
+      // three tables: of format 3 nobody reads `format` but who starts, or holds a row of `lease` and asks for another.
       statements: `ALTER TABLE format ADD COLUMN oldest integer NOT NULL DEFAULT 3;
-        ALTER TABLE node ADD COLUMN format integer`,
+        ALTER TABLE node ADD COLUMN format integer;
+        ALTER TABLE lease ADD COLUMN moment bigint NOT NULL DEFAULT 0, ADD COLUMN done_at bigint`,
     },
   ],
 };

@@ -22,7 +22,8 @@ export const LOADING = 0;
  *   what became of it, and the sequence that its readers still need.
  * - `collection`: one row per incarnation, as in the embedded engine.
  *
- * - `lease`: one row per job that one node does at a time. `fence` grows whenever another node takes it.
+ * - `lease`: one row per job that one node does at a time. `fence` grows whenever another node takes it. `moment` is
+ *   the last of its schedule for which any took it, and `done_at` when any last did it.
  * - `budget`: one row per rate limit and whoever it counts, of what all nodes drew from it in a window and
  *   the one before. Unlogged: it is of the moment, and empty after a crash.
  *

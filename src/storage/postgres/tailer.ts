@@ -12,6 +12,7 @@ import { forgetBudgets } from './budgets.ts';
 import { NOW_MS, readClock } from './clock-row.ts';
 import { connect, type Connection, type ConnectionTimes } from './connections.ts';
 import type { Followers } from './followers.ts';
+import type { DoneJobs } from './jobs.ts';
 import { beat, BEAT_MS } from './nodes.ts';
 import { findTooOld } from './release.ts';
 import { sizeOf } from './schema.ts';
@@ -28,6 +29,7 @@ export interface TailerParts {
   readonly clock: Clock;
   readonly state: StoreState;
   readonly followers: Followers;
+  readonly done: DoneJobs;
   /** Undefined: the database cannot wake anybody up. */
   readonly channel: string | undefined;
   /** The lowest sequence that readers of this node need; undefined: none. */
@@ -161,9 +163,12 @@ class ClockTailer implements Tailer {
   }
 
   async #beat(connection: Connection): Promise<boolean> {
-    const { node, format, pinned } = this.#parts;
+    const { node, format, pinned, done } = this.#parts;
     const lowest = pinned();
-    const isTold = await beat(connection, { node, format, pinned: lowest });
+    const [isTold] = await Promise.all([
+      beat(connection, { node, format, pinned: lowest }),
+      done.refresh(connection),
+    ]);
     if (isTold) this.#told = lowest;
     return isTold;
   }

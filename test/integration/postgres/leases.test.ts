@@ -104,25 +104,72 @@ describe('a job of several nodes', () => {
 });
 
 describe('work that is due on all nodes at one moment', () => {
+  const job = 'backup';
+
   it('is done by one of them, and by another when that one is gone', async () => {
     const schema = newSchema();
     const nodes = await Promise.all([1, 2, 3].map(() => openNode(database, schema)));
     const done: number[] = [];
-    const round = async (): Promise<void> => {
+    const round = async (momentMs: number): Promise<void> => {
       const due = nodes.map((node, at) =>
-        onOneNode(node, 'snapshotSchedule', () => Promise.resolve(void done.push(at))),
+        onOneNode(node, { job, momentMs }, () => Promise.resolve(void done.push(at))),
       );
       await Promise.all(due);
     };
-    await round();
-    await round();
+    await round(1000);
+    await round(2000);
     expect(done).toHaveLength(2);
     expect(new Set(done).size).toBe(1);
     const [gone] = nodes.splice(done[0] ?? 0, 1);
     await gone?.close();
-    await round();
+    await round(2000);
+    expect(done).toHaveLength(2);
+    await round(3000);
     expect(done).toHaveLength(3);
     await Promise.all(nodes.map((node) => node.close()));
+  });
+
+  it('is not done again by one that comes late, and ends where the job is lost', async () => {
+    const schema = newSchema();
+    await using one = await openNode(database, schema);
+    await using other = await openNode(database, schema);
+    const begun: string[] = [];
+    const note = (name: string) => (): Promise<void> => Promise.resolve(void begun.push(name));
+    let isLost = false;
+    const work = onOneNode(one, { job, momentMs: 1000 }, async (signal) => {
+      begun.push('one at 1000');
+      await new Promise((resolve) => {
+        signal.addEventListener('abort', resolve);
+      });
+      isLost = true;
+    });
+    await expect.poll(() => begun).toEqual(['one at 1000']);
+    await onOneNode(other, { job, momentMs: 2000 }, note('while one is at it'));
+    await expireLeases(schema);
+    await onOneNode(other, { job, momentMs: 1000 }, note('late'));
+    expect(begun).toEqual(['one at 1000']);
+    expect(isLost).toBe(false);
+    await onOneNode(other, { job, momentMs: 2000 }, note('other at 2000'));
+    expect(begun).toEqual(['one at 1000', 'other at 2000']);
+    // The job is free again, and what is begun by taking it is not what was lost.
+    await expireLeases(schema);
+    await expect.poll(() => isLost, { timeout: 20_000 }).toBe(true);
+    await work;
+  });
+
+  it('is kept from nobody by a node whose clock is hours ahead', async () => {
+    const schema = newSchema();
+    await using ahead = await openNode(database, schema);
+    await using other = await openNode(database, schema);
+    const begun: string[] = [];
+    const note = (name: string) => (): Promise<void> => Promise.resolve(void begun.push(name));
+    const nowMs = systemClock.now();
+    await onOneNode(ahead, { job, momentMs: nowMs + 3 * HOUR_MS }, note('ahead'));
+    await expireLeases(schema);
+    await onOneNode(other, { job, momentMs: nowMs }, note('other'));
+    await expireLeases(schema);
+    await onOneNode(ahead, { job, momentMs: nowMs }, note('again'));
+    expect(begun).toEqual(['ahead', 'other']);
   });
 });
 
