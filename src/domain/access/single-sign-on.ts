@@ -102,6 +102,7 @@ export function createSingleSignOn(parts: SingleSignOnParts): SingleSignOn {
       return { url, signOn: await flows.keep({ provider: name, flow }) };
     },
     async finish(signOn, callbackUrl, context) {
+      await parts.engine.catchUp();
       const { provider, flow } = await flows.take(signOn);
       return await admit(await providerOf(provider).finish(callbackUrl, flow), context);
     },
@@ -110,6 +111,7 @@ export function createSingleSignOn(parts: SingleSignOnParts): SingleSignOn {
       return { ...start, signOn: await flows.keep({ provider: name, flow }, start.expiresAtMs) };
     },
     async pollDevice(signOn, context) {
+      await parts.engine.catchUp();
       const { provider, flow } = await flows.look(signOn);
       const identity = await providerOf(provider).pollDevice(flow);
       if (identity === undefined) return undefined;
