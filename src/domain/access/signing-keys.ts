@@ -177,10 +177,11 @@ class KeyRing implements SigningKeys {
     const made = makeKey(algorithm);
     const id = idOfKey(made.publicKey);
     const before = this.newest();
+    const privateKey = await sealer.seal(made.privateKey, PURPOSE);
     await this.#dropEnded(nowMs);
     await this.#records.change(id, () => ({
       ...{ algorithm, publicKey: made.publicKey, createdAtMs: nowMs },
-      privateKey: sealer.seal(made.privateKey, PURPOSE),
+      privateKey,
     }));
     // Only when the new one is on disk: a crash in between leaves two that verify and one that signs.
     if (before !== undefined) {

@@ -137,7 +137,7 @@ function createFlows({ engine, clock, sealer }: SingleSignOnParts): Flows {
     expiresAtMs: number = clock.now() + FLOW_MS,
   ): Promise<string> {
     const signOn = `mo_${randomSecret()}`;
-    const stored: StoredFlow = { provider, flow: sealer.seal(flow, PURPOSE) };
+    const stored: StoredFlow = { provider, flow: await sealer.seal(flow, PURPOSE) };
     await engine.transact({ durability: 'async' }, (transaction) => {
       const body = JSON.stringify(stored);
       transaction.put({ collection: COLLECTION, key: keyOf(signOn), body, expiresAtMs });
