@@ -73,7 +73,7 @@ export async function openDomain(config: ServerConfig, ground: Ground): Promise<
     providers: openProviders(config.identity, clock),
     onSealClosed: () => {
       ground.logger.warn(
-        'neither --jwt-secret nor --jwt-secret-previous opens the secrets of the store: second factors and signing keys stay closed until one does',
+        'neither --jwt-secret nor --jwt-secret-previous opens all secrets of the store: second factors and signing keys that were sealed with another stay closed until that is given as one of them',
       );
     },
   });

@@ -367,6 +367,12 @@ export interface StorageEngine extends DocumentReader, AsyncDisposable {
    * While an engine cannot keep up with that, its `health` is not `ready`.
    */
   follow(collection: string, listener: FollowListener): Unsubscribe;
+  /**
+   * Resolves when those who follow know all that was on stable storage before the call. However many ask, there is
+   * one look at the log at a time. ENGINE_UNAVAILABLE when that takes 3 seconds, and at once while `health` is not
+   * `ready`. Does nothing where nobody else writes.
+   */
+  catchUp(): Promise<void>;
 
   /**
    * Takes a job that one node does at a time, or renews it, for half a minute by the clock of the store;

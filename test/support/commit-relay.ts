@@ -10,6 +10,8 @@ export interface CommitRelay extends AsyncDisposable {
    * that of a server that ends, for want of space (53100).
    */
   cutNext: 'before' | 'after' | 'held' | 'silent' | 'panic' | undefined;
+  /** Commits that pass wake up nobody, so that other nodes know of them when they look by themselves. */
+  isQuiet: boolean;
   /** Done before a connection is cut. */
   atCut: () => Promise<unknown>;
   /** From now on nothing passes either way, as if the node stood still, until `resume`. */
@@ -43,6 +45,7 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
   const tailers = new Set<Socket>();
   const relay = {
     ...{ cutNext: undefined as CommitRelay['cutNext'], cuts: 0, sent: 0, commits: 0 },
+    isQuiet: false,
     atCut: (): Promise<unknown> => Promise.resolve(),
   };
   let isPaused = false;
@@ -77,7 +80,7 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
       relay.commits += isCommit ? 1 : 0;
       const when = isCommit ? relay.cutNext : undefined;
       if (when === undefined) {
-        upstream.write(bytes);
+        upstream.write(relay.isQuiet ? silenced(bytes) : bytes);
         return;
       }
       relay.cutNext = undefined;
@@ -129,4 +132,9 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
       await new Promise((resolve) => server.close(resolve));
     },
   });
+}
+
+/** Of the same length, and nobody is told. */
+function silenced(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.toString('latin1').replaceAll('NOTIFY "', 'LISTEN "'), 'latin1');
 }

@@ -131,6 +131,7 @@ export async function createAccess(options: AccessOptions): Promise<Access> {
   const secondFactors = createSecondFactors({ accounts, sealer, clock, issuer });
   const authenticator = createAuthenticator({
     ...{ clock, tokens, signingKeys, accounts, revocations, apiKeys, isCurrent: isInStep(engine) },
+    catchUp: () => engine.catchUp(),
   });
   const linkedUsers = createLinkedUsers({ accounts, roles, clock });
   const signIns = createSignIns({

@@ -50,8 +50,11 @@ export interface ApiKeys {
   list(ownerId: string | undefined): readonly ApiKey[];
   delete(id: string): Promise<void>;
   deleteOf(ownerId: string): Promise<void>;
-  /** The key of a text; undefined when there is none, or not this one. Does not look at its end. */
-  verify(text: string): ApiKey | undefined;
+  /**
+   * The key of a text; undefined when there is none, or not this one. Does not look at its end. ENGINE_UNAVAILABLE when
+   * it is not known here and may have been made elsewhere.
+   */
+  verify(text: string): Promise<ApiKey | undefined>;
   /** Remembers that a key was used now; written at most once a minute, when there is time. */
   touch(id: string): void;
 }
@@ -185,10 +188,10 @@ class StoredApiKeys implements ApiKeys {
     await Promise.all(this.list(ownerId).map(({ id }) => this.delete(id)));
   }
 
-  verify(text: string): ApiKey | undefined {
+  async verify(text: string): Promise<ApiKey | undefined> {
     const [, environment, id = '', , checksum = ''] = API_KEY_PATTERN.exec(text) ?? [];
     if (id === '' || checksumOf(text.slice(0, -CHECKSUM_CHARS)) !== checksum) return undefined;
-    const stored = this.#records.get(id);
+    const stored = await this.#records.find(id);
     if (stored === undefined || stored.environment !== environment) return undefined;
     return isSame(stored.hash, hashOf(text)) ? this.#shown(id, stored) : undefined;
   }

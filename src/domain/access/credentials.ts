@@ -24,7 +24,8 @@ export interface Proof {
 export interface Authenticator {
   /**
    * ANONYMOUS without a proof. CREDENTIAL_INVALID, CREDENTIAL_EXPIRED or CREDENTIAL_REVOKED for a bad
-   * one, so that a caller with a broken credential is never mistaken for one without.
+   * one, so that a caller with a broken credential is never mistaken for one without. ENGINE_UNAVAILABLE for
+   * one that may be good or bad: this node is out of step with what others made and revoked.
    */
   authenticate(proof: Proof): Promise<Principal>;
   /** The same for one that is shown and not used: of an API key it does not say that it was. */
@@ -48,6 +49,8 @@ export interface AuthenticatorParts {
   readonly apiKeys: ApiKeys;
   /** False: what others changed may not be known here, so that nobody is let in. */
   readonly isCurrent: () => boolean;
+  /** What others changed until now is known then. ENGINE_UNAVAILABLE. */
+  readonly catchUp: () => Promise<void>;
 }
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -79,7 +82,10 @@ class CredentialAuthenticator implements Authenticator {
     const text = authorization === undefined ? apiKey : BEARER.exec(authorization)?.[1];
     if (text === undefined) throw notBearer();
     if (authorization !== undefined && apiKey !== undefined && apiKey !== text) throw twoProofs();
-    const principal = text.startsWith('mk_') ? this.#ofApiKey(text) : await this.#ofToken(text);
+    const isKey = text.startsWith('mk_');
+    const principal = isKey ? await this.#ofApiKey(text) : await this.#ofToken(text);
+    // Its user may just have been made elsewhere.
+    if (!this.#isUserActive(principal)) await this.#parts.catchUp();
     const lapse = this.lapseOf(principal);
     if (lapse !== undefined) throw lapsed(lapse);
     return principal;
@@ -105,16 +111,23 @@ class CredentialAuthenticator implements Authenticator {
 
   lapseOf({ credential, expiresAtMs, tokenId }: Principal): CredentialLapse | undefined {
     if (credential === undefined) return undefined;
-    const { accounts, revocations, apiKeys, clock, isCurrent } = this.#parts;
+    const { revocations, apiKeys, clock, isCurrent } = this.#parts;
     if (!isCurrent()) return 'outOfStep';
-    const { user, chain, kind, impersonator } = credential;
-    if (revocations.isRevoked(chain) || !accounts.isActive(user, chain.userId)) return 'revoked';
-    const actorId = impersonator === '' ? '' : userIdOf(chain.sessionId);
-    if (impersonator !== '' && !accounts.isActive(impersonator, actorId)) return 'revoked';
+    const { chain, kind } = credential;
+    if (revocations.isRevoked(chain) || !this.#isUserActive({ credential })) return 'revoked';
     if (kind !== 'apiKey') return this.#hasEnded(credential, expiresAtMs) ? 'expired' : undefined;
     const endMs = apiKeys.endOf(tokenId);
     if (endMs === undefined) return 'revoked';
     return endMs <= clock.now() ? 'expired' : undefined;
+  }
+
+  /** The user, and who acts as the user. */
+  #isUserActive({ credential }: Pick<Principal, 'credential'>): boolean {
+    if (credential === undefined) return true;
+    const { accounts } = this.#parts;
+    const { user, chain, impersonator } = credential;
+    if (!accounts.isActive(user, chain.userId)) return false;
+    return impersonator === '' || accounts.isActive(impersonator, userIdOf(chain.sessionId));
   }
 
   /** By its own time, or because its key is not taken any more. */
@@ -134,9 +147,9 @@ class CredentialAuthenticator implements Authenticator {
     return principal;
   }
 
-  #ofApiKey(text: string): Principal {
+  async #ofApiKey(text: string): Promise<Principal> {
     const { apiKeys, accounts } = this.#parts;
-    const apiKey = apiKeys.verify(text);
+    const apiKey = await apiKeys.verify(text);
     if (apiKey === undefined) throw invalid(undefined);
     const known = this.#ofKeys.get(apiKey);
     if (known !== undefined) return known;

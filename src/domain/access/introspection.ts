@@ -1,4 +1,6 @@
 import { endApiKey, type ApiKeys } from './api-keys.ts';
+import { DomainError } from '../../errors/domain-error.ts';
+import { isAboutCredential } from '../../errors/reason.ts';
 import type { Authenticator } from './credentials.ts';
 import type { Principal } from './principal.ts';
 import type { Revocations } from './revocations.ts';
@@ -7,9 +9,15 @@ import type { TokenControl } from './token-control.ts';
 
 /** What a shown credential is (RFC 7662), and ending it (RFC 7009). */
 export interface Introspection {
-  /** Whom it would make; undefined for one that would be refused. */
+  /**
+   * Whom it would make; undefined for one that would be refused. ENGINE_UNAVAILABLE when that is not known here, so
+   * that nobody takes a good one for ended (RFC 7009 section 2.2.1).
+   */
   look(text: string): Promise<Principal | undefined>;
-  /** Ends an access token with all below it, an API key, or the session of a refresh token. */
+  /**
+   * Ends an access token with all below it, an API key, or the session of a refresh token; one that would be refused
+   * has ended. Fails as `look` does.
+   */
   end(text: string): Promise<void>;
 }
 
@@ -26,8 +34,9 @@ export function createIntrospection(parts: {
     try {
       const proof = { authorization: undefined, apiKey: text };
       return await authenticator.identify(proof);
-    } catch {
-      return undefined;
+    } catch (error) {
+      if (error instanceof DomainError && isAboutCredential(error.reason)) return undefined;
+      throw error;
     }
   };
   return {

@@ -1,5 +1,10 @@
 import { DomainError } from '../../errors/domain-error.ts';
-import type { DocumentReader, FollowedChange, StorageEngine } from '../../storage/engine.ts';
+import type {
+  DocumentReader,
+  FollowedChange,
+  StorageEngine,
+  Transaction,
+} from '../../storage/engine.ts';
 import { MATCH_ALL } from '../../storage/query/filter.ts';
 import { encodePosition } from '../../storage/query/position.ts';
 import { ALL_KEYS, type Durability, type StoredDocument } from '../../storage/types.ts';
@@ -13,6 +18,8 @@ export interface Records<T> {
   /** Goes up with every change. */
   readonly revision: number;
   get(key: string): T | undefined;
+  /** The same; one that is not known here is looked for, as another node may just have made it. ENGINE_UNAVAILABLE. */
+  find(key: string): Promise<T | undefined>;
   entries(): IterableIterator<[string, T]>;
   /**
    * Replaces a record by what `body` makes of it; undefined deletes it, and the very same changes nothing.
@@ -32,7 +39,7 @@ export interface ChangeOptions<T> {
   /** `sync` unless told otherwise. */
   readonly durability?: Durability;
   /** Throws to refuse the change. What it reads must still be so when the change commits, else it runs again. */
-  readonly confirm?: (change: Change<T>, reader: DocumentReader) => Promise<void>;
+  readonly confirm?: ((change: Change<T>, reader: DocumentReader) => Promise<void>) | undefined;
 }
 
 /** A record before and after. */
@@ -111,32 +118,56 @@ export async function openRecords<T extends object>(options: RecordsOptions): Pr
       return revision;
     },
     get: (key) => records.get(key),
+    async find(key) {
+      if (!records.has(key)) await engine.catchUp();
+      return records.get(key);
+    },
     entries: () => records.entries(),
     async read(reader, key) {
       const [stored] = await reader.get(collection, [key]);
       return stored && (JSON.parse(stored.body) as T);
     },
     async change(key, body, { durability = 'sync', confirm } = {}) {
-      const committed = await engine.transact({ durability }, async (transaction) => {
-        const [stored] = await transaction.get(collection, [key]);
-        const current = stored && (JSON.parse(stored.body) as T);
-        const next = body(current);
-        if (next === current) return { next, isChanged: false };
-        await confirm?.({ current, next }, transaction);
-        if (next === undefined) {
-          transaction.delete({ collection, key });
-        } else {
-          if (stored === undefined) checkRoom(records.size, options);
-          transaction.put({ collection, key, body: JSON.stringify(next) });
-        }
-        return { next, isChanged: true };
-      });
+      const replacement = { collection, key, body, confirm };
+      const committed = await engine.transact({ durability }, (transaction) =>
+        replace(transaction, replacement, () => {
+          checkRoom(records.size, options);
+        }),
+      );
       const { next, isChanged } = committed.value;
       const { sequence } = committed;
       if (isChanged) publish(key, next, { sequence, isDurable: durability === 'sync' });
       return next;
     },
   };
+}
+
+/** How one record becomes another. */
+interface Replacement<T> {
+  readonly collection: string;
+  readonly key: string;
+  readonly body: (current: T | undefined) => T | undefined;
+  readonly confirm: ChangeOptions<T>['confirm'];
+}
+
+/** Writes what a record becomes; `demandRoom` refuses one more. */
+async function replace<T extends object>(
+  transaction: Transaction,
+  { collection, key, body, confirm }: Replacement<T>,
+  demandRoom: () => void,
+): Promise<{ readonly next: T | undefined; readonly isChanged: boolean }> {
+  const [stored] = await transaction.get(collection, [key]);
+  const current = stored && (JSON.parse(stored.body) as T);
+  const next = body(current);
+  if (next === current) return { next, isChanged: false };
+  await confirm?.({ current, next }, transaction);
+  if (next === undefined) {
+    transaction.delete({ collection, key });
+  } else {
+    if (stored === undefined) demandRoom();
+    transaction.put({ collection, key, body: JSON.stringify(next) });
+  }
+  return { next, isChanged: true };
 }
 
 /** Which documents of a system collection are read. */

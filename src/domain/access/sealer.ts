@@ -1,18 +1,23 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 
-import { openRecords, type Records } from './records.ts';
+import { DomainError } from '../../errors/domain-error.ts';
+import { invariant } from '../../errors/invariant.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
+import { openRecords, type Records } from './records.ts';
 
 /** Encrypts secrets that must be read again (keys that sign, secrets of one-time codes) for the store. */
 export interface Sealer {
-  /** `purpose` must be the same when it is opened, so that one secret cannot stand in for another. */
-  seal(secret: string, purpose: string): string;
-  /** Undefined for what was sealed with another key or changed. */
+  /**
+   * `purpose` must be the same when it is opened, so that one secret cannot stand in for another. QUOTA_EXCEEDED
+   * when that needs a key and the store keeps too many that no secret of the configuration opens.
+   */
+  seal(secret: string, purpose: string): Promise<string>;
+  /** Undefined for what was sealed with a key that is closed, or changed. */
   open(sealed: string, purpose: string): string | undefined;
 }
 
 interface WrappedKey {
-  /** The key of this store, sealed with a key made from the secret of the configuration. */
+  /** A key of this store, sealed with a key made from a secret of the configuration. */
   readonly wrapped: string;
 }
 
@@ -20,13 +25,14 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const NAME = 'sealing';
-/** Keys of secrets that did not open the first one; of more the first is forgotten. */
-const OTHERS_MAX = 16;
+/** None is ever dropped: something is sealed with each. */
+const KEYS_MAX = 17;
 
 /**
- * Opens the sealer of a store: a random key, itself sealed with the first of `secrets`. A key that only a
- * later one opens is sealed anew, so that the secret can be changed. `onClosed` is called when none opens
- * it: another key is made beside it, and what was sealed before stays closed until the right secret is back.
+ * Opens the sealer of a store: random keys, each itself sealed with a secret of the configuration. All that one of
+ * `secrets` opens open what was sealed with them, and are sealed anew with the first, so that the secret can be
+ * changed. `onClosed` is called when none opens one of them: what was sealed with that stays closed until its secret
+ * is back. When none is open, another is made as soon as something is to be sealed.
  */
 export async function openSealer(options: {
   readonly engine: StorageEngine;
@@ -36,75 +42,113 @@ export async function openSealer(options: {
 }): Promise<Sealer> {
   const { engine, secrets, onClosed } = options;
   const records = await openRecords<WrappedKey>({
-    ...{ engine, collection: '$sealing', recordsMax: OTHERS_MAX + 1 },
+    ...{ engine, collection: '$sealing', recordsMax: KEYS_MAX },
   });
-  const key = await settleKey(records, secrets, onClosed);
+  const keys = new SealingKeys(records, secrets);
+  await keys.rewrap();
+  // Of all nodes, which know it from their start on.
+  if (records.size === 0) await keys.current();
+  if (keys.opened().length < records.size) onClosed();
   return {
-    seal: (secret, purpose) => seal(key, secret, purpose),
-    open: (sealed, purpose) => open(key, sealed, purpose),
+    seal: async (secret, purpose) => seal(await keys.current(), secret, purpose),
+    open(sealed, purpose) {
+      for (const key of keys.opened()) {
+        const secret = open(key, sealed, purpose);
+        if (secret !== undefined) return secret;
+      }
+      return undefined;
+    },
   };
 }
 
-async function settleKey(
-  records: Records<WrappedKey>,
-  secrets: readonly string[],
-  onClosed: () => void,
-): Promise<Buffer> {
-  // The first one comes first, in the order of names.
-  for (const [name, { wrapped: stored }] of records.entries()) {
-    const opened = openWith(stored, secrets);
-    if (opened?.isCurrent === true) return opened.key;
-    if (opened !== undefined) {
-      return await keepKey(records, secrets, { name, key: opened.key, stored });
+/** The keys of a store, as far as the secrets of the configuration open them. */
+class SealingKeys {
+  readonly #records: Records<WrappedKey>;
+  /** Made from the secrets, the one of today first. */
+  readonly #wrappers: readonly Buffer[];
+  /** By name. One that was open stays open, also when a node with another secret seals it anew. */
+  readonly #opened = new Map<string, Buffer>();
+  #revision: number | undefined;
+  #making: Promise<Buffer> | undefined;
+
+  constructor(records: Records<WrappedKey>, secrets: readonly string[]) {
+    this.#records = records;
+    this.#wrappers = secrets.map(wrapperOf);
+  }
+
+  /** Those that are open. */
+  opened(): readonly Buffer[] {
+    const { revision } = this.#records;
+    if (this.#revision !== revision) {
+      for (const [name, { wrapped }] of this.#records.entries()) this.#unwrap(name, wrapped);
+      this.#revision = revision;
+    }
+    return [...this.#opened.values()];
+  }
+
+  /** The one that seals. */
+  async current(): Promise<Buffer> {
+    const [key] = this.opened();
+    if (key !== undefined) return key;
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined;
+    });
+    return await this.#making;
+  }
+
+  /** Seals with the secret of today what only one before it opens. */
+  async rewrap(): Promise<void> {
+    const [today, ...before] = this.#wrappers;
+    if (today === undefined) return;
+    for (const [name, { wrapped }] of [...this.#records.entries()]) {
+      const key = before.map((one) => unwrap(one, wrapped)).find((one) => one !== undefined);
+      if (key === undefined) continue;
+      const again = wrap(today, key);
+      await this.#records.change(name, (stored) =>
+        stored?.wrapped === wrapped ? { wrapped: again } : stored,
+      );
     }
   }
-  const key = randomBytes(KEY_BYTES);
-  if (records.size === 0) {
-    return await keepKey(records, secrets, { name: NAME, key, stored: undefined });
+
+  /** Of nodes that make one side by side the first makes it for all that open it. */
+  async #make(): Promise<Buffer> {
+    const [today] = this.#wrappers;
+    invariant(today !== undefined, 'the configuration has a secret');
+    const wrapped = wrap(today, randomBytes(KEY_BYTES));
+    for (let n = 0; this.#records.size < KEYS_MAX; n++) {
+      const name = n === 0 ? NAME : `${NAME}-${String(n)}`;
+      if (this.#records.get(name) !== undefined) continue;
+      const kept = await this.#records.change(name, (stored) => stored ?? { wrapped });
+      const key = kept && this.#unwrap(name, kept.wrapped);
+      if (key !== undefined) return key;
+    }
+    throw tooMany();
   }
-  onClosed();
-  const [, ...others] = [...records.entries()].map(([name]) => name);
-  const [oldest] = others;
-  if (oldest !== undefined && others.length >= OTHERS_MAX) {
-    await records.change(oldest, () => undefined);
+
+  #unwrap(name: string, wrapped: string): Buffer | undefined {
+    const known = this.#opened.get(name);
+    if (known !== undefined) return known;
+    const [key] = this.#wrappers.flatMap((one) => unwrap(one, wrapped) ?? []);
+    if (key !== undefined) this.#opened.set(name, key);
+    return key;
   }
-  return await keepKey(records, secrets, { name: otherNameOf(secrets), key, stored: undefined });
 }
 
-/** The same on all nodes that have the secret, and tells nothing of it. */
-function otherNameOf([secret = '']: readonly string[]): string {
-  return `${NAME}-${createHash('sha256').update(wrapperOf(secret)).digest('hex').slice(0, 16)}`;
+function wrap(wrapper: Buffer, key: Buffer): string {
+  return seal(wrapper, key.toString('base64'), NAME);
 }
 
-/** Stores a key in place of what is stored; answers that of another node when it was first. */
-async function keepKey(
-  records: Records<WrappedKey>,
-  secrets: readonly string[],
-  {
-    name,
-    key,
-    stored,
-  }: { readonly name: string; readonly key: Buffer; readonly stored: string | undefined },
-): Promise<Buffer> {
-  const [secret = ''] = secrets;
-  const wrapped = seal(wrapperOf(secret), key.toString('base64'), NAME);
-  // Of nodes that start side by side the first makes the key of all.
-  const kept = await records.change(name, (current) =>
-    current === undefined || current.wrapped === stored ? { wrapped } : current,
+function unwrap(wrapper: Buffer, wrapped: string): Buffer | undefined {
+  const text = open(wrapper, wrapped, NAME);
+  return text === undefined ? undefined : Buffer.from(text, 'base64');
+}
+
+function tooMany(): DomainError {
+  return new DomainError(
+    'QUOTA_EXCEEDED',
+    `the store keeps ${String(KEYS_MAX)} keys that seal its secrets, and neither --jwt-secret nor --jwt-secret-previous opens one: start with a secret that was used before, as one of them`,
+    { metadata: { limit: String(KEYS_MAX) } },
   );
-  const isMine = kept === undefined || kept.wrapped === wrapped;
-  return isMine ? key : (openWith(kept.wrapped, secrets)?.key ?? key);
-}
-
-function openWith(
-  stored: string,
-  secrets: readonly string[],
-): { readonly key: Buffer; readonly isCurrent: boolean } | undefined {
-  for (const [at, secret] of secrets.entries()) {
-    const text = open(wrapperOf(secret), stored, NAME);
-    if (text !== undefined) return { key: Buffer.from(text, 'base64'), isCurrent: at === 0 };
-  }
-  return undefined;
 }
 
 /** HKDF (RFC 5869): the secret of the configuration is random, so that no slow hash is needed. */

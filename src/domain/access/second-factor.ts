@@ -69,7 +69,7 @@ export function createSecondFactors(parts: SecondFactorsParts): SecondFactors {
   return {
     async enrol(name) {
       const secret = new Secret({ buffer: Uint8Array.from(randomBytes(SECRET_BYTES)).buffer });
-      const sealed = sealer.seal(secret.base32, PURPOSE);
+      const sealed = await sealer.seal(secret.base32, PURPOSE);
       await change(name, (factor) => {
         if (factor?.isConfirmed === true) throw isEnrolled();
         return { secret: sealed, isConfirmed: false, lastStep: 0, recoveryHashes: [] };

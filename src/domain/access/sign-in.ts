@@ -56,7 +56,10 @@ export interface Directory {
   pretend(username: string, password: string, signal: AbortSignal | undefined): Promise<void>;
 }
 
-/** Signing in, by password and by a code, and going on. */
+/**
+ * Signing in, by password and by a code, and going on. Each but `admit` first learns what other nodes have done until
+ * now: ENGINE_UNAVAILABLE when that cannot be known.
+ */
 export interface SignIns {
   /**
    * CREDENTIAL_INVALID for an unknown user as for a wrong password, a locked or a disabled user, after the
@@ -151,7 +154,8 @@ class PasswordSignIns implements SignIns {
     context: SignInContext,
   ): Promise<SignedIn | Challenged> {
     const attempt = { username, address: context.address };
-    const { lockouts } = this.#parts;
+    const { lockouts, engine } = this.#parts;
+    await engine.catchUp();
     await lockouts.check(attempt);
     const found = await this.#authenticate({ username, password }, context);
     const result = await this.#enter(found, context);
@@ -178,7 +182,8 @@ class PasswordSignIns implements SignIns {
   }
 
   async answer(challenge: string, code: string, context: SignInContext): Promise<SignedIn> {
-    const { lockouts, secondFactors } = this.#parts;
+    const { lockouts, secondFactors, engine } = this.#parts;
+    await engine.catchUp();
     const { id, user: name, userId, method, epoch } = await this.#attempt(challenge);
     const attempt = { username: name, address: context.address };
     await lockouts.check(attempt);
@@ -193,7 +198,9 @@ class PasswordSignIns implements SignIns {
   }
 
   async refresh(refreshToken: string, ttlMs: number | undefined): Promise<SignedIn> {
-    const { sessions, accounts } = this.#parts;
+    const { sessions, accounts, engine } = this.#parts;
+    // Before the token is used up.
+    await engine.catchUp();
     const opened = await sessions.refresh(refreshToken);
     const { user, userId } = opened.session;
     if (!accounts.isActive(user, userId)) throw wrongPassword();

@@ -39,11 +39,19 @@ export interface Current {
   readonly signer: KeyObject;
 }
 
+/** What verifies tokens. */
+export interface Verifier {
+  readonly algorithm: TokenAlgorithm;
+  readonly key: KeyObject;
+}
+
 /** The key ring. */
 export interface SigningKeys {
   current(): Current;
   /** What verifies tokens of a `kid`; undefined when there is none, or none any more. */
-  verifier(id: string): { readonly algorithm: TokenAlgorithm; readonly key: KeyObject } | undefined;
+  verifier(id: string): Verifier | undefined;
+  /** The same; one that is not known here is looked for, as another node may just have made it. ENGINE_UNAVAILABLE. */
+  findVerifier(id: string): Promise<Verifier | undefined>;
   /** The newest first. */
   list(): readonly SigningKey[];
   /** Signs with a new key from now on; what the old one signed is taken for `graceMs` more. */
@@ -132,9 +140,12 @@ class KeyRing implements SigningKeys {
     return { key: toKey(id, stored), signer: createPrivateKey(pem) };
   }
 
-  verifier(
-    id: string,
-  ): { readonly algorithm: TokenAlgorithm; readonly key: KeyObject } | undefined {
+  async findVerifier(id: string): Promise<Verifier | undefined> {
+    if (!this.#secrets.has(id)) await this.#records.find(id);
+    return this.verifier(id);
+  }
+
+  verifier(id: string): Verifier | undefined {
     const shared = this.#secrets.get(id);
     if (shared !== undefined) return { algorithm: 'HS256', key: shared };
     const stored = this.#records.get(id);
@@ -166,10 +177,11 @@ class KeyRing implements SigningKeys {
     const made = makeKey(algorithm);
     const id = idOfKey(made.publicKey);
     const before = this.newest();
+    const privateKey = await sealer.seal(made.privateKey, PURPOSE);
     await this.#dropEnded(nowMs);
     await this.#records.change(id, () => ({
       ...{ algorithm, publicKey: made.publicKey, createdAtMs: nowMs },
-      privateKey: sealer.seal(made.privateKey, PURPOSE),
+      privateKey,
     }));
     // Only when the new one is on disk: a crash in between leaves two that verify and one that signs.
     if (before !== undefined) {

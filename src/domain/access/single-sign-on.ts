@@ -102,6 +102,7 @@ export function createSingleSignOn(parts: SingleSignOnParts): SingleSignOn {
       return { url, signOn: await flows.keep({ provider: name, flow }) };
     },
     async finish(signOn, callbackUrl, context) {
+      await parts.engine.catchUp();
       const { provider, flow } = await flows.take(signOn);
       return await admit(await providerOf(provider).finish(callbackUrl, flow), context);
     },
@@ -110,6 +111,7 @@ export function createSingleSignOn(parts: SingleSignOnParts): SingleSignOn {
       return { ...start, signOn: await flows.keep({ provider: name, flow }, start.expiresAtMs) };
     },
     async pollDevice(signOn, context) {
+      await parts.engine.catchUp();
       const { provider, flow } = await flows.look(signOn);
       const identity = await providerOf(provider).pollDevice(flow);
       if (identity === undefined) return undefined;
@@ -135,7 +137,7 @@ function createFlows({ engine, clock, sealer }: SingleSignOnParts): Flows {
     expiresAtMs: number = clock.now() + FLOW_MS,
   ): Promise<string> {
     const signOn = `mo_${randomSecret()}`;
-    const stored: StoredFlow = { provider, flow: sealer.seal(flow, PURPOSE) };
+    const stored: StoredFlow = { provider, flow: await sealer.seal(flow, PURPOSE) };
     await engine.transact({ durability: 'async' }, (transaction) => {
       const body = JSON.stringify(stored);
       transaction.put({ collection: COLLECTION, key: keyOf(signOn), body, expiresAtMs });

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { errors as joseErrors, jwtVerify, SignJWT, type JWTPayload } from 'jose';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { isAboutCredential } from '../../errors/reason.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Revocable } from './revocations.ts';
 import { TOKEN_ALGORITHMS, type SigningKeys } from './signing-keys.ts';
@@ -55,7 +56,10 @@ export interface SignedToken {
  */
 export interface Tokens {
   issue(claims: TokenClaims): Promise<SignedToken>;
-  /** CREDENTIAL_INVALID or CREDENTIAL_EXPIRED. Does not know of revocations. */
+  /**
+   * CREDENTIAL_INVALID or CREDENTIAL_EXPIRED; ENGINE_UNAVAILABLE when its key is not known here and may have been made
+   * elsewhere. Does not know of revocations.
+   */
   verify(token: string): Promise<VerifiedToken>;
 }
 
@@ -165,8 +169,8 @@ async function verify(options: TokensOptions, token: string): Promise<VerifiedTo
   try {
     const { payload, protectedHeader } = await jwtVerify(
       token,
-      ({ kid = '', alg }) => {
-        const verifier = keys.verifier(kid);
+      async ({ kid = '', alg }) => {
+        const verifier = await keys.findVerifier(kid);
         if (verifier?.algorithm !== alg) throw invalid(undefined);
         return verifier.key;
       },
@@ -179,6 +183,7 @@ async function verify(options: TokensOptions, token: string): Promise<VerifiedTo
     return fromPayload(payload, protectedHeader.kid ?? '');
   } catch (error) {
     if (error instanceof joseErrors.JWTExpired) throw expired();
+    if (error instanceof DomainError && !isAboutCredential(error.reason)) throw error;
     throw invalid(error);
   }
 }

@@ -212,6 +212,7 @@ class EmbeddedEngine implements StorageEngine {
 
   // Nobody else writes, and nobody else does any job.
   follow = (): Unsubscribe => () => undefined;
+  catchUp = (): Promise<void> => Promise.resolve();
   lease = (job: string): Promise<Lease> => Promise.resolve({ job, fence: 0 });
 
   async compact(floor: Sequence): Promise<Sequence> {

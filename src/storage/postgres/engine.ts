@@ -89,6 +89,7 @@ export interface EngineParts {
 
 /** How long the log may be out of reach before a node says that it is, in milliseconds. */
 export const OUT_OF_REACH_MS = 3000;
+const OUT_OF_STEP = 'this node is out of step with the log; try again, or another node';
 
 const COLLECTIONS = 'SELECT * FROM collection WHERE retired IS NULL ORDER BY name';
 const PAST_COLLECTIONS = `SELECT * FROM collection
@@ -238,6 +239,14 @@ class PostgresEngine implements StorageEngine {
 
   follow(collection: string, listener: FollowListener): Unsubscribe {
     return this.#parts.followers.add(collection, listener);
+  }
+
+  async catchUp(): Promise<void> {
+    this.#assertOpen();
+    if (this.health().state !== 'ready') throw unavailable(OUT_OF_STEP);
+    await this.#parts.tailer.catchUp();
+    // What it saw may be another timeline.
+    this.#assertOpen();
   }
 
   async compact(floor: Sequence, lease?: Lease): Promise<Sequence> {

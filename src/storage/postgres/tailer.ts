@@ -13,6 +13,7 @@ import { NOW_MS, readClock } from './clock-row.ts';
 import { connect, type Connection, type ConnectionTimes } from './connections.ts';
 import type { Followers } from './followers.ts';
 import type { DoneJobs } from './jobs.ts';
+import { createLooks, type Looks } from './looks.ts';
 import { beat, BEAT_MS } from './nodes.ts';
 import { findTooOld } from './release.ts';
 import { sizeOf } from './schema.ts';
@@ -43,6 +44,8 @@ export interface TailerParts {
 
 /** Follows the clock. */
 export interface Tailer {
+  /** Looks at once; resolves after a look that began after the call. ENGINE_UNAVAILABLE when none ends in time. */
+  catchUp(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -63,6 +66,7 @@ class ClockTailer implements Tailer {
   readonly #stopping = new AbortController();
   readonly #ended: Promise<void>;
   readonly #stopTicking: () => void;
+  readonly #looks: Looks;
   #wake: () => void = () => undefined;
   #isNews = false;
   #told: Sequence | undefined;
@@ -72,10 +76,18 @@ class ClockTailer implements Tailer {
 
   constructor(parts: TailerParts) {
     this.#parts = parts;
+    this.#looks = createLooks(parts.times.statementMs);
     this.#stopTicking = every(LOOK_MS, () => {
       this.#wake();
     });
     this.#ended = this.#run();
+  }
+
+  async catchUp(): Promise<void> {
+    const seen = this.#looks.next();
+    this.#isNews = true;
+    this.#wake();
+    await seen;
   }
 
   async close(): Promise<void> {
@@ -127,6 +139,7 @@ class ClockTailer implements Tailer {
 
   async #look(connection: Connection): Promise<void> {
     const { state, followers, onSeen } = this.#parts;
+    this.#looks.begin();
     const askedAtMs = systemClock.monotonic();
     const before = state.clock;
     const [seen, tooOld] = await Promise.all([
@@ -140,6 +153,7 @@ class ClockTailer implements Tailer {
     // Whoever watches is told of nothing before it is known who may not.
     await followers.advance(connection, seen, askedAtMs);
     state.follow(seen, before);
+    this.#looks.end();
     onSeen();
     if (askedAtMs - this.#beatAtMs >= BEAT_MS || this.#isPinnedLower()) {
       if (await this.#beat(connection)) this.#beatAtMs = askedAtMs;

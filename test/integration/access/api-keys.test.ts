@@ -5,21 +5,10 @@ import { describe, expect, it } from 'vitest';
 import { AuthService } from '../../../gen/molten/v1/auth_pb.ts';
 import { createManualClock } from '../../support/manual-clock.ts';
 import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
-import { delegate, login, makeUser, read, whoAmI } from './team.ts';
-
-interface Made {
-  readonly id: string;
-  readonly text: string;
-}
+import { delegate, login, makeKey, makeUser, read, whoAmI } from './team.ts';
 
 async function tryMake(server: TestServer, token: string, body: object): Promise<TestResponse> {
   return await server.request('POST', '/v1/apiKeys', { token, body });
-}
-
-async function make(server: TestServer, token: string, body: object): Promise<Made> {
-  const { status, body: made, text } = await tryMake(server, token, body);
-  if (status !== 200) throw new Error(text);
-  return { id: String(made.apiKey.apiKeyId), text: String(made.text) };
 }
 
 async function open(): Promise<{ readonly server: TestServer; readonly token: string }> {
@@ -33,7 +22,10 @@ describe('an API key', () => {
   it('is shown once, has a checksum, and is taken in both headers and on gRPC', async () => {
     const { server, token } = await open();
     await using _ = server;
-    const { id, text } = await make(server, token, { scopes: ['read:c:*'], description: 'report' });
+    const { id, text } = await makeKey(server, token, {
+      scopes: ['read:c:*'],
+      description: 'report',
+    });
     expect(text).toMatch(/^mk_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}$/);
     for (const path of ['/v1/apiKeys', `/v1/apiKeys/${id}`]) {
       const shown = await server.request('GET', path, { token });
@@ -59,7 +51,7 @@ describe('an API key', () => {
   it('is refused in every other form', async () => {
     const { server, token } = await open();
     await using _ = server;
-    const { text } = await make(server, token, { scopes: ['read:c:*'] });
+    const { text } = await makeKey(server, token, { scopes: ['read:c:*'] });
     const swap = text.at(-10) === 'a' ? 'b' : 'a';
     for (const forged of [
       ...[text.slice(0, -1), `${text}a`, text.replace('live', 'test'), text.toUpperCase()],
@@ -79,7 +71,7 @@ describe('an API key', () => {
     await using _ = server;
     const beyond = await tryMake(server, token, { scopes: ['delete:c:*'] });
     expect(beyond.body.reason).toBe('SCOPE_MISSING');
-    const { text } = await make(server, token, { scopes: ['read:c:*'] });
+    const { text } = await makeKey(server, token, { scopes: ['read:c:*'] });
     await server.asRoot('PATCH', '/v1/users/ada', { scopes: { values: ['write:c:*'] } });
     expect(await read(server, text)).toBe('SCOPE_MISSING');
     await server.asRoot('PATCH', '/v1/users/ada', { scopes: { values: ['admin:*:*'] } });
@@ -95,8 +87,8 @@ describe('an API key', () => {
     await using server = await startTestServer({}, { clock });
     await makeUser(server, 'ada', { scopes: ['read:c:*'] });
     const { token } = await login(server, 'ada');
-    const short = await make(server, token, { scopes: ['read:c:*'], ttl: '60s' });
-    const old = await make(server, token, { scopes: ['read:c:*'] });
+    const short = await makeKey(server, token, { scopes: ['read:c:*'], ttl: '60s' });
+    const old = await makeKey(server, token, { scopes: ['read:c:*'] });
     const rotate = (id: string): Promise<TestResponse> =>
       server.request('POST', `/v1/apiKeys/${id}:rotate`, { token, body: { overlap: '120s' } });
     const rotated = await rotate(old.id);
@@ -123,7 +115,7 @@ describe('an API key', () => {
   it('is its owner’s alone', async () => {
     const { server, token } = await open();
     await using _ = server;
-    const { id } = await make(server, token, { scopes: ['read:c:*'] });
+    const { id } = await makeKey(server, token, { scopes: ['read:c:*'] });
     await makeUser(server, 'bob', { scopes: ['read:c:*'] });
     const bob = (await login(server, 'bob')).token;
     const path = `/v1/apiKeys/${id}`;
@@ -144,7 +136,7 @@ describe('an API key', () => {
     // The administrator sees all, and makes keys for services.
     const all = await server.asRoot('GET', '/v1/apiKeys');
     expect(all.body.apiKeys).toHaveLength(1);
-    const made = await make(server, await server.rootToken(), {
+    const made = await makeKey(server, await server.rootToken(), {
       ...{ owner: 'bob', scopes: ['read:c:*'] },
     });
     expect(await read(server, made.text)).toBe('taken');
@@ -155,7 +147,7 @@ describe('an API key', () => {
   it('is not made by a token that was delegated, nor by another key', async () => {
     const { server, token } = await open();
     await using _ = server;
-    const { text } = await make(server, token, { scopes: ['read:c:*'] });
+    const { text } = await makeKey(server, token, { scopes: ['read:c:*'] });
     const delegated = await delegate(server, token, ['read:c:*']);
     for (const caller of [text, delegated.token]) {
       const answer = await tryMake(server, caller, { scopes: ['read:c:*'] });

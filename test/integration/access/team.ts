@@ -74,6 +74,19 @@ export async function delegate(
   return { token: String(answer.body.token), tokenId: String(answer.body.principal.tokenId) };
 }
 
+/** An API key and its text. */
+export interface MadeKey {
+  readonly id: string;
+  readonly text: string;
+}
+
+/** Makes an API key; fails when that is refused. */
+export async function makeKey(server: TestServer, token: string, body: object): Promise<MadeKey> {
+  const { status, body: made, text } = await server.request('POST', '/v1/apiKeys', { token, body });
+  if (status !== 200) throw new Error(text);
+  return { id: String(made.apiKey.apiKeyId), text: String(made.text) };
+}
+
 /** How a call by a credential ends: its status, and the reason when it is refused. */
 export async function whoAmI(server: TestServer, token: string): Promise<string> {
   const answer = await server.request('GET', '/v1/sessions/current', { token });

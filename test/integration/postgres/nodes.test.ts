@@ -89,6 +89,27 @@ describe('several nodes on one database', () => {
     await closeAll(nodes);
   });
 
+  it('know what others have committed when they have caught up, by one look for all who ask', async () => {
+    await using relay = await startCommitRelay(database.port);
+    const schema = newSchema();
+    const one = await openNode(database, schema, database.url(schema, relay.port));
+    const other = await openNode(database, schema, database.url(schema, relay.port));
+    relay.isQuiet = true;
+    const told: string[] = [];
+    const missed = (): Promise<void> => Promise.resolve();
+    other.follow('things', { told: ({ key }) => told.push(key), missed });
+    for (let n = 0; n < 10; n++) {
+      await put(one, String(n));
+      await other.catchUp();
+      expect(told).toHaveLength(n + 1);
+    }
+    const before = relay.sent;
+    await Promise.all(Array.from({ length: 1000 }, () => other.catchUp()));
+    // One may have been under way; the others are what nodes send by themselves.
+    expect(relay.sent - before).toBeLessThan(20);
+    await closeAll([one, other]);
+  });
+
   it('start side by side on an empty database', async () => {
     const schema = newSchema();
     const nodes = await Promise.all(Array.from({ length: 4 }, () => openNode(database, schema)));
