@@ -6,7 +6,7 @@ import { createMetrics, type Metrics, type Observe } from '../platform/metrics.t
 import { watchProcess, type ProcessFigures } from '../platform/process-figures.ts';
 import type { Logger } from '../platform/logger.ts';
 import { createRecentDurations, type RecentDurations } from '../platform/durations.ts';
-import type { BackgroundWork, EngineObserver } from '../storage/engine.ts';
+import type { BackgroundWork, EngineObserver } from '../storage/observer.ts';
 import type { OpenAdmission } from './overload.ts';
 
 /** What is counted from the first moment on, before there is a store to look at. */

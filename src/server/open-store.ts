@@ -3,7 +3,8 @@ import { mkdir } from 'node:fs/promises';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Disposer } from '../platform/disposal.ts';
-import type { EngineObserver, StorageEngine } from '../storage/engine.ts';
+import type { StorageEngine } from '../storage/engine.ts';
+import type { EngineObserver } from '../storage/observer.ts';
 
 /** What a store is opened with. */
 interface StoreParts {

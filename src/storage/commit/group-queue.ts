@@ -1,6 +1,6 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { EngineObserver } from '../engine.ts';
+import type { EngineObserver } from '../observer.ts';
 import type { CommitOutcome, CommitRequest } from './operations.ts';
 
 /** Gathers transactions, so that many share one commit. */

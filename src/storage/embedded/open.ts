@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { EngineObserver, StorageEngine } from '../engine.ts';
+import type { StorageEngine } from '../engine.ts';
+import type { EngineObserver } from '../observer.ts';
 import { createStatements, openConnection, type Connection } from './database.ts';
 import { translated } from './damage.ts';
 import { createDocumentCache } from './document-cache.ts';

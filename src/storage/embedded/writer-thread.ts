@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 
 import type { Clock } from '../../platform/clock.ts';
-import type { EngineObserver } from '../engine.ts';
+import type { EngineObserver } from '../observer.ts';
 import { createGroupQueue, writerGone, type GroupQueue } from '../commit/group-queue.ts';
 import type { CommitOutcome, CommitRequest } from '../commit/operations.ts';
 import type {

@@ -9,7 +9,7 @@ import { randomInt } from 'node:crypto';
 
 import { systemClock, type Clock } from '../../platform/clock.ts';
 import { delay } from '../../platform/timers.ts';
-import type { EngineObserver } from '../engine.ts';
+import type { EngineObserver } from '../observer.ts';
 import { writerGone } from '../commit/group-queue.ts';
 import type { DatabaseAddress } from './address.ts';
 import { lockClock, NOW_MS, saveClock, type ClockRow } from './clock-row.ts';

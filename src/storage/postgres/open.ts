@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 
 import { systemClock, type Clock } from '../../platform/clock.ts';
-import type { EngineObserver, StorageEngine } from '../engine.ts';
+import type { StorageEngine } from '../engine.ts';
+import type { EngineObserver } from '../observer.ts';
 import type { CopyWriter } from '../transfer/copies.ts';
 import { parseDatabaseUrl, type DatabaseAddress } from './address.ts';
 import { flushTurn } from './catalog-turns.ts';

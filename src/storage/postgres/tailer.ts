@@ -4,7 +4,7 @@
  */
 import { systemClock, type Clock } from '../../platform/clock.ts';
 import { delay, every } from '../../platform/timers.ts';
-import type { EngineObserver } from '../engine.ts';
+import type { EngineObserver } from '../observer.ts';
 import type { Sequence } from '../types.ts';
 import type { DatabaseAddress } from './address.ts';
 import { forgetRequests } from './background.ts';

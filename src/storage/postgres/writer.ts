@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import { after, soon } from '../../platform/timers.ts';
-import type { EngineObserver } from '../engine.ts';
+import type { EngineObserver } from '../observer.ts';
 import { createGroupQueue, type GroupQueue } from '../commit/group-queue.ts';
 import type { CommitOutcome, CommitRequest } from '../commit/operations.ts';
 import { backgroundTurn } from './background.ts';
