@@ -188,7 +188,7 @@ export const METRICS = {
   molten_snapshot_newest_age_seconds: {
     kind: 'gauge',
     labels: [],
-    help: 'The age of the newest one. Absent: there is none.',
+    help: 'The age of the newest one that any node took. Absent: there is none.',
   },
   molten_archive_lag_entries: {
     kind: 'gauge',

@@ -121,7 +121,7 @@ function registerKeeping({ observation, engine, domain, nowMs }: ReadingParts): 
   const { snapshots, archive, audit, watches } = domain;
   metrics.read('molten_snapshots', async () => (await snapshots.times()).length);
   metrics.read('molten_snapshot_newest_age_seconds', async () => {
-    const [newestMs] = await snapshots.times();
+    const newestMs = await snapshots.newestMs();
     return newestMs === undefined ? undefined : (nowMs() - newestMs) / MS_PER_SECOND;
   });
   metrics.read('molten_archive_lag_entries', () =>

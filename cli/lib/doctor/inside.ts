@@ -62,11 +62,12 @@ async function examineDatabase({ system }: MoltenClient): Promise<Finding> {
 async function examineSnapshots({ snapshots }: MoltenClient): Promise<Finding> {
   const name = 'snapshots recent';
   const page = await snapshots.listSnapshots({ pageSize: 1 });
-  const [newest] = page.snapshots;
+  const [own] = page.snapshots;
+  const newestTime = page.newestTime ?? own?.createTime;
   const fix = 'take one with `molten snapshots create`, and give --snapshot-schedule';
-  if (newest?.createTime === undefined) return find(name, 'FAIL', `there is none; ${fix}`);
-  const ageMs = Date.now() - timestampMs(newest.createTime);
-  const age = `${newest.name}, ${String(Math.floor(ageMs / HOUR_MS))} h old`;
+  if (newestTime === undefined) return find(name, 'FAIL', `there is none; ${fix}`);
+  const ageMs = Date.now() - timestampMs(newestTime);
+  const age = `the newest is ${String(Math.floor(ageMs / HOUR_MS))} h old`;
   if (ageMs > SNAPSHOT_AGE_MS_MAX) return find(name, 'FAIL', `${age}; ${fix}`);
   return ageMs > SNAPSHOT_AGE_MS ? find(name, 'warn', `${age}; ${fix}`) : find(name, 'ok', age);
 }

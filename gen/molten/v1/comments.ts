@@ -735,6 +735,7 @@ export const COMMENTS: Readonly<Record<string, string>> = {
   "molten.v1.ListSnapshotsRequest.page_token": "The `next_page_token` of the page before. Empty: the first page.",
   "molten.v1.ListSnapshotsResponse": "A page of snapshots.",
   "molten.v1.ListSnapshotsResponse.damaged_snapshots": "Names of snapshots whose manifest is damaged. Only on the first page.",
+  "molten.v1.ListSnapshotsResponse.newest_time": "When the newest snapshot of the store was taken, which another server of it may have. Absent: there is none.",
   "molten.v1.ListSnapshotsResponse.next_page_token": "The token of the next page. Empty: this was the last.",
   "molten.v1.ListSnapshotsResponse.snapshots": "Newest first.",
   "molten.v1.ListTokensRequest": "Asks for delegations.",

@@ -63,7 +63,7 @@ export interface Monitor extends Disposable {
 export interface MonitorParts {
   readonly engine: StorageEngine;
   readonly clock: Clock;
-  readonly snapshots: Pick<Snapshots, 'times'>;
+  readonly snapshots: Pick<Snapshots, 'newestMs'>;
   readonly archive: Pick<Archive, 'archivedTo'> | undefined;
   readonly watches: Pick<Watches, 'figures'>;
   readonly calls: CallFigures;
@@ -193,8 +193,7 @@ class TimedMonitor implements Monitor {
   async #snapshotAgeMs(): Promise<number | undefined> {
     const { snapshots, clock, isSnapshotScheduled, startedAtMs } = this.#parts;
     if (!isSnapshotScheduled) return undefined;
-    const [newestMs = startedAtMs] = await snapshots.times();
-    return clock.now() - newestMs;
+    return clock.now() - ((await snapshots.newestMs()) ?? startedAtMs);
   }
 
   #refused(): number {

@@ -23,6 +23,11 @@ export interface Snapshots {
   list(): Promise<SnapshotList>;
   /** When those that are there were taken, newest first, in Unix milliseconds. Cheap: reads names. */
   times(): Promise<readonly number[]>;
+  /**
+   * When the newest of the store was taken, by whichever node, in Unix milliseconds; undefined: none was, or none
+   * is there. Cheap, and waits for no other node.
+   */
+  newestMs(): Promise<number | undefined>;
   /** SNAPSHOT_NOT_FOUND, or CORRUPTION_DETECTED for one whose manifest is damaged. */
   get(name: string): Promise<Manifest>;
   delete(name: string): Promise<void>;
@@ -114,6 +119,11 @@ class DirectorySnapshots implements Snapshots {
     return (await this.#names()).map(timeOf);
   }
 
+  async newestMs(): Promise<number | undefined> {
+    const [own] = await this.times();
+    return this.#parts.engine.jobs?.doneAtMs(SNAPSHOT_JOB) ?? own;
+  }
+
   async get(name: string): Promise<Manifest> {
     await this.#demand(name);
     return await readManifest(this.#pathOf(name));
@@ -194,6 +204,8 @@ class DirectorySnapshots implements Snapshots {
       await writeManifest(partial, manifest);
       await this.#publish(partial, name);
       setSubject(name);
+      // It is there all the same; the other nodes are told by the next one.
+      await engine.jobs?.noteDone(SNAPSHOT_JOB).catch(() => undefined);
       if (cause === 'schedule') await this.#prune();
       return hook === undefined ? manifest : await this.#runHook(hook, manifest, context);
     } catch (error) {

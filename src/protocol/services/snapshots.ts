@@ -50,8 +50,10 @@ function createKeeping({
       // Names sort by time, so that the last one shown is the place to go on from.
       const rest = pageToken === '' ? all : all.filter(({ name }) => name < pageToken);
       const { items, nextPageToken } = firstPage(rest, pageSize, ({ name }) => name);
+      const newestMs = await snapshots.newestMs();
       return {
         ...{ snapshots: items.map(toSnapshot), nextPageToken },
+        ...(newestMs === undefined ? {} : { newestTime: toTimestamp(newestMs) }),
         damagedSnapshots: pageToken === '' ? [...damaged] : [],
       };
     },
