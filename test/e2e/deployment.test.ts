@@ -5,9 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import { getOption, type DescField } from '@bufbuild/protobuf';
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import { field as fieldRules } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 
+import { WaitOperationRequestSchema } from '../../gen/molten/v1/operations_pb.ts';
+import { CreateSnapshotRequestSchema } from '../../gen/molten/v1/snapshots_pb.ts';
 import { judgeConfig } from '../../src/config/load.ts';
 import { WATCH_TIMES } from '../../src/domain/watch/watches.ts';
 import { certificate, privateKey } from '../support/certificate.ts';
@@ -90,11 +95,21 @@ describe.each([
   });
 });
 
+/** Calls that are answered when something has ended: how long they may wait for it. */
+const waits = [CreateSnapshotRequestSchema.field.wait, WaitOperationRequestSchema.field.timeout];
+
+function longestOf(wait: DescField): number {
+  const { type } = getOption(wait, fieldRules);
+  const most = type.case === 'duration' ? type.value.lessThan : undefined;
+  if (most?.case !== 'lte') throw new Error(`${wait.toString()} has no bound`);
+  return durationMs(most.value);
+}
+
 describe('compose.nodes.yaml', () => {
   const names = Object.keys(nodes.services).filter((name) => /^node\d$/.test(name));
   const balancer = textOf('deploy/nodes/haproxy.cfg');
 
-  it('has a load balancer that knows every node, and waits longer than a watch is silent', () => {
+  it('has a load balancer that knows every node, and waits longer than a watch or a call is silent', () => {
     expect(names).toHaveLength(3);
     for (const protocol of ['http', 'grpc']) {
       const [, backend = ''] = balancer.split(`\nbackend ${protocol}\n`);
@@ -103,8 +118,11 @@ describe('compose.nodes.yaml', () => {
         names.map((name) => [name, `${name}:1538`]),
       );
     }
-    for (const [, seconds] of balancer.matchAll(/timeout (?:client|server|tunnel) (\d+)s/g)) {
-      expect(Number(seconds) * 1000).toBeGreaterThan(2 * WATCH_TIMES.bookmarkMs);
+    const timeouts = [...balancer.matchAll(/timeout (?:client|server|tunnel) (\d+)s/g)];
+    expect(timeouts).toHaveLength(3);
+    const silences = [2 * WATCH_TIMES.bookmarkMs, ...waits.map(longestOf)];
+    for (const [, seconds] of timeouts) {
+      expect(Number(seconds) * 1000).toBeGreaterThan(Math.max(...silences));
     }
     const scraped = parse(textOf('deploy/nodes/prometheus.yml')) as {
       scrape_configs: { static_configs: { targets: string[] }[] }[];
