@@ -20,6 +20,21 @@ kMkCDpT0dniz565ES7ksbnNst1WaCmfiTRrFNMI24TE09//PMe4V5Q0q
 -----END PRIVATE KEY-----
 `;
 
+/** A certificate of the same key for another name, `elsewhere.example`. */
+export const certificateOfAnother = `-----BEGIN CERTIFICATE-----
+MIIBrjCCAVOgAwIBAgIUDP63K1VyWVRSM3cGZLU7WzFdeg8wCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRZWxzZXdoZXJlLmV4YW1wbGUwIBcNMjYxMTIyMDQwNDM0WhgP
+MjEyNjEwMjkwNDA0MzRaMBwxGjAYBgNVBAMMEWVsc2V3aGVyZS5leGFtcGxlMFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAElxdMDYZFoPSdTNi+QOjlcBrS0kDfX5DJ
+Ag6U9HZ4s+euREu5LG5zbLdVmgpn4k0axTTCNuExNPf/zzHuFeUNKqNxMG8wHQYD
+VR0OBBYEFFjj++rnY7K0GrqBWPSt09FNAX2DMB8GA1UdIwQYMBaAFFjj++rnY7K0
+GrqBWPSt09FNAX2DMA8GA1UdEwEB/wQFMAMBAf8wHAYDVR0RBBUwE4IRZWxzZXdo
+ZXJlLmV4YW1wbGUwCgYIKoZIzj0EAwIDSQAwRgIhAOvA1lI0tXyzgpPvOOe4DnEQ
+8eqH1dq3JrmZTdyFE28uAiEA8SfTwF58VKvOYGJKlheweob8zvxIkYgyiSlTCPgn
+2O0=
+-----END CERTIFICATE-----
+`;
+
 /** A certificate of the same key that has expired. */
 export const expiredCertificate = `-----BEGIN CERTIFICATE-----
 MIIBDjCBtgIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwHhcN

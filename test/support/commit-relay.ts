@@ -26,6 +26,8 @@ export interface CommitRelay extends AsyncDisposable {
   readonly commits: number;
   /** How often something was sent to the database. */
   readonly sent: number;
+  /** How often entries of the log were asked for. */
+  readonly logReads: number;
 }
 
 /** An ErrorResponse of the frontend/backend protocol. */
@@ -44,7 +46,7 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
   const open = new Set<Socket>();
   const tailers = new Set<Socket>();
   const relay = {
-    ...{ cutNext: undefined as CommitRelay['cutNext'], cuts: 0, sent: 0, commits: 0 },
+    ...{ cutNext: undefined as CommitRelay['cutNext'], cuts: 0, sent: 0, commits: 0, logReads: 0 },
     isQuiet: false,
     atCut: (): Promise<unknown> => Promise.resolve(),
   };
@@ -69,6 +71,7 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
     upstream.on('data', (bytes) => client.write(bytes));
     client.on('data', (bytes) => {
       relay.sent += 1;
+      relay.logReads += bytes.toString('latin1').split('FROM ver v JOIN').length - 1;
       // Nobody else listens for as long as it lives.
       if (bytes.includes('LISTEN')) for (const socket of [client, upstream]) tailers.add(socket);
       if (isHolding && tailers.has(client)) {

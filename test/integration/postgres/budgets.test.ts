@@ -4,7 +4,7 @@ import { openBudgets, type Budgets } from '../../../src/domain/quota/budgets.ts'
 import { systemClock } from '../../../src/platform/clock.ts';
 import type { WindowBound } from '../../../src/platform/sliding-windows.ts';
 import { openDatabase, type TestDatabase } from '../../support/database.ts';
-import { startTestServer, testConfig } from '../../support/server.ts';
+import { ROOT, startTestServer, testConfig, type TestServer } from '../../support/server.ts';
 import { delegate } from '../access/team.ts';
 import { newSchema, openNode } from './scene.ts';
 
@@ -54,6 +54,38 @@ describe('a budget of several nodes', () => {
     },
   );
 
+  it('is a part of the limit for each of them while nobody can draw, which counts afterwards', async () => {
+    const schema = newSchema();
+    const nodes = await Promise.all(
+      Array.from({ length: NODES }, () => openNode(database, schema)),
+    );
+    const bound = { limit: 90, windowMs: HOUR_MS };
+    const budgets = nodes.map((node) => openBudgets(node, systemClock));
+    // More than an advance: each has drawn, and knows of the others.
+    for (const each of budgets) await passed(each, 10, { limit: 90, windowMs: 2 * HOUR_MS });
+    const held = database.run(
+      schema,
+      'BEGIN',
+      'LOCK TABLE budget IN ACCESS EXCLUSIVE MODE',
+      'SELECT pg_sleep(6)',
+      'COMMIT',
+    );
+    const lock = `SELECT 1 FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock'
+      AND relation = 'budget'::regclass`;
+    await expect.poll(() => database.run(schema, lock)).not.toEqual([]);
+    const counts = await Promise.all(budgets.map((each) => passed(each, bound.limit, bound)));
+    expect(await database.run(schema, lock)).not.toEqual([]);
+    expect(counts).toEqual([30, 30, 30]);
+    await held;
+    // What each has spent meanwhile it draws when it is asked next; beside that it has a share and an advance.
+    const advance = Math.max(1, Math.floor(bound.limit / 20));
+    let total = bound.limit;
+    for (const calls of [1, 50])
+      for (const each of budgets) total += await passed(each, calls, bound);
+    expect(total).toBeLessThanOrEqual(bound.limit + 2 * NODES * advance);
+    await Promise.all(nodes.map((node) => node.close()));
+  });
+
   it('keeps no name, and no row for longer than it counts', async () => {
     const schema = newSchema();
     const node = await openNode(database, schema);
@@ -74,6 +106,41 @@ describe('a budget of several nodes', () => {
 
 describe('servers on one PostgreSQL', () => {
   const { rates, rateLimit } = testConfig('');
+
+  it.each(['logins', 'verifications'] as const)('count %s of an address together', async (kind) => {
+    const storage = {
+      ...{ url: database.url(newSchema()), password: database.password, connections: 4 },
+    };
+    const limit = 9;
+    const settings = { storage, rateLimit: { ...rateLimit, windowMs: HOUR_MS } };
+    // What is not counted has a token of its own.
+    await using free = await startTestServer(settings);
+    const token = await free.rootToken();
+    const servers = await Promise.all(
+      Array.from({ length: NODES }, () =>
+        startTestServer({ ...settings, rates: { ...rates, [kind]: limit } }),
+      ),
+    );
+    const call = {
+      logins: (server: TestServer) => server.request('POST', '/v1/sessions', { body: ROOT }),
+      verifications: (server: TestServer) =>
+        server.request('POST', '/oauth2/introspect', {
+          ...{ token, body: `token=${token}` },
+          headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        }),
+    }[kind];
+    const statuses: number[] = [];
+    for (let round = 0; round < limit; round++) {
+      const answers = await Promise.all(servers.map((server) => call(server)));
+      statuses.push(...answers.map(({ status }) => status));
+    }
+    expect(new Set(statuses)).toEqual(new Set([200, 429]));
+    const through = statuses.filter((status) => status === 200).length;
+    expect(through).toBeGreaterThanOrEqual(limit - NODES);
+    expect(through).toBeLessThanOrEqual(limit + NODES);
+    expect((await call(free)).status).toBe(200);
+    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+  });
 
   it('let a user, and a token, call as often as one server would', async () => {
     const storage = {

@@ -4,40 +4,70 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
 import { systemClock } from '../../../src/platform/clock.ts';
+import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { openPostgresStore } from '../../../src/storage/postgres/open.ts';
-import { certificate, otherCertificate, privateKey } from '../../support/certificate.ts';
-import { startPostgres } from '../../support/postgres.ts';
+import {
+  certificate,
+  certificateOfAnother,
+  otherCertificate,
+  privateKey,
+} from '../../support/certificate.ts';
+import { startPostgres, type TestPostgres } from '../../support/postgres.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { failureOf, increment, logOf, newSchema, openNode, put } from './scene.ts';
 
+/** A PostgreSQL with this certificate. */
+function startWithTls(text: string): Promise<TestPostgres> {
+  return startPostgres({}, (data) => {
+    // Its key belongs to whoever the database runs as.
+    const { uid, gid } = statSync(data);
+    for (const [name, content] of [
+      ['server.crt', text],
+      ['server.key', privateKey],
+    ] as const) {
+      writeFileSync(join(data, name), content, { mode: 0o600 });
+      chownSync(join(data, name), uid, gid);
+    }
+    return { ssl: 'on' };
+  });
+}
+
+/** Opens a node that trusts a certificate, over the database at an address. */
+async function openTrusting(
+  database: TestPostgres,
+  ca: string,
+  host = '127.0.0.1',
+): Promise<StorageEngine> {
+  using directory = createTemporaryDirectory();
+  const file = join(directory.path, 'ca.pem');
+  writeFileSync(file, ca);
+  const address = database.url(newSchema()).replace('127.0.0.1', host);
+  const url = `${address}&sslmode=verify-full&sslrootcert=${file}`;
+  return await openPostgresStore({ url, password: database.password, clock: systemClock });
+}
+
 describe('a database that speaks TLS', () => {
   it('is spoken to when its certificate is good, and otherwise not', async () => {
-    using directory = createTemporaryDirectory();
-    await using database = await startPostgres({}, (data) => {
-      // Its key belongs to whoever the database runs as.
-      const { uid, gid } = statSync(data);
-      for (const [name, text] of [
-        ['server.crt', certificate],
-        ['server.key', privateKey],
-      ] as const) {
-        writeFileSync(join(data, name), text, { mode: 0o600 });
-        chownSync(join(data, name), uid, gid);
-      }
-      return { ssl: 'on' };
-    });
-    const open = (ca: string, name: string): ReturnType<typeof openPostgresStore> => {
-      const file = join(directory.path, name);
-      writeFileSync(file, ca);
-      const url = `${database.url(newSchema())}&sslmode=verify-full&sslrootcert=${file}`;
-      return openPostgresStore({ url, password: database.password, clock: systemClock });
-    };
-    const node = await open(certificate, 'good.pem');
+    await using database = await startWithTls(certificate);
+    const node = await openTrusting(database, certificate);
     expect(await increment(node)).toBe(1);
     const schemas = await database.run('pg_catalog', 'SELECT ssl FROM pg_stat_ssl WHERE ssl');
     expect(schemas.length).toBeGreaterThan(0);
     await node.close();
-    expect(await failureOf(open(otherCertificate, 'other.pem'))).toMatch(/^ENGINE_UNAVAILABLE: /);
+    expect(await failureOf(openTrusting(database, otherCertificate))).toMatch(
+      /^ENGINE_UNAVAILABLE: /,
+    );
   });
+
+  it.each(['127.0.0.1', 'localhost'])(
+    'is not spoken to at %s when its certificate, which is trusted, is for another name',
+    async (host) => {
+      await using database = await startWithTls(certificateOfAnother);
+      expect(await failureOf(openTrusting(database, certificateOfAnother, host))).toMatch(
+        /^ENGINE_UNAVAILABLE: .*does not match certificate's altnames/,
+      );
+    },
+  );
 });
 
 describe('a database that goes away', () => {

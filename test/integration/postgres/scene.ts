@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
-import { DocumentEncoding } from '../../../gen/molten/v1/documents_pb.ts';
+import { DocumentEncoding, type WriteResult } from '../../../gen/molten/v1/documents_pb.ts';
+import { toBody, type MoltenClient } from '../../../src/client/index.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
 import { openCopyWriter } from '../../../src/storage/embedded/copy-writer.ts';
 import { openPostgresStore } from '../../../src/storage/postgres/open.ts';
@@ -24,6 +25,44 @@ export async function watchAll(
       }),
     ),
   );
+}
+
+/** Writes, deletes and batches over few keys; what was acknowledged goes to `written`. */
+export async function writeSome(
+  client: MoltenClient,
+  seed: number,
+  written: AcknowledgedWrite[],
+): Promise<void> {
+  const { documents } = client;
+  const note = (
+    results: readonly WriteResult[],
+    numbers: readonly (number | undefined)[],
+  ): void => {
+    const commit = results[0]?.sequence ?? 0n;
+    for (const [at, { sequence, collection, key }] of results.entries()) {
+      written.push({ sequence, collection, key, n: numbers[at], commit });
+    }
+  };
+  for (let round = 0; round < 20; round++) {
+    const n = seed * 100 + round;
+    const key = `k${String(n % 7)}`;
+    if (round % 5 === 3) {
+      const { result } = await documents.deleteDocument({ collection: 'c', key });
+      if (result?.deleted === true) note([result], [undefined]);
+    } else if (round % 5 === 4) {
+      const keys = ['k1', 'k3', 'k5'];
+      const writes = keys.map((one, at) => ({ key: one, body: toBody({ n: n + at }) }));
+      const { results } = await documents.batchSetDocuments({ collection: 'c', writes });
+      note(
+        results,
+        keys.map((_, at) => n + at),
+      );
+    } else {
+      const body = toBody({ n });
+      const { result } = await documents.setDocument({ collection: 'c', key, body });
+      if (result !== undefined) note([result], [n]);
+    }
+  }
 }
 
 /** What each watch was told against what was written, when it has come to the last of it. */

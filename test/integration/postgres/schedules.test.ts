@@ -20,6 +20,8 @@ import { newSchema } from './scene.ts';
 const SECOND_MS = 1000;
 const HOUR_MS = 3_600_000;
 const LATELY = { timeout: 30_000 };
+/** For tests that wait for a moment, or for several looks. */
+const LONG = { timeout: 120_000 };
 
 let database: TestPostgres;
 
@@ -52,7 +54,7 @@ async function takeSnapshot(server: TestServer): Promise<void> {
 }
 
 describe('a scheduled snapshot of several servers', () => {
-  it('is taken by one of them, though another stands still and comes late', async () => {
+  it('is taken by one of them, though another stands still and comes late', LONG, async () => {
     using directory = createTemporaryDirectory();
     const [script, told] = ['after.sh', 'told'].map((name) => join(directory.path, name));
     writeFileSync(script!, `#!/bin/sh\necho "$1" >> '${told!}'\n`);
@@ -102,27 +104,70 @@ describe('a scheduled snapshot of several servers', () => {
     expect(await causesOf(one)).toEqual(['SNAPSHOT_CAUSE_SCHEDULE']);
   });
 
-  it('is left out while the database is away, which is told, and taken again afterwards', async () => {
-    await using own = await startPostgres({ fsync: 'off' });
-    const lines: string[] = [];
-    const logger = createLogger({
-      ...{ level: 'error', destination: { write: (line: string) => lines.push(line) } },
-    });
-    const storage = { url: own.url(newSchema()), password: own.password, connections: 4 };
-    const snapshots = { schedule: '* * * * * *', keep: 1, hook: undefined };
-    await using server = await startTestServer({ storage, snapshots }, { logger });
-    const newest = async (): Promise<number> => {
-      const { body } = await server.asRoot('GET', '/v1/snapshots');
-      return Date.parse(String(body.newestTime ?? 0));
+  it(
+    'is left out while the database is away, which is told, and taken again afterwards',
+    LONG,
+    async () => {
+      await using own = await startPostgres({ fsync: 'off' });
+      const lines: string[] = [];
+      const logger = createLogger({
+        ...{ level: 'error', destination: { write: (line: string) => lines.push(line) } },
+      });
+      const storage = { url: own.url(newSchema()), password: own.password, connections: 4 };
+      const snapshots = { schedule: '* * * * * *', keep: 1, hook: undefined };
+      await using server = await startTestServer({ storage, snapshots }, { logger });
+      const newest = async (): Promise<number> => {
+        const { body } = await server.asRoot('GET', '/v1/snapshots');
+        return Date.parse(String(body.newestTime ?? 0));
+      };
+      await expect.poll(newest, LATELY).toBeGreaterThan(0);
+      await own.kill();
+      const failures = (): number =>
+        lines.filter((line) => line.includes('a scheduled snapshot was not begun')).length;
+      await expect.poll(failures, LATELY).toBeGreaterThan(1);
+      await own.start();
+      const backAtMs = systemClock.now();
+      await expect.poll(() => newest().catch(() => 0), LATELY).toBeGreaterThan(backAtMs);
+    },
+  );
+});
+
+describe('the age of the newest snapshot', () => {
+  it('is that of the store on every server, whichever has taken it', LONG, async () => {
+    const storage = storageAt(newSchema());
+    const snapshots = { schedule: '0 3 1 1 *', keep: 0, hook: undefined };
+    const metrics = { host: '127.0.0.1', port: 0 };
+    const clock = createManualClock(systemClock.now() - 30 * HOUR_MS);
+    await using one = await startTestServer({ storage });
+    await using other = await startTestServer({ storage, snapshots, metrics }, { clock });
+    clock.advance(30 * HOUR_MS);
+    const token = await one.rootToken();
+    const alerts = async (): Promise<readonly string[]> => {
+      const { body } = await other.request('GET', '/v1/admin/alerts', { token });
+      const all = (body.alerts ?? []) as { rule: string; clearTime?: string }[];
+      return all.filter(({ clearTime }) => clearTime === undefined).map(({ rule }) => rule);
     };
-    await expect.poll(newest, LATELY).toBeGreaterThan(0);
-    await own.kill();
-    const failures = (): number =>
-      lines.filter((line) => line.includes('a scheduled snapshot was not begun')).length;
-    await expect.poll(failures, LATELY).toBeGreaterThan(1);
-    await own.start();
-    const backAtMs = systemClock.now();
-    await expect.poll(() => newest().catch(() => 0), LATELY).toBeGreaterThan(backAtMs);
+    const doctor = async (): Promise<string> => {
+      const client = createMoltenClient({ url: other.url, token: () => token });
+      const findings = await examineInside(client);
+      const found = findings.find(({ name }) => name === 'snapshots recent');
+      return `${String(found?.verdict)}: ${String(found?.detail)}`;
+    };
+    const age = async (): Promise<number> => {
+      const text = await (await fetch(other.metricsUrl ?? '')).text();
+      return valueOf(parseMetrics(text), 'molten_snapshot_newest_age_seconds');
+    };
+    await expect.poll(alerts, LATELY).toContain('snapshotAge');
+    expect(await doctor()).toMatch(/^FAIL: there is none/);
+    await takeSnapshot(one);
+    // An alert ends after three looks without cause, of which there is one in five seconds.
+    await expect.poll(alerts, { timeout: 60_000 }).not.toContain('snapshotAge');
+    expect(await doctor()).toBe('ok: the newest is 0 h old');
+    clock.advance(60 * SECOND_MS);
+    expect(await age()).toBeGreaterThan(0);
+    expect(await age()).toBeLessThan(HOUR_MS / SECOND_MS);
+    expect(await causesOf(one)).toHaveLength(1);
+    expect((await other.request('GET', '/v1/snapshots', { token })).body.snapshots).toEqual([]);
   });
 });
 

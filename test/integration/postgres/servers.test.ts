@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import type { WriteResult } from '../../../gen/molten/v1/documents_pb.ts';
 import { examineConfiguration } from '../../../cli/lib/doctor/configuration.ts';
 import { examineInside } from '../../../cli/lib/doctor/inside.ts';
 import { createMoltenClient, toBody, type MoltenClient } from '../../../src/client/index.ts';
@@ -10,7 +9,7 @@ import { startTestServer, type TestResponse, type TestServer } from '../../suppo
 import type { AcknowledgedWrite } from '../../support/watch-properties.ts';
 import { kindsOf, recordWatch, watchClient } from '../../support/watching.ts';
 import { delegate, login, makeUser, tryLogin, whoAmI } from '../access/team.ts';
-import { newSchema, violationsOfAll, watchAll } from './scene.ts';
+import { newSchema, violationsOfAll, watchAll, writeSome } from './scene.ts';
 
 /** As often as nodes look at the log, and no more than this. */
 const LOOKS = { interval: 250, timeout: 10_000 };
@@ -43,44 +42,6 @@ async function closeAll(servers: readonly TestServer[]): Promise<void> {
 
 function clientOf({ url }: TestServer, token: string): MoltenClient {
   return createMoltenClient({ url, token: () => token });
-}
-
-/** Writes, deletes and batches over few keys; what was acknowledged goes to `written`. */
-async function writeSome(
-  client: MoltenClient,
-  seed: number,
-  written: AcknowledgedWrite[],
-): Promise<void> {
-  const { documents } = client;
-  const note = (
-    results: readonly WriteResult[],
-    numbers: readonly (number | undefined)[],
-  ): void => {
-    const commit = results[0]?.sequence ?? 0n;
-    for (const [at, { sequence, collection, key }] of results.entries()) {
-      written.push({ sequence, collection, key, n: numbers[at], commit });
-    }
-  };
-  for (let round = 0; round < 20; round++) {
-    const n = seed * 100 + round;
-    const key = `k${String(n % 7)}`;
-    if (round % 5 === 3) {
-      const { result } = await documents.deleteDocument({ collection: 'c', key });
-      if (result?.deleted === true) note([result], [undefined]);
-    } else if (round % 5 === 4) {
-      const keys = ['k1', 'k3', 'k5'];
-      const writes = keys.map((one, at) => ({ key: one, body: toBody({ n: n + at }) }));
-      const { results } = await documents.batchSetDocuments({ collection: 'c', writes });
-      note(
-        results,
-        keys.map((_, at) => n + at),
-      );
-    } else {
-      const body = toBody({ n });
-      const { result } = await documents.setDocument({ collection: 'c', key, body });
-      if (result !== undefined) note([result], [n]);
-    }
-  }
 }
 
 describe('several servers on one PostgreSQL', () => {
