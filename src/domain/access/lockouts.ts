@@ -48,21 +48,18 @@ const ADDRESS: Rule = { freeFailures: 30, firstMs: 15_000, longestMs: 3_600_000 
 /** Failures are forgotten after this long without another one. */
 const FADE_MS = 24 * 3_600_000;
 const REMEMBERED_MAX = 100_000;
+const ACCOUNT_PREFIX = 'account.';
 const NONE: Failures = { count: 0, lastMs: 0, untilMs: 0 };
 
 /** Opens the failures of a store. */
 export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
-  const known = new LRUCache<string, Failures>({ max: REMEMBERED_MAX });
+  const known = createKnownFailures(clock);
 
   // What fails at another node counts here as well.
   engine.follow(COLLECTION, {
     told({ key, body }) {
-      if (body === undefined) {
-        known.delete(key);
-        return;
-      }
-      const failures = JSON.parse(body) as Failures;
-      if (!isOlder(failures, known.get(key) ?? NONE)) known.set(key, failures);
+      if (body === undefined) known.drop(key);
+      else known.raise(key, (JSON.parse(body) as Failures).count);
     },
     missed() {
       // What is not known is read.
@@ -71,29 +68,35 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
     },
   });
 
-  async function find(key: string): Promise<Failures> {
-    const [document] = known.has(key) ? [] : await engine.get(COLLECTION, [key]);
-    const failures = known.get(key) ?? (document && (JSON.parse(document.body) as Failures));
-    if (failures === undefined || failures.lastMs + FADE_MS <= clock.now()) return NONE;
-    return failures;
+  async function read(key: string): Promise<Failures> {
+    const [document] = await engine.get(COLLECTION, [key]);
+    if (document === undefined) return NONE;
+    const stored = fade(JSON.parse(document.body) as Failures, clock.now());
+    const isAhead = stored.untilMs > failuresOf(key, stored.count, clock.now()).untilMs;
+    // By the clock of another node, which is ahead: nobody waits for longer than if the last one were now.
+    return isAhead ? known.raise(key, stored.count) : stored;
   }
 
-  async function add(key: string, rule: Rule): Promise<void> {
-    // Before anything else is awaited, so that attempts side by side are all counted.
-    const nowMs = clock.now();
-    const before = known.get(key) ?? (await find(key));
-    const { count } = known.get(key) ?? before;
-    const failures = { count: count + 1, lastMs: nowMs, untilMs: nowMs + waitOf(count + 1, rule) };
-    known.set(key, failures);
+  async function find(key: string): Promise<Failures> {
+    return known.recall(key) ?? (await read(key));
+  }
+
+  async function add(key: string): Promise<void> {
+    // Another node may have counted what this one was not told of yet.
+    const stored = await read(key);
+    // Nothing else is awaited before they are counted, so that attempts side by side all are.
+    const count = Math.max(stored.count, known.recall(key)?.count ?? 0);
+    const failures = known.raise(key, count + 1);
     await engine.transact({ durability: 'async' }, (transaction) => {
       const body = JSON.stringify(failures);
-      transaction.put({ collection: COLLECTION, key, body, expiresAtMs: nowMs + FADE_MS });
+      const expiresAtMs = failures.lastMs + FADE_MS;
+      transaction.put({ collection: COLLECTION, key, body, expiresAtMs });
     });
   }
 
   async function forget(key: string): Promise<void> {
     const isKnown = (await find(key)).count > 0;
-    known.set(key, NONE);
+    known.forget(key);
     if (!isKnown) return;
     await engine.transact({ durability: 'async' }, (transaction) => {
       transaction.delete({ collection: COLLECTION, key });
@@ -108,9 +111,9 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
     },
     async fail({ username, address }) {
       await Promise.all([
-        add(accountKey(username), ACCOUNT),
+        add(accountKey(username)),
         // Nowhere is a place that all share, who would wait for one another.
-        address === '' ? undefined : add(addressKey(address), ADDRESS),
+        address === '' ? undefined : add(addressKey(address)),
       ]);
     },
     async succeed({ username }) {
@@ -125,9 +128,57 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
   };
 }
 
-/** Of one moment the fewer were before. */
-function isOlder(one: Failures, other: Failures): boolean {
-  return one.lastMs === other.lastMs ? one.count < other.count : one.lastMs < other.lastMs;
+/** The failures that a node knows of. */
+interface KnownFailures {
+  /** Undefined: what is stored is to be read. */
+  recall(key: string): Failures | undefined;
+  /**
+   * There are as many as this, the last of them now; of fewer than are known nothing changes. So none is forgotten,
+   * whether it is told of late, or by a node that had not heard of the others, or whose clock is ahead or behind.
+   */
+  raise(key: string, count: number): Failures;
+  /** There are none. */
+  forget(key: string): void;
+  /** What is stored is to be read. */
+  drop(key: string): void;
+  clear(): void;
+}
+
+function createKnownFailures(clock: Clock): KnownFailures {
+  const known = new LRUCache<string, Failures>({ max: REMEMBERED_MAX });
+  const recall = (key: string): Failures | undefined => {
+    const failures = known.get(key);
+    return failures && fade(failures, clock.now());
+  };
+  return {
+    recall,
+    raise(key, count) {
+      const before = recall(key) ?? NONE;
+      if (count <= before.count) return before;
+      const failures = failuresOf(key, count, clock.now());
+      known.set(key, failures);
+      return failures;
+    },
+    forget(key) {
+      known.set(key, NONE);
+    },
+    drop(key) {
+      known.delete(key);
+    },
+    clear() {
+      known.clear();
+    },
+  };
+}
+
+/** So many, the last of them now. */
+function failuresOf(key: string, count: number, nowMs: number): Failures {
+  const rule = key.startsWith(ACCOUNT_PREFIX) ? ACCOUNT : ADDRESS;
+  return { count, lastMs: nowMs, untilMs: nowMs + waitOf(count, rule) };
+}
+
+function fade(failures: Failures, nowMs: number): Failures {
+  return failures.lastMs + FADE_MS <= nowMs ? NONE : failures;
 }
 
 function waitOf(count: number, { freeFailures, firstMs, longestMs }: Rule): number {
@@ -136,7 +187,7 @@ function waitOf(count: number, { freeFailures, firstMs, longestMs }: Rule): numb
 }
 
 function accountKey(username: string): string {
-  return `account.${hashOf(foldName(username), 'base64url')}`;
+  return `${ACCOUNT_PREFIX}${hashOf(foldName(username), 'base64url')}`;
 }
 
 /** Names that a directory may take for one another are one here. */

@@ -3,12 +3,28 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { examineConfiguration } from '../../../cli/lib/doctor/configuration.ts';
 import { examineInside } from '../../../cli/lib/doctor/inside.ts';
 import { createMoltenClient, toBody, type MoltenClient } from '../../../src/client/index.ts';
+import type { TokenAlgorithm } from '../../../src/domain/access/signing-keys.ts';
 import { openDatabase, type TestDatabase } from '../../support/database.ts';
 import { startPostgres } from '../../support/postgres.ts';
-import { startTestServer, type TestResponse, type TestServer } from '../../support/server.ts';
+import {
+  startTestServer,
+  testConfig,
+  type TestResponse,
+  type TestServer,
+} from '../../support/server.ts';
 import type { AcknowledgedWrite } from '../../support/watch-properties.ts';
 import { kindsOf, recordWatch, watchClient } from '../../support/watching.ts';
-import { delegate, login, makeUser, tryLogin, whoAmI } from '../access/team.ts';
+import {
+  delegate,
+  login,
+  loginAsRoot,
+  makeKey,
+  makeUser,
+  PASSWORD,
+  read,
+  tryLogin,
+  whoAmI,
+} from '../access/team.ts';
 import { newSchema, violationsOfAll, watchAll, writeSome } from './scene.ts';
 
 /** As often as nodes look at the log, and no more than this. */
@@ -27,11 +43,15 @@ afterAll(async () => {
 type Servers = readonly [TestServer, TestServer, ...TestServer[]];
 
 /** Servers that share a store, as many nodes behind a balancer do. */
-async function startServers(count: number): Promise<Servers> {
+async function startServers(
+  count: number,
+  tokenAlgorithm: TokenAlgorithm = 'HS256',
+): Promise<Servers> {
   const { password } = database;
   const storage = { url: database.url(newSchema()), password, connections: 4 };
+  const access = { ...testConfig('').access, tokenAlgorithm };
   const servers = await Promise.all(
-    Array.from({ length: count }, () => startTestServer({ storage, writeMode: 'sync' })),
+    Array.from({ length: count }, () => startTestServer({ storage, access, writeMode: 'sync' })),
   );
   return servers as unknown as Servers;
 }
@@ -42,6 +62,12 @@ async function closeAll(servers: readonly TestServer[]): Promise<void> {
 
 function clientOf({ url }: TestServer, token: string): MoltenClient {
   return createMoltenClient({ url, token: () => token });
+}
+
+/** The key that signed a token. */
+function keyOf(token: string): string {
+  const header = Buffer.from(token.split('.')[0] ?? '', 'base64url').toString();
+  return (JSON.parse(header) as { readonly kid: string }).kid;
 }
 
 describe('several servers on one PostgreSQL', () => {
@@ -92,7 +118,7 @@ describe('several servers on one PostgreSQL', () => {
     await closeAll(servers);
   });
 
-  it('take over users, roles and API keys of each other, and what they may no longer', async () => {
+  it('take over users and roles of each other, and what they may no longer', async () => {
     const servers = await startServers(2);
     const [one, other] = servers;
     const may = async (token: string): Promise<number> => {
@@ -109,6 +135,78 @@ describe('several servers on one PostgreSQL', () => {
     await expect.poll(() => may(token), { timeout: 5000 }).not.toBe(200);
     await one.asRoot('PATCH', '/v1/users/ada', { state: 'USER_STATE_DISABLED' });
     await expect.poll(() => may(token), { timeout: 5000 }).toBe(401);
+    await closeAll(servers);
+  });
+
+  it('take over API keys of each other: made, replaced and revoked', async () => {
+    const servers = await startServers(2);
+    const [one, other] = servers;
+    await one.asRoot('PUT', '/v1/collections/c/documents/k', { body: { fields: {} } });
+    await makeUser(one, 'ada', { scopes: ['read:c:*'] });
+    for (const [here, there] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      const { token } = await login(here, 'ada');
+      const { id, text } = await makeKey(here, token, { scopes: ['read:c:*'] });
+      expect(await read(there, text)).toBe('taken');
+      const rotate = { token, body: { overlap: '0s' } };
+      const { body } = await here.request('POST', `/v1/apiKeys/${id}:rotate`, rotate);
+      const next = { id: String(body.apiKey.apiKeyId), text: String(body.text) };
+      expect(await read(there, next.text)).toBe('taken');
+      await expect.poll(() => read(there, text), LOOKS).toBe('CREDENTIAL_EXPIRED');
+      const watch = await recordWatch(watchClient(there.url, next.text), {
+        targets: [{ collection: 'c' }],
+      });
+      const revoked = await here.request('DELETE', `/v1/apiKeys/${next.id}`, { token });
+      expect(revoked.status).toBe(200);
+      await expect.poll(() => read(there, next.text), LOOKS).toMatch(/^CREDENTIAL_/);
+      expect((await watch.ended())?.reason).toBe('CREDENTIAL_REVOKED');
+    }
+    await closeAll(servers);
+  });
+
+  it('take over signing keys of each other: a new one, and the end of one', async () => {
+    const servers = await startServers(2, 'EdDSA');
+    const [one, other] = servers;
+    const rotate = async (server: TestServer, grace: string): Promise<void> => {
+      const { status } = await server.asRoot('POST', '/v1/signingKeys:rotate', { grace });
+      expect(status).toBe(200);
+    };
+    for (const [here, there] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      await rotate(here, '3600s');
+      const made = await loginAsRoot(here);
+      expect(await whoAmI(there, made.token)).toBe('taken');
+      // It signs with the same key from then on.
+      expect(keyOf((await loginAsRoot(there)).token)).toBe(keyOf(made.token));
+      await rotate(here, '0s');
+      await expect.poll(() => whoAmI(there, made.token), LOOKS).toMatch(/^CREDENTIAL_/);
+      const { token } = await loginAsRoot(there);
+      expect(await whoAmI(here, token)).toBe('taken');
+      expect(keyOf(token)).not.toBe(keyOf(made.token));
+    }
+    await closeAll(servers);
+  });
+
+  it('make whoever fails to sign in at one of them wait at all', async () => {
+    const servers = await startServers(3);
+    const [one, other, third = one] = servers;
+    await makeUser(one, 'ada');
+    const reason = async (server: TestServer, password = PASSWORD): Promise<string> =>
+      String((await tryLogin(server, 'ada', password)).body.reason ?? 'taken');
+    // The first four are free, wherever they are.
+    for (const server of [one, other, one, other, one]) {
+      expect(await reason(server, 'a wrong one')).toBe('CREDENTIAL_INVALID');
+    }
+    for (const server of servers) {
+      await expect.poll(() => reason(server, 'a wrong one'), LOOKS).toBe('RATE_LIMITED');
+      expect(await reason(server)).toBe('RATE_LIMITED');
+    }
+    expect((await third.asRoot('POST', '/v1/users/ada:unlock')).status).toBe(200);
+    for (const server of servers) await expect.poll(() => reason(server), LOOKS).toBe('taken');
     await closeAll(servers);
   });
 
