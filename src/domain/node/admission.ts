@@ -47,7 +47,7 @@ const LATE_LOOKS = 2;
 /** What a long piece of work has left behind is worked off: a wait that is as much shorter begins a new row. */
 const FALLING = 0.8;
 /** How long waits are held while calls are turned away, in milliseconds. */
-const HELD_MS = 2 * ADMISSION_LOOK_MS;
+const HELD_MS = ADMISSION_LOOK_MS;
 /** A loop that had nothing to do for more than this part of a wait is done with all that there was. */
 const IDLE_SHARE = 0.05;
 /** How strongly the length of a wait counts, each second, and how strongly its change. */

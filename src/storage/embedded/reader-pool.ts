@@ -56,7 +56,7 @@ interface Member {
  * thread that had to wait for the main loop after each job would do one in a turn of it, however short the
  * job and however long the turn.
  */
-const OFFERED_AHEAD = 64;
+const OFFERED_AHEAD = 512;
 /** Reads that may wait for a thread; more are refused. */
 const WAITING_MAX = 1000;
 const RETRY_AFTER_MS = 200;
