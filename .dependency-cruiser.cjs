@@ -20,7 +20,7 @@ const DOMAIN_ORDER = [
 ];
 
 /** The port: the interface of storage and the query model that every engine and the domain share. */
-const PORT = '^src/storage/((engine|types|codec)\\.ts$|query/)';
+const PORT = '^src/storage/((engine|observer|types|codec)\\.ts$|query/)';
 
 /** What engines whose log is their store share. */
 const COMMIT = '^src/storage/commit/';
