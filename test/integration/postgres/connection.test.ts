@@ -70,6 +70,41 @@ describe('a database that speaks TLS', () => {
   );
 });
 
+describe('a user of the database', () => {
+  it('needs CREATE on it, and nothing else', async () => {
+    await using database = await startPostgres();
+    const password = 'of the user';
+    await database.run(
+      'public',
+      `CREATE ROLE plain LOGIN PASSWORD '${password}'`,
+      'GRANT CREATE ON DATABASE molten TO plain',
+    );
+    const address = new URL(database.url(newSchema()));
+    address.username = 'plain';
+    const open = (): Promise<StorageEngine> =>
+      openPostgresStore({ url: address.href, password, clock: systemClock });
+    await using node = await open();
+    await using other = await open();
+    const told = Promise.withResolvers<bigint>();
+    other.onCommit(told.resolve);
+    const sequence = await put(node, 'a');
+    expect(await told.promise).toBe(sequence);
+    await node.createIndex({
+      collection: 'things',
+      name: 'byN',
+      fields: [{ path: 'n', direction: 'asc' }],
+      unique: false,
+    });
+    const ready = async (): Promise<string | undefined> =>
+      (await other.indexes('things'))[0]?.state;
+    await expect.poll(ready).toBe('ready');
+    const draw = { key: 'calls', windowMs: 1000, limit: 5, amount: 1 };
+    expect((await other.budgets?.draw([draw]))?.nodes).toBe(2);
+    expect(await other.lease('sweep')).toMatchObject({ job: 'sweep' });
+    expect(await node.flush()).toBe(sequence);
+  });
+});
+
 describe('a database that goes away', () => {
   it('is written to again when it is back, and nothing acknowledged is lost', async () => {
     await using database = await startPostgres();
