@@ -82,22 +82,28 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
   }
 
   async function add(key: string): Promise<void> {
-    // Another node may have counted what this one was not told of yet.
-    const stored = await read(key);
-    // Nothing else is awaited before they are counted, so that attempts side by side all are.
-    const count = Math.max(stored.count, known.recall(key)?.count ?? 0);
-    const failures = known.raise(key, count + 1);
-    await engine.transact({ durability: 'async' }, (transaction) => {
-      const body = JSON.stringify(failures);
-      const expiresAtMs = failures.lastMs + FADE_MS;
-      transaction.put({ collection: COLLECTION, key, body, expiresAtMs });
-    });
+    // At once, so that it counts here whatever becomes of the store. What is not known is read by whoever asks.
+    const before = known.recall(key);
+    if (before !== undefined) known.raise(key, before.count + 1);
+    known.raise(
+      key,
+      await addToStored({ engine, clock }, key).catch((error: unknown) =>
+        countedBesides(key, error),
+      ),
+    );
+  }
+
+  /** Others came first, again and again: what they have counted is enough. */
+  async function countedBesides(key: string, error: unknown): Promise<number> {
+    if (!(error instanceof DomainError) || error.reason !== 'TRANSACTION_CONFLICT') throw error;
+    return (await read(key)).count;
   }
 
   async function forget(key: string): Promise<void> {
-    const isKnown = (await find(key)).count > 0;
+    // Not by what is known here: others may have counted what nobody was told of yet.
+    const { count } = await read(key);
     known.forget(key);
-    if (!isKnown) return;
+    if (count === 0) return;
     await engine.transact({ durability: 'async' }, (transaction) => {
       transaction.delete({ collection: COLLECTION, key });
     });
@@ -126,6 +132,23 @@ export function createLockouts(engine: StorageEngine, clock: Clock): Lockouts {
       return (await find(accountKey(username))).untilMs;
     },
   };
+}
+
+/** One more than all nodes have counted; two that count at once are not one, as the later tries again. */
+async function addToStored(
+  { engine, clock }: { readonly engine: StorageEngine; readonly clock: Clock },
+  key: string,
+): Promise<number> {
+  const { value } = await engine.transact({ durability: 'async' }, async (transaction) => {
+    const [document] = await transaction.get(COLLECTION, [key]);
+    const stored = document && fade(JSON.parse(document.body) as Failures, clock.now());
+    const failures = failuresOf(key, (stored?.count ?? 0) + 1, clock.now());
+    const body = JSON.stringify(failures);
+    const expiresAtMs = failures.lastMs + FADE_MS;
+    transaction.put({ collection: COLLECTION, key, body, expiresAtMs });
+    return failures.count;
+  });
+  return value;
 }
 
 /** The failures that a node knows of. */

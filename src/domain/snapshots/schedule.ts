@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { systemClock } from '../../platform/clock.ts';
 
 /** What is done by a schedule. */
 export interface ScheduledWork {
@@ -27,12 +28,22 @@ export function startSchedule(expression: string, work: ScheduledWork): Disposab
 }
 
 function parseCron(expression: string, { run, onFailure }: ScheduledWork): Cron {
+  let endedMs = -Infinity;
+  const runAt = async (momentMs: number): Promise<void> => {
+    // One that was due while another run went on comes when that has ended.
+    if (momentMs <= endedMs) return;
+    try {
+      await run(momentMs);
+    } finally {
+      endedMs = systemClock.now();
+    }
+  };
   try {
     return new Cron(
       expression,
       // A schedule alone does not keep a process alive.
       { timezone: 'UTC', protect: true, unref: true, catch: onFailure },
-      (job: Cron) => run(momentOf(job)),
+      (job: Cron) => runAt(momentOf(job)),
     );
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);

@@ -121,7 +121,8 @@ class DirectorySnapshots implements Snapshots {
 
   async newestMs(): Promise<number | undefined> {
     const [own] = await this.times();
-    return this.#parts.engine.jobs?.doneAtMs(SNAPSHOT_JOB) ?? own;
+    const done = this.#parts.engine.jobs?.doneAtMs(SNAPSHOT_JOB);
+    return own === undefined || done === undefined ? (done ?? own) : Math.max(own, done);
   }
 
   async get(name: string): Promise<Manifest> {
@@ -204,7 +205,7 @@ class DirectorySnapshots implements Snapshots {
       await writeManifest(partial, manifest);
       await this.#publish(partial, name);
       setSubject(name);
-      // It is there all the same; the other nodes are told by the next one.
+      // It is there all the same; others are told of the next one.
       await engine.jobs?.noteDone(SNAPSHOT_JOB).catch(() => undefined);
       if (cause === 'schedule') await this.#prune();
       return hook === undefined ? manifest : await this.#runHook(hook, manifest, context);

@@ -2,6 +2,7 @@ import type { Authenticator } from '../../domain/access/credentials.ts';
 import { withPrincipal, type Call, type CallInterceptor } from '../call.ts';
 import type { Principal } from '../../domain/access/principal.ts';
 import type { RateLimits } from '../../domain/quota/rate-limits.ts';
+import { DomainError } from '../../errors/domain-error.ts';
 import type { CookieGuard } from '../cookie-session/guard.ts';
 import { enforce } from './rate-limit.ts';
 
@@ -29,7 +30,9 @@ export function createAuthenticate(
   };
   return (next) => async (call) => {
     const principal = await identify(call).catch((error: unknown) => {
-      enforce(call, limits.anonymous(call.origin.address));
+      // A server that cannot tell makes no suspect of a caller.
+      const isUntold = error instanceof DomainError && error.reason === 'ENGINE_UNAVAILABLE';
+      if (!isUntold) enforce(call, limits.anonymous(call.origin.address));
       throw error;
     });
     return await next(withPrincipal(call, principal));

@@ -42,11 +42,19 @@ export async function copyStore(
     await syncDirectory(directory);
     const sequence = toSequence(content.sequence);
     if (state.durableSequence < sequence) await flush();
+    if (state.durableSequence < sequence) throw notDurable();
     return { ...content, sequence, files };
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;
   }
+}
+
+function notDurable(): DomainError {
+  return new DomainError(
+    'ENGINE_UNAVAILABLE',
+    'the store could not be written to disk to its end, and a copy may not go beyond that; see what the server says of its disk',
+  );
 }
 
 /** Copies the files of a keyring. */

@@ -7,17 +7,17 @@ import type { Connection } from './connections.ts';
 /** How long a node that does not renew a job keeps it. */
 const LEASE_MS = 30_000;
 
-/** A clock that is further ahead than this is wrong: its moments keep nobody from theirs. */
+/** A clock that is further ahead than this is wrong: its moments are not remembered, and keep nobody from theirs. */
 const AHEAD_MS = 3_600_000;
 
 // For a moment it is taken once: whoever comes late finds that it, or a later one, was.
 const TAKE = `INSERT INTO lease AS held (job, holder, fence, until, moment)
-  VALUES ($1, $2, 1, ${NOW_MS} + $3::bigint, coalesce($4::bigint, 0))
+  VALUES ($1, $2, 1, ${NOW_MS} + $3::bigint, CASE WHEN $4::bigint <= ${NOW_MS} + ${String(AHEAD_MS)} THEN $4 ELSE 0 END)
   ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, until = ${NOW_MS} + $3::bigint,
     fence = held.fence + CASE WHEN held.holder = excluded.holder THEN 0 ELSE 1 END,
-    moment = coalesce($4, held.moment)
+    moment = greatest(held.moment, excluded.moment)
   WHERE (held.holder = excluded.holder OR held.until < ${NOW_MS})
-    AND ($4 IS NULL OR held.moment < $4 OR held.moment > ${NOW_MS} + ${String(AHEAD_MS)})
+    AND ($4 IS NULL OR held.moment < $4)
   RETURNING fence`;
 // The row stays locked until the turn ends: nobody takes over what is about to be committed.
 const RENEW = `UPDATE lease l SET until = ${NOW_MS} + $3::bigint

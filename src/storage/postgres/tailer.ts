@@ -3,7 +3,7 @@
  * the database says that somebody committed. What it is told is never more than a reason to look.
  */
 import { systemClock, type Clock } from '../../platform/clock.ts';
-import { delay, every } from '../../platform/timers.ts';
+import { after, delay, every, type StopTimer } from '../../platform/timers.ts';
 import type { EngineObserver } from '../observer.ts';
 import type { Sequence } from '../types.ts';
 import type { DatabaseAddress } from './address.ts';
@@ -50,6 +50,8 @@ export interface Tailer {
 }
 
 const LOOK_MS = 250;
+/** Between looks that somebody waits for: however many ask, the database is asked no more often. */
+const LOOK_GAP_MS = 20;
 const RECONNECT_MS = 250;
 const TIDY_MS = 60_000;
 const FORGOTTEN_NODES_MS = 24 * 60 * 60 * 1000;
@@ -67,6 +69,8 @@ class ClockTailer implements Tailer {
   readonly #ended: Promise<void>;
   readonly #stopTicking: () => void;
   readonly #looks: Looks;
+  #lookedAtMs = -Infinity;
+  #stopWaiting: StopTimer | undefined;
   #wake: () => void = () => undefined;
   #isNews = false;
   #told: Sequence | undefined;
@@ -85,14 +89,19 @@ class ClockTailer implements Tailer {
 
   async catchUp(): Promise<void> {
     const seen = this.#looks.next();
-    this.#isNews = true;
-    this.#wake();
+    const waitMs = this.#lookedAtMs + LOOK_GAP_MS - systemClock.monotonic();
+    this.#stopWaiting ??= after(Math.max(0, waitMs), () => {
+      this.#stopWaiting = undefined;
+      this.#isNews = true;
+      this.#wake();
+    });
     await seen;
   }
 
   async close(): Promise<void> {
     this.#stopping.abort();
     this.#stopTicking();
+    this.#stopWaiting?.();
     this.#wake();
     await this.#ended;
   }
@@ -141,6 +150,7 @@ class ClockTailer implements Tailer {
     const { state, followers, onSeen } = this.#parts;
     this.#looks.begin();
     const askedAtMs = systemClock.monotonic();
+    this.#lookedAtMs = askedAtMs;
     const before = state.clock;
     const [seen, tooOld] = await Promise.all([
       readClock(connection),

@@ -1,4 +1,4 @@
-import type { Clock } from '../../platform/clock.ts';
+import { systemClock, type Clock } from '../../platform/clock.ts';
 import { after, soon } from '../../platform/timers.ts';
 import type { EngineObserver } from '../observer.ts';
 import { createGroupQueue, type GroupQueue } from '../commit/group-queue.ts';
@@ -34,6 +34,8 @@ export interface WriterParts {
 
 /** How long an asynchronous commit may stay off the disk, in milliseconds. */
 const FLUSH_MS = 50;
+/** Whoever committed without waiting for the disk has flushed by then, or is gone. */
+const ABANDONED_MS = 5 * FLUSH_MS;
 /** Pause after background work that failed; the next look tries it again. */
 const FAILED_MS = 1000;
 
@@ -47,7 +49,8 @@ class TurnWriter implements Writer {
   readonly #queue: GroupQueue;
   #isWorking = false;
   #stopFlush: (() => void) | undefined;
-  #unflushedSeq = 0;
+  /** The last sequence, and since when it has been that. */
+  #seen = { seq: 0, sinceMs: 0 };
   #isClosed = false;
 
   constructor(parts: WriterParts) {
@@ -83,9 +86,10 @@ class TurnWriter implements Writer {
 
   look(): void {
     const { seq, durable_seq: durable } = this.#parts.state.clock;
+    const nowMs = systemClock.monotonic();
+    if (this.#seen.seq !== seq) this.#seen = { seq, sinceMs: nowMs };
     // A node that is gone may have left something that nobody flushes.
-    if (durable < seq && this.#unflushedSeq === seq) this.#flushSoon();
-    this.#unflushedSeq = seq;
+    if (durable < seq && nowMs - this.#seen.sinceMs >= ABANDONED_MS) this.#flushSoon();
     this.#work();
   }
 

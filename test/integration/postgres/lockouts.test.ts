@@ -91,6 +91,18 @@ describe('failures at nodes whose clocks are apart', () => {
     for (const node of both) expect(await waitAt(node)).toBeUndefined();
   });
 
+  it('are all counted, also those of one moment', async () => {
+    const [behind, ahead] = await startBoth();
+    await using _ = behind;
+    await using __ = ahead;
+    // Fewer than make anybody wait, so that all are tried.
+    await Promise.all([fail(behind, 2), fail(ahead, 2)]);
+    await fail(behind, 1);
+    for (const node of [behind, ahead]) {
+      await expect.poll(() => waitAt(node)).toBe(FIRST_WAIT_MS);
+    }
+  });
+
   it('make nobody wait for longer at a node that is started afterwards', async () => {
     const schema = newSchema();
     const clock = createManualClock();
