@@ -159,7 +159,6 @@ function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void 
 
 /** Answers with an error as unary calls of Connect have it. */
 export function failConnect(reply: FastifyReply, error: unknown): void {
-  setRetryAfter(reply, toWireError(error));
   const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
   const wire = toWireError(error);
   setRetryAfter(reply, wire);

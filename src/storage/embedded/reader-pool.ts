@@ -49,6 +49,8 @@ interface Member {
   /** How many messages it was sent, and in memory that it shares, how many of them it has done with. */
   told: number;
   readonly passed: Int32Array;
+  /** It may not know of all that wait. */
+  missesSome: boolean;
 }
 
 /**
@@ -159,11 +161,19 @@ class ThreadPool implements ReaderPool {
 
   #refusal(): DomainError | undefined {
     const { waitMaxMs } = this.#bounds;
-    const offered = [...this.#offered.values()].filter((job) => this.#isWaiting(job));
-    if (offered.length + this.#waiting.length >= WAITING_MAX) return tooMany();
-    const first = offered[0] ?? this.#waiting[0];
-    if (first === undefined || waitMaxMs === 0) return undefined;
+    // All that are offered are more than those that wait.
+    const mayBeFull = this.#offered.size + this.#waiting.length >= WAITING_MAX;
+    if (mayBeFull && this.load().waiting >= WAITING_MAX) return tooMany();
+    if (waitMaxMs === 0) return undefined;
+    const first = this.#firstOffered() ?? this.#waiting[0];
+    if (first === undefined) return undefined;
     return systemClock.monotonic() - first.sinceMs > waitMaxMs ? tooLong(waitMaxMs) : undefined;
+  }
+
+  /** The one that waits longest of those offered. They are taken in their order, so that it is near the beginning. */
+  #firstOffered(): OfferedJob | undefined {
+    for (const job of this.#offered.values()) if (this.#isWaiting(job)) return job;
+    return undefined;
   }
 
   /** No thread does it, or is about to. */
@@ -188,14 +198,17 @@ class ThreadPool implements ReaderPool {
     const { member, message } = job;
     this.#offered.set(message.id, job);
     this.#claims.offer(message);
-    if (member === undefined) for (const one of this.#open()) this.#tell(one, job);
+    if (member === undefined) this.#tellAll(job);
     else this.#tell(member, job);
   }
 
-  /** Threads that are not too far behind, at least one: a long read must not have messages heap up. */
-  #open(): readonly Member[] {
+  /** Tells the threads that are not too far behind, at least one: a long read must not have messages heap up. */
+  #tellAll(job: OfferedJob): void {
     const members = [...this.#members].sort((a, b) => behind(a) - behind(b));
-    return members.filter((member, at) => at === 0 || behind(member) < OFFERED_AHEAD);
+    members.forEach((member, at) => {
+      if (at === 0 || behind(member) < OFFERED_AHEAD) this.#tell(member, job);
+      else member.missesSome = true;
+    });
   }
 
   #tell(member: Member, { message, told }: OfferedJob): void {
@@ -208,6 +221,7 @@ class ThreadPool implements ReaderPool {
 
   /** Tells a thread of what it does not know and nobody does. */
   #tellRest(member: Member): void {
+    member.missesSome = false;
     for (const job of this.#offered.values()) {
       if (this.#isWaiting(job) && !job.told.has(member)) this.#tell(member, job);
     }
@@ -215,12 +229,12 @@ class ThreadPool implements ReaderPool {
 
   /** A thread that does nothing and was told of nothing. */
   #idle(): Member | undefined {
-    const offered = [...this.#offered.values()];
-    if (offered.some((job) => this.#isWaiting(job))) return undefined;
+    if (this.#firstOffered() !== undefined) return undefined;
+    const taken = [...this.#offered.values()];
     return [...this.#members].find(
       (member) =>
         behind(member) === 0 &&
-        offered.every(
+        taken.every(
           (job) => job.member !== member && !this.#claims.isTakenBy(job.message, member.thread),
         ),
     );
@@ -244,12 +258,18 @@ class ThreadPool implements ReaderPool {
     const passed = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     const settings: ReaderSettings = { ...this.#access, claims: this.#shared, thread, passed };
     const worker = this.#startReader(settings);
-    const member: Member = { worker, thread, told: 0, passed: new Int32Array(passed) };
+    const member: Member = {
+      worker,
+      thread,
+      told: 0,
+      passed: new Int32Array(passed),
+      missesSome: false,
+    };
     worker.unref();
     worker.on('message', (reply: ReadReply) => {
       const job = this.#offered.get(reply.id);
       if (job !== undefined) this.#take(job)?.settle(reply);
-      this.#tellRest(member);
+      if (member.missesSome) this.#tellRest(member);
       this.#next();
     });
     const lose = (): void => {
@@ -297,7 +317,8 @@ class ThreadPool implements ReaderPool {
 
 /** Messages that a thread has not done with. */
 function behind({ told, passed }: Member): number {
-  return told - Atomics.load(passed, 0);
+  // The shared number begins anew at 2^31.
+  return (told - Atomics.load(passed, 0)) | 0;
 }
 
 function canceled(): DomainError {
