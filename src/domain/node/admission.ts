@@ -46,8 +46,12 @@ const WAIT_MIN_MS = ADMISSION_LOOK_MS / 2;
 const LATE_LOOKS = 2;
 /** What a long piece of work has left behind is worked off: a wait that is as much shorter begins a new row. */
 const FALLING = 0.8;
-/** How long waits are held while calls are turned away, in milliseconds. */
+/** How long waits are held while calls are turned away, in milliseconds, at least. */
 const HELD_MS = ADMISSION_LOOK_MS;
+/** About what it takes to turn a call away, in milliseconds: some of the socket, some of HTTP. */
+const REFUSAL_MS = 0.04;
+/** Waits are held at no less than this many times what turning away takes of them. */
+const HELD_PER_REFUSING = 3;
 /** A loop that had nothing to do for more than this part of a wait is done with all that there was. */
 const IDLE_SHARE = 0.05;
 /** How strongly the length of a wait counts, each second, and how strongly its change. */
@@ -70,16 +74,17 @@ const REFUSALS: readonly DomainError[] = Array.from({ length: 10 }, (_, at) => {
 /** Creates an admission that lets everybody in until it is told otherwise. */
 export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admission {
   const longestMs = ADMISSION_LOOK_MS + targetMs;
-  const heldMs = Math.min(HELD_MS, longestMs);
   let isOverload = false;
   let admitted = 1;
   let lateLooks = 0;
   let lastMs = WAIT_MIN_MS;
   let calmLooks = 0;
   let isAhead = false;
-  let owed = 0;
   let refused = 0;
   let refusedBefore = 0;
+  let refusedAtLook = 0;
+  let heldMs = heldFor(0, longestMs);
+  const isChosen = createSpread();
 
   function begin(): void {
     isOverload = true;
@@ -113,6 +118,8 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
     look(waitedMs, idleMs) {
       if (targetMs === 0) return;
       const waitMs = isEmpty(waitedMs, idleMs) ? WAIT_MIN_MS : Math.max(WAIT_MIN_MS, waitedMs);
+      heldMs = heldFor(refused - refusedAtLook, longestMs);
+      refusedAtLook = refused;
       countLate(waitMs);
       if (!isOverload && lateLooks >= LATE_LOOKS) begin();
       // All of the wait counts now, and once.
@@ -131,11 +138,7 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
       isAhead = true;
     },
     refusal() {
-      if (admitted === 1) return undefined;
-      // Evenly spread, and never by luck more than the share.
-      owed += 1 - admitted;
-      if (owed < 1) return undefined;
-      owed -= 1;
+      if (admitted === 1 || !isChosen(1 - admitted)) return undefined;
       refused += 1;
       return REFUSALS[refused % REFUSALS.length];
     },
@@ -146,6 +149,27 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
       return 1 - admitted;
     },
   };
+}
+
+/** Chooses a share of calls, evenly spread, and never by luck more than the share. */
+function createSpread(): (share: number) => boolean {
+  let owed = 0;
+  return (share) => {
+    owed += share;
+    if (owed < 1) return false;
+    owed -= 1;
+    return true;
+  };
+}
+
+/**
+ * How long to hold waits, after one in which some calls were turned away. Callers who come back at once would keep the
+ * loop at turning them away, however few are let in: where they alone make waits too long, longer ones are what leaves
+ * time for the others.
+ */
+function heldFor(refusedInWait: number, longestMs: number): number {
+  const refusingMs = refusedInWait * REFUSAL_MS;
+  return Math.min(longestMs, Math.max(HELD_MS, HELD_PER_REFUSING * refusingMs));
 }
 
 /** Whether the loop was done with all that there was. */

@@ -60,6 +60,24 @@ function runAt(load: number, admission: Admission, totalMs: number): Run {
   return { waits, idle: idleMs / totalMs };
 }
 
+/** What a call takes of a server that so many callers ask again as soon as they are answered, in milliseconds. */
+const CALL_MS = 0.4;
+const REFUSAL_MS = 0.04;
+
+/** The part of such a server's time that goes to calls that are let in, with one message to itself a turn. */
+function shareOfWork(callers: number, admission: Admission, turns: number): number {
+  let [workMs, totalMs] = [0, 0];
+  for (let turn = 0; turn < turns; turn++) {
+    const refused = turnedAway(admission, callers);
+    const letInMs = (callers - refused) * CALL_MS;
+    const turnMs = letInMs + refused * REFUSAL_MS;
+    admission.look(turnMs, 0);
+    workMs += letInMs;
+    totalMs += turnMs;
+  }
+  return workMs / totalMs;
+}
+
 /** One that has met overload, and what it has told since it was made. */
 function overloaded(): { readonly admission: Admission; readonly told: (number | undefined)[] } {
   const told: (number | undefined)[] = [];
@@ -128,6 +146,15 @@ describe('admission', () => {
       const sorted = waits.toSorted((a, b) => a - b);
       expect(sorted[Math.floor(sorted.length * 0.9)]).toBeLessThan(TARGET_MS / 4);
       expect(idle).toBeLessThan(0.05);
+    },
+  );
+
+  it.each([300, 1000, 2000])(
+    'leaves half of the time to those let in when %i callers come back at once',
+    (callers) => {
+      const admission = createAdmission({ targetMs: TARGET_MS });
+      shareOfWork(callers, admission, 1000);
+      expect(shareOfWork(callers, admission, 5000)).toBeGreaterThan(0.5);
     },
   );
 
