@@ -11,6 +11,7 @@ import type { RequestBytes } from './open-load.ts';
 /** The server under load. */
 export interface LoadedServer extends AsyncDisposable {
   readonly port: number;
+  readonly pid: number;
   readonly token: string;
   readonly client: MoltenClient;
   /** Half of them point reads, three in ten queries by index, two in ten durable writes. */
@@ -54,7 +55,13 @@ export async function startLoaded(
   const stats = async (): ReturnType<MoltenClient['admin']['getStats']> =>
     await client.admin.getStats({});
   return {
-    ...{ port: Number(new URL(serve.url).port), token, client, request: mix(token) },
+    ...{
+      port: Number(new URL(serve.url).port),
+      pid: serve.child.pid ?? 0,
+      token,
+      client,
+      request: mix(token),
+    },
     residentBytes: async () => Number((await stats()).process?.residentBytes ?? 0),
     eventLoopP99Ms: async () => (await stats()).process?.eventLoopDelayP99Ms ?? 0,
     openFiles: () => readdirSync(`/proc/${String(serve.child.pid)}/fd`).length,
