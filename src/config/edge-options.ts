@@ -60,6 +60,11 @@ export const EDGE_OPTIONS: readonly Option[] = [
     help: 'Calls that run at once on one connection of HTTP/2.',
   },
   {
+    ...{ name: 'max-buffered-size', fallback: '268435456' },
+    type: { kind: 'whole', min: 33_554_432, max: 1_099_511_627_776, unit: 'bytes' },
+    help: 'What is kept of bodies that are not complete and of answers that nobody has taken, of all connections; beyond it whoever has most is cut off.',
+  },
+  {
     ...{ name: 'max-header-size', fallback: '32768' },
     type: { kind: 'whole', min: 8192, max: 65_536, unit: 'bytes' },
     help: 'The headers of a request; more is refused with 431. Tokens of many scopes need room.',

@@ -154,6 +154,7 @@ function readConnections(read: OptionReader): ServerConfig['connections'] {
     connectionsMax: read.whole('max-connections'),
     connectionsPerAddressMax: read.whole('max-connections-per-address'),
     streamsMax: read.whole('max-streams-per-connection'),
+    bufferedBytesMax: read.whole('max-buffered-size'),
     headerBytesMax: read.whole('max-header-size'),
     urlCharsMax: read.whole('max-url-length'),
     headersTimeoutMs: read.whole('headers-timeout') * MS_PER_SECOND,

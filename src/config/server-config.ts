@@ -115,6 +115,7 @@ export interface ConnectionsConfig {
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
   readonly streamsMax: number;
+  readonly bufferedBytesMax: number;
   readonly headerBytesMax: number;
   readonly urlCharsMax: number;
   readonly headersTimeoutMs: number;

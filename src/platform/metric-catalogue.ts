@@ -81,6 +81,16 @@ export const METRICS = {
     labels: ['limit'],
     help: 'Connections closed at once: beyond the limit of all (`total`) or of their address (`address`).',
   },
+  molten_buffered_bytes: {
+    kind: 'gauge',
+    labels: ['kind'],
+    help: 'What is kept of bodies that are not complete (`bodies`) and of answers that nobody has taken (`answers`).',
+  },
+  molten_buffered_cut_total: {
+    kind: 'counter',
+    labels: ['kind'],
+    help: 'Connections and streams cut off because they had most of it.',
+  },
   molten_limit: {
     kind: 'gauge',
     labels: ['option'],

@@ -1,7 +1,7 @@
 import type { ServerConfig } from '../config/server-config.ts';
 import { LIMIT_NAMES } from '../domain/quota/rate-limits.ts';
 import type { Sample } from '../platform/metrics.ts';
-import type { Connections } from '../protocol/http/connections.ts';
+import type { HttpServer } from '../protocol/http/server.ts';
 import type { Observation } from './observation.ts';
 import type { LiveSettings } from './reload.ts';
 import type { Traffic } from './traffic.ts';
@@ -10,16 +10,18 @@ import type { Traffic } from './traffic.ts';
 export interface EdgeReadingParts {
   readonly observation: Pick<Observation, 'metrics' | 'calls'>;
   readonly traffic: Traffic;
-  readonly connections: Connections;
+  readonly server: Pick<HttpServer, 'connections' | 'buffered'>;
   /** The settings of the moment. */
   readonly live: () => LiveSettings;
 }
 
 const MS_PER_SECOND = 1000;
+const BUFFERED = ['bodies', 'answers'] as const;
 
 /** Ties the metrics of connections, limits and bans to their source. */
 export function registerEdgeReadings(config: ServerConfig, parts: EdgeReadingParts): void {
-  const { observation, traffic, connections, live } = parts;
+  const { observation, traffic, server, live } = parts;
+  const { connections, buffered } = server;
   const { metrics, calls } = observation;
   const { rates, bans } = traffic;
   metrics.read(
@@ -35,6 +37,12 @@ export function registerEdgeReadings(config: ServerConfig, parts: EdgeReadingPar
   metrics.read('molten_connections', () => connections.open);
   metrics.read('molten_connections_refused_total', () =>
     (['total', 'address'] as const).map((limit): Sample => [{ limit }, connections.refused(limit)]),
+  );
+  metrics.read('molten_buffered_bytes', () =>
+    BUFFERED.map((kind): Sample => [{ kind }, buffered.bytes(kind)]),
+  );
+  metrics.read('molten_buffered_cut_total', () =>
+    BUFFERED.map((kind): Sample => [{ kind }, buffered.cut(kind)]),
   );
   metrics.read('molten_limit', () =>
     Object.entries(limitsOf(config, live())).map(([option, value]): Sample => [{ option }, value]),
@@ -63,6 +71,7 @@ function limitsOf(
     'max-connections': connections.connectionsMax,
     'max-connections-per-address': connections.connectionsPerAddressMax,
     'max-streams-per-connection': connections.streamsMax,
+    'max-buffered-size': connections.bufferedBytesMax,
     'max-header-size': connections.headerBytesMax,
     'max-url-length': connections.urlCharsMax,
     'headers-timeout': connections.headersTimeoutMs / MS_PER_SECOND,

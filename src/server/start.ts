@@ -135,7 +135,7 @@ async function serve(
     ...{ observation, engine, domain, monitoring, directory: config.dbPath, startedAtMs },
     nowMs: () => clock.now(),
   });
-  registerEdgeReadings(config, { observation, traffic, live, connections: server.connections });
+  registerEdgeReadings(config, { observation, traffic, live, server });
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
   const address = await server.listen(config.host, config.port);
   const url = urlOf(tls === undefined ? 'http' : 'https', address);

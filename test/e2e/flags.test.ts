@@ -54,6 +54,7 @@ const BOUNDS: readonly (readonly [flag: string, value: number])[] = [
   ['--max-connections', 90],
   ['--max-connections-per-address', 80],
   ['--max-streams-per-connection', 7],
+  ['--max-buffered-size', 40_000_000],
   ['--max-header-size', 8192],
   ['--max-url-length', 1024],
   ['--headers-timeout', 1],

@@ -2,13 +2,15 @@
  * What a request must pass before anything reads it: the bounds of its head, and the limit of its address.
  * A refusal is thrown, and each door words it as it words every other.
  */
-import { constants, type ServerHttp2Stream } from 'node:http2';
+import type { IncomingMessage } from 'node:http';
+import { constants, type Http2ServerRequest, type ServerHttp2Stream } from 'node:http2';
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import type { DomainError } from '../../errors/domain-error.ts';
 import { soon } from '../../platform/timers.ts';
+import type { Buffered } from './buffered.ts';
 import type { ConnectionLimits } from './one-port.ts';
 import { createPipeline } from './pipeline.ts';
 import { announce } from './rate-limit-fields.ts';
@@ -31,6 +33,7 @@ export interface EdgeOptions {
   readonly admit?: (() => DomainError | undefined) | undefined;
   /** The most a body may have. */
   readonly bodyBytesMax: number;
+  readonly buffered: Pick<Buffered, 'holdAnswer' | 'watchBody'>;
   /** Told of requests beyond the limit of their address. */
   readonly onRefused?: ((refused: RefusedRequest) => void) | undefined;
 }
@@ -43,7 +46,7 @@ const HEADER_OVERHEAD_BYTES = 32;
 
 /** Makes every request of the server pass. */
 export function guardEdge(app: FastifyInstance, options: EdgeOptions): void {
-  const { limits, bodyBytesMax } = options;
+  const { limits, bodyBytesMax, buffered } = options;
   const awaitTurn = createPipeline();
   app.addHook('onRequest', async (request, reply) => {
     try {
@@ -55,16 +58,32 @@ export function guardEdge(app: FastifyInstance, options: EdgeOptions): void {
       discardBody(request, bodyBytesMax);
       throw error;
     }
+    if (mayBeLarge(request.raw)) buffered.watchBody(request.raw);
   });
-  // Whoever is refused in the middle of a body goes on sending it, over HTTP/1.1 until Fastify closes.
-  app.addHook('onSend', async ({ response }, reply) => {
-    if (reply.statusCode === TOO_LARGE && 'stream' in response) {
-      endUpload(response.stream as ServerHttp2Stream);
+  app.addHook('onSend', async ({ response }, reply, payload) => {
+    if (!('stream' in response)) return;
+    const stream = response.stream as ServerHttp2Stream;
+    // Fastify writes it as it is taken.
+    if (typeof payload === 'string' || Buffer.isBuffer(payload)) {
+      buffered.holdAnswer(stream, payload.length);
     }
+    // Whoever is refused in the middle of a body goes on sending it, over HTTP/1.1 until Fastify closes.
+    if (reply.statusCode === TOO_LARGE) endUpload(stream);
   });
 }
 
 const TOO_LARGE = 413;
+/** Smaller bodies come to little, whatever the number of connections. */
+const BODY_WATCHED_BYTES = 16 * 1024;
+
+/** Over HTTP/2 there may be as many bodies as streams. */
+function mayBeLarge(request: IncomingMessage | Http2ServerRequest): boolean {
+  if ('stream' in request) return !request.stream.endAfterHeaders;
+  const { headers } = request;
+  const length = headers['content-length'];
+  if (length !== undefined) return Number(length) > BODY_WATCHED_BYTES;
+  return headers['transfer-encoding'] !== undefined;
+}
 
 /** Ends a stream when its answer is complete, which is no error (RFC 9113 section 8.1). */
 function endUpload(stream: ServerHttp2Stream): void {

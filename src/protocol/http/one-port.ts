@@ -23,6 +23,7 @@ import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 
 import { after, every } from '../../platform/timers.ts';
+import { boundBuffered, type Buffered } from './buffered.ts';
 import { capConnections, type Connections } from './connections.ts';
 
 /** Handles requests of either version. */
@@ -46,6 +47,8 @@ export interface ConnectionLimits {
   readonly connectionsPerAddressMax: number;
   /** Requests at once on one HTTP/2 connection. */
   readonly streamsMax: number;
+  /** What is kept of bodies that are not complete and answers that nobody has taken, of all connections. */
+  readonly bufferedBytesMax: number;
 }
 
 /** What both kinds of server need. */
@@ -77,6 +80,7 @@ export interface ClientCertificates {
 export interface Port {
   readonly server: Server;
   readonly connections: Connections;
+  readonly buffered: Buffered;
 }
 
 /** The limits of a server that was told nothing else. */
@@ -89,6 +93,7 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   connectionsMax: 10_000,
   connectionsPerAddressMax: 1000,
   streamsMax: 256,
+  bufferedBytesMax: 256 * 1024 * 1024,
 };
 
 /** The oldest TLS that is spoken. */
@@ -130,7 +135,7 @@ export function createCleartextServer(
   server.once('close', () => http1.close());
   // Node gives requests of HTTP/2 the same shape.
   http2.on('request', handler as never);
-  return asPort(server, { http1, http2, limits, silent, isProxy });
+  return asPort(server, { http1, http2, limits, silent, isProxy, opened: 'connection' });
 }
 
 /** A TLS server for both versions, agreed by ALPN (RFC 7301). */
@@ -157,7 +162,7 @@ export function createTlsServer(
   server.on('tlsClientError', (_error: Error, socket: Socket) => {
     socket.destroy();
   });
-  return asPort(server, { http1, http2: server, limits, isProxy });
+  return asPort(server, { http1, http2: server, limits, isProxy, opened: 'secureConnection' });
 }
 
 /** What of TLS can change while a server runs. */
@@ -218,12 +223,16 @@ interface Parts extends Pick<PortOptions, 'limits' | 'isProxy'> {
   readonly http1: Http1Part;
   readonly http2: NodeJS.EventEmitter;
   readonly silent?: ReadonlySet<Socket>;
+  /** Tells of connections that may be written to. */
+  readonly opened: 'connection' | 'secureConnection';
 }
 
 /** Gives a server the methods by which Fastify closes connections, for both versions. */
-function asPort(server: NetServer, { http1, http2, limits, silent, isProxy }: Parts): Port {
+function asPort(server: NetServer, parts: Parts): Port {
+  const { http1, http2, limits, silent, isProxy } = parts;
   const connections = capConnections(server, { ...limits, isProxy });
   cutStalled(server, http1, limits);
+  const buffered = boundAnswers(server, parts);
   const sessions = new Set<ServerHttp2Session>();
   const closeIdleHttp1 = http1.closeIdleConnections.bind(http1);
   http2.on('session', (session: ServerHttp2Session) => {
@@ -244,7 +253,16 @@ function asPort(server: NetServer, { http1, http2, limits, silent, isProxy }: Pa
       connections.destroyAll();
     },
   };
-  return { server: Object.assign(server, methods) as unknown as Server, connections };
+  return { server: Object.assign(server, methods) as unknown as Server, connections, buffered };
+}
+
+/** Counts the answers of every connection and stream. */
+function boundAnswers(server: NetServer, { http2, limits, opened }: Parts): Buffered {
+  const buffered = boundBuffered(limits.bufferedBytesMax);
+  server.on(opened, buffered.watchAnswers);
+  http2.on('stream', buffered.watchAnswers);
+  server.once('close', buffered.close);
+  return buffered;
 }
 
 /** Over HTTP/1.1 cuts off whoever takes nothing of an answer from one look to the next. */

@@ -10,6 +10,7 @@ import { after, every } from '../../platform/timers.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { toProblem } from '../mapping/error.ts';
 import { sendProblem } from '../rest/problem.ts';
+import type { Buffered } from './buffered.ts';
 import { createAddressOf, type AddressOf } from './client-address.ts';
 import type { Connections } from './connections.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
@@ -65,6 +66,7 @@ export interface ListenAddress {
 /** The one port. */
 export interface HttpServer {
   readonly connections: Connections;
+  readonly buffered: Buffered;
   /** Port 0 chooses a free one. */
   listen(host: string, port: number): Promise<ListenAddress>;
   /** Shows another certificate from the next connection on. Only for a server with TLS. */
@@ -114,8 +116,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     reply.headers(headersOf(options));
   });
   await allowOrigins(app, options.corsOrigins);
-  const bodyBytesMax = options.maxBodyBytes;
-  guardEdge(app, { limits, rates, bodyBytesMax, onRefused, admit: options.admit });
+  const { admit, maxBodyBytes: bodyBytesMax } = options;
+  guardEdge(app, { limits, rates, bodyBytesMax, onRefused, admit, buffered: port.buffered });
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(
@@ -137,6 +139,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   }
   return {
     connections: port.connections,
+    buffered: port.buffered,
     async listen(host, wanted) {
       await app.listen({ host, port: wanted, backlog: BACKLOG });
       const address = app.server.address();
