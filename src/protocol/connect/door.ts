@@ -36,7 +36,7 @@ import { toConnectError } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 import { completeErrors } from './complete-errors.ts';
 import { createLeanUnary } from './lean-unary.ts';
-import { refuseCall } from './refuse-call.ts';
+import { refuseCall, refuseCallBriefly } from './refuse-call.ts';
 
 /** What the door needs. */
 export interface ConnectDoorOptions {
@@ -81,7 +81,8 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
       const isLean = method.methodKind === 'unary' && dispatched.has(method);
       const lean = isLean ? createLeanUnary({ ...options, method }) : undefined;
       // Health and reflection cost little, and tell whether anybody is there.
-      const config = dispatched.has(method) ? routeConfig(method) : { isVital: true };
+      const isVital = dispatched.has(method) ? routeConfig(method).isVital : true;
+      const config = { isVital, words: refuseCallBriefly };
       app.all(handler.requestPath, { config }, async (request, reply) => {
         if ((await lean?.(request, reply)) !== true) await serve(handler, { request, reply });
       });

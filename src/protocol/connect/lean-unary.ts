@@ -14,7 +14,12 @@ import { DomainError, hasReason } from '../../errors/domain-error.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
-import { createOrigin, type FastifyReply, type FastifyRequest } from '../http/door.ts';
+import {
+  createOrigin,
+  type BriefAnswer,
+  type FastifyReply,
+  type FastifyRequest,
+} from '../http/door.ts';
 import { setRetryAfter } from '../http/retry-after.ts';
 import { bodyTooLarge, readBody } from '../http/read-body.ts';
 import { toConnectError, toWireError, unreadable } from '../mapping/error.ts';
@@ -159,10 +164,15 @@ function sendConnect(reply: FastifyReply, { status, type, body }: Answer): void 
 
 /** Answers with an error as unary calls of Connect have it. */
 export function failConnect(reply: FastifyReply, error: unknown): void {
-  const body = Buffer.from(JSON.stringify(errorToJson(toConnectError(error), undefined)));
-  const wire = toWireError(error);
-  setRetryAfter(reply, wire);
-  sendConnect(reply, { status: wire.httpStatus, type: 'application/json', body });
+  const { status, type, body } = connectAnswer(error);
+  setRetryAfter(reply, toWireError(error));
+  sendConnect(reply, { status, type, body: Buffer.from(body) });
+}
+
+/** The whole of such an answer. */
+export function connectAnswer(error: unknown): BriefAnswer {
+  const body = JSON.stringify(errorToJson(toConnectError(error), undefined));
+  return { status: toWireError(error).httpStatus, type: 'application/json', body };
 }
 
 const GRPC_HEADERS = {

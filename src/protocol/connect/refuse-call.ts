@@ -2,17 +2,18 @@ import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { createEndStreamSerialization, endStreamFlag } from '@connectrpc/connect/protocol-connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 
-import type { FastifyReply, FastifyRequest } from '../http/door.ts';
+import type { DomainError } from '../../errors/domain-error.ts';
+import type { BriefAnswer, BriefWords, FastifyReply, FastifyRequest } from '../http/door.ts';
 import { setRetryAfter } from '../http/retry-after.ts';
 import { toConnectError, toWireError } from '../mapping/error.ts';
-import { failConnect } from './lean-unary.ts';
+import { connectAnswer, failConnect } from './lean-unary.ts';
 
 const endStream = createEndStreamSerialization(undefined);
 
 /** Answers a request that is refused before it becomes a call, in the form that its client can read. */
 export function refuseCall(request: FastifyRequest, reply: FastifyReply, error: unknown): void {
   reply.hijack();
-  const [type = ''] = (request.headers['content-type'] ?? '').split(';', 1);
+  const type = typeOf(request);
   if (type.startsWith('application/grpc')) {
     failGrpc(reply, error, type);
   } else if (type.startsWith('application/connect+')) {
@@ -20,6 +21,22 @@ export function refuseCall(request: FastifyRequest, reply: FastifyReply, error: 
   } else {
     failConnect(reply, error);
   }
+}
+
+/** The same in brief, for unary calls of Connect: nothing in it tells one call from another. */
+export const refuseCallBriefly: BriefWords = (request, refusal) => {
+  const type = typeOf(request);
+  if (type.startsWith('application/grpc') || type.startsWith('application/connect+'))
+    return undefined;
+  const known = answers.get(refusal) ?? connectAnswer(refusal);
+  answers.set(refusal, known);
+  return known;
+};
+
+const answers = new WeakMap<DomainError, BriefAnswer>();
+
+function typeOf({ headers }: FastifyRequest): string {
+  return (headers['content-type'] ?? '').split(';', 1)[0] ?? '';
 }
 
 /** Without a message, what else follows it stands in the headers (gRPC over HTTP/2, `Trailers-Only`). */

@@ -23,16 +23,30 @@ declare module 'fastify' {
     answer: FastifyReply;
     /** It was counted against its address. */
     isCounted: boolean;
+    /** Why it may not come in, under overload. */
+    refusal: DomainError | undefined;
   }
   interface FastifyContextConfig {
     /** Answered under overload as well: it costs little, or is how an operator helps. */
     isVital?: boolean;
+    /** How those are refused that are not. Absent: by the door's handler of errors. */
+    words?: BriefWords;
   }
   interface FastifyInstance {
     /** Where a request comes from, proxies considered. */
     addressOf: AddressOf;
   }
 }
+
+/** A whole answer. */
+export interface BriefAnswer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+/** Words a refusal as its door does; undefined: for such a request only the door's handler of errors can. */
+export type BriefWords = (request: FastifyRequest, refusal: DomainError) => BriefAnswer | undefined;
 
 /** Registers the routes of one protocol. Each door gets a scope of its own for parsers and errors. */
 export type Door = (app: FastifyInstance) => void | Promise<void>;

@@ -8,7 +8,6 @@ import { constants, type Http2ServerRequest, type ServerHttp2Stream } from 'node
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { RateLimits } from '../../domain/quota/rate-limits.ts';
-import type { DomainError } from '../../errors/domain-error.ts';
 import { soon } from '../../platform/timers.ts';
 import type { Buffered } from './buffered.ts';
 import type { ConnectionLimits } from './one-port.ts';
@@ -29,8 +28,6 @@ export interface EdgeOptions {
   /** Absent: nothing is counted. */
   readonly rates?: RateLimits | undefined;
   readonly limits: Pick<ConnectionLimits, 'urlCharsMax' | 'headerBytesMax'>;
-  /** The refusal of a request that is turned away for overload; undefined: come in. Absent: all come in. */
-  readonly admit?: (() => DomainError | undefined) | undefined;
   /** The most a body may have. */
   readonly bodyBytesMax: number;
   readonly buffered: Pick<Buffered, 'holdAnswer' | 'watchBody'>;
@@ -51,7 +48,7 @@ export function guardEdge(app: FastifyInstance, options: EdgeOptions): void {
   app.addHook('onRequest', async (request, reply) => {
     try {
       await awaitTurn(request, reply);
-      admit(request, options);
+      if (request.refusal !== undefined) throw request.refusal;
       checkHead(request, limits);
       count({ request, reply }, options);
     } catch (error) {
@@ -92,12 +89,6 @@ function endUpload(stream: ServerHttp2Stream): void {
       stream.close(constants.NGHTTP2_NO_ERROR);
     });
   });
-}
-
-/** First of all: what is turned away must cost next to nothing. */
-function admit({ routeOptions }: FastifyRequest, options: EdgeOptions): void {
-  const refusal = routeOptions.config.isVital === true ? undefined : options.admit?.();
-  if (refusal !== undefined) throw refusal;
 }
 
 function checkHead({ raw }: FastifyRequest, limits: EdgeOptions['limits']): void {

@@ -29,6 +29,7 @@ import {
 import { RATE_LIMIT_FIELDS } from './rate-limit-fields.ts';
 import { bodyTooLarge } from './read-body.ts';
 import { HttpRefusal } from './refusal.ts';
+import { turnAway } from './turn-away.ts';
 
 /** How the one port behaves. */
 export interface HttpServerOptions {
@@ -104,11 +105,15 @@ const CLOSE_IDLE_MS = 50;
 /** Creates the server and lets every door register its routes. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { app, port } = createApp(options);
-  const { limits = CONNECTION_LIMITS, rates, onRefused } = options;
+  const { limits = CONNECTION_LIMITS, rates, onRefused, admit } = options;
+  const bodyBytesMax = options.maxBodyBytes;
   app.decorateRequest('response');
   app.decorateRequest('answer');
   app.decorateRequest('isCounted', false);
   app.decorate('addressOf', options.addressOf ?? createAddressOf([]));
+  app.decorateRequest('refusal');
+  // Before all other hooks.
+  if (admit !== undefined) turnAway(app, { admit, bodyBytesMax, headers: headersOf(options) });
   app.addHook('onRequest', async (request, reply) => {
     request.response = reply.raw;
     request.answer = reply;
@@ -116,8 +121,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     reply.headers(headersOf(options));
   });
   await allowOrigins(app, options.corsOrigins);
-  const { admit, maxBodyBytes: bodyBytesMax } = options;
-  guardEdge(app, { limits, rates, bodyBytesMax, onRefused, admit, buffered: port.buffered });
+  guardEdge(app, { limits, rates, bodyBytesMax, onRefused, buffered: port.buffered });
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(

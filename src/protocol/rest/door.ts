@@ -20,7 +20,7 @@ import { toProblem } from '../mapping/error.ts';
 import { REST_JSON } from '../mapping/json-options.ts';
 import { parseJsonBody } from './body.ts';
 import { compilePrecondition, compileTag, namesTag } from './precondition.ts';
-import { sendProblem } from './problem.ts';
+import { problemWords, sendProblem } from './problem.ts';
 import { compileRequest } from './request.ts';
 import { routesOf, type HttpMethod, type Route } from './route.ts';
 import { sendStream } from './stream.ts';
@@ -50,7 +50,7 @@ export function createRestDoor({ dispatcher, maxBodyBytes }: RestDoorOptions): D
       app.route({
         ...{ method: route.method, url: route.url, handler: handle },
         exposeHeadRoute: route.method === 'GET',
-        config: routeConfig(route.rpc),
+        config: { ...routeConfig(route.rpc), words: problemWords },
       });
     }
     refuseOtherMethods(app, routes);

@@ -1,5 +1,5 @@
 import { isAboutCredential } from '../../errors/reason.ts';
-import type { FastifyReply, FastifyRequest } from '../http/door.ts';
+import type { BriefWords, FastifyReply, FastifyRequest } from '../http/door.ts';
 import { HttpRefusal } from '../http/refusal.ts';
 import { setRetryAfter } from '../http/retry-after.ts';
 import { toProblem, toWireError } from '../mapping/error.ts';
@@ -19,3 +19,11 @@ export async function sendProblem(
   if (isAboutCredential(wire.reason)) reply.header('www-authenticate', 'Bearer');
   return await reply.code(problem.status).type(PROBLEM).send(JSON.stringify(problem));
 }
+
+/** The same, in brief. */
+export const problemWords: BriefWords = (request, refusal) => {
+  const problem = toProblem(refusal, request.id);
+  // As Fastify completes it.
+  const type = `${PROBLEM}; charset=utf-8`;
+  return { status: problem.status, type, body: JSON.stringify(problem) };
+};

@@ -4,7 +4,7 @@ import { nearest } from '../../platform/nearest.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { createOrigin, type Door, type FastifyRequest } from '../http/door.ts';
 import { parseWatchRequest } from '../mapping/watch-json.ts';
-import { sendProblem } from '../rest/problem.ts';
+import { problemWords, sendProblem } from '../rest/problem.ts';
 import { sendStream } from '../rest/stream.ts';
 
 /** The path of watching by GET. */
@@ -49,7 +49,7 @@ const LISTS: ReadonlyMap<string, string> = new Map([
 export function createSseDoor({ dispatcher }: { readonly dispatcher: Dispatcher }): Door {
   const { watch } = WatchService.method;
   return (app) => {
-    app.get(WATCH_PATH, async (request, reply) => {
+    app.get(WATCH_PATH, { config: { words: problemWords } }, async (request, reply) => {
       try {
         const message = requestOf(request);
         const result = await dispatcher.dispatch(watch, message, createOrigin(request, 'sse'));

@@ -50,6 +50,9 @@ describe.each(WAYS)('$name', (way) => {
   });
 });
 
+/** Whose pages may call. */
+const PAGE = 'https://app.example.org';
+
 /** A clock by which every turn of the event loop took long. */
 function lateClock(): Clock {
   let atMs = 0;
@@ -62,6 +65,7 @@ async function startOverloaded(): Promise<TestServer & { readonly log: readonly 
   const server = await startTestServer(
     {
       overload: { loopDelayMaxMs: 50, queueWaitMaxMs: 0 },
+      corsOrigins: [PAGE],
       metrics: { host: '127.0.0.1', port: 0 },
     },
     {
@@ -74,6 +78,10 @@ async function startOverloaded(): Promise<TestServer & { readonly log: readonly 
   }
   return Object.assign(server, { log });
 }
+
+/** What of a refusal differs from one to the next: when to come back, which is in the text as well. */
+const OF_THE_MOMENT = /^(date|retry-after|content-length)$/;
+const WAIT = /"retryAfterMs":\d+|"debug":\{"retryDelay":.*?"value":"[^"]*"/;
 
 /** Asks until it is turned away. */
 async function refusedBy(
@@ -107,6 +115,29 @@ describe('an overloaded server', () => {
     for (const { headers } of [rest, connectJson, watch, molten, aegis, oauth, nowhere]) {
       expect(headers.get('retry-after')).toMatch(/^[12]$/);
     }
+  });
+
+  test.each([
+    'GET /v1/collections',
+    'GET /v1/watch?collection=things',
+    'POST /molten.v1.DocumentService/GetDocument',
+  ])('says the same to programs and to pages: %s', async (line) => {
+    await using server = await startOverloaded();
+    const [method = '', path = ''] = line.split(' ');
+    const refusalOf = async (more: Readonly<Record<string, string>>): Promise<object> => {
+      const headers = { 'content-type': 'application/json', 'x-request-id': 'r1', ...more };
+      for (;;) {
+        const answer = await fetch(`${server.url}${path}`, { method, headers });
+        const text = await answer.text();
+        if (answer.status !== 503) continue;
+        const fields = [...answer.headers].filter(([name]) => !OF_THE_MOMENT.test(name));
+        return { fields: Object.fromEntries(fields), text: text.replace(WAIT, '') };
+      }
+    };
+    const told = await refusalOf({});
+    expect(told).toMatchObject({ fields: { 'x-request-id': 'r1', 'x-frame-options': 'DENY' } });
+    // Pages are told more, and by another way.
+    expect(await refusalOf({ origin: PAGE })).toMatchObject(told);
   });
 
   test('answers health checks and operators all the same', async () => {
