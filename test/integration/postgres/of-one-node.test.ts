@@ -1,4 +1,6 @@
-/** What belongs to one server of several on one store: restores while they run. */
+/** What belongs to one server of several on one store: operations, and restores while they run. */
+import { hostname } from 'node:os';
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { openDatabase, type TestDatabase } from '../../support/database.ts';
@@ -85,6 +87,33 @@ async function targetTaken(schema: string, fence: number): Promise<void> {
   const lease = `SELECT 1 FROM lease WHERE job = 'restore back' AND fence = ${String(fence)}`;
   await expect.poll(() => database.run(schema, lease), LATELY).toHaveLength(1);
 }
+
+describe('an operation of one of several servers', () => {
+  it('is asked for where it was begun, which the others say', async () => {
+    await using pair = await startPair();
+    const { one, other } = pair;
+    const { body } = await one.asRoot('POST', '/v1/snapshots', { wait: '60s' });
+    const { id } = body.operation as { id: string };
+    expect(id).toMatch(new RegExp(`^[0-9a-f-]{36}@${hostname()}$`));
+    const found = await one.asRoot('GET', `/v1/operations/${id}`);
+    expect(found.body.operation).toMatchObject({ id, state: 'OPERATION_STATE_SUCCEEDED' });
+    expect(await endOf(one, encodeURIComponent(id))).toBe('OPERATION_STATE_SUCCEEDED');
+    const asked = [
+      await other.asRoot('GET', `/v1/operations/${id}`),
+      await other.asRoot('POST', `/v1/operations/${id}:wait`, {}),
+      await other.asRoot('POST', `/v1/operations/${id}:cancel`, {}),
+    ];
+    for (const { status, body: refusal } of asked) {
+      expect(status).toBe(404);
+      expect(refusal).toMatchObject({ reason: 'OPERATION_NOT_FOUND' });
+      expect(refusal.detail).toContain(
+        `at this node; node '${hostname()}' began it, and only there it can be asked for`,
+      );
+    }
+    expect((await other.asRoot('GET', '/v1/operations')).body.operations).toEqual([]);
+    expect((await other.asRoot('GET', '/v1/snapshots')).body.snapshots).toEqual([]);
+  });
+});
 
 describe('a restore of one of several servers', () => {
   it('has its target for itself, and gives it back', async () => {
