@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 import type { ServerConfig } from '../config/server-config.ts';
@@ -157,7 +158,7 @@ async function openSnapshotRooms(
   { engine, clock, logger, rooms, ids, observation }: Ground & { readonly ids: IdSource },
 ): Promise<Pick<Domain, 'operations' | 'snapshots' | 'restores'>> {
   const operations = createOperations({
-    ...{ clock, ids },
+    ...{ clock, ids, node: engine.jobs === undefined ? undefined : hostname() },
     onFailure: ({ id, kind, subject, error }) => {
       observation.incidents.note('operation');
       logger.error('an operation failed', { id, kind, subject, error: error?.message });

@@ -124,6 +124,8 @@ export interface SharedJobs {
   noteDone(job: string): Promise<void>;
   /** When any node last noted that, as this one was last told; undefined: never. Cheap. */
   doneAtMs(job: string): number | undefined;
+  /** Gives a job back before its time is over. One that was lost stays with whoever has it now. */
+  giveBack(lease: Lease): Promise<void>;
 }
 
 /** How a transaction commits. */

@@ -52,6 +52,20 @@ export function describeLeases(subject: ContractSubject): void {
       expect(await read(engine, 'f')).toBeDefined();
     });
 
+    it('are given back before their time is over, by whoever has them', async () => {
+      await using store = await openStore(subject);
+      const { engine, clock, place } = store;
+      if (engine.jobs === undefined) return;
+      const { engine: other } = await subject.open({ clock, place });
+      const lease = await take(engine);
+      await engine.jobs.giveBack(lease);
+      const next = await take(other);
+      expect(next.fence).toBeGreaterThan(lease.fence);
+      await engine.jobs.giveBack(lease);
+      expect(await engine.lease('sweep')).toBeUndefined();
+      await other.close();
+    });
+
     it('are taken for each moment of a schedule once, where there are other nodes', async () => {
       await using store = await openStore(subject);
       const { engine, clock, place } = store;

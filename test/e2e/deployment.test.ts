@@ -5,16 +5,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { getOption, type DescField } from '@bufbuild/protobuf';
+import { getOption, type DescField, type DescMethod, type DescService } from '@bufbuild/protobuf';
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import { field as fieldRules } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 
-import { WaitOperationRequestSchema } from '../../gen/molten/v1/operations_pb.ts';
-import { CreateSnapshotRequestSchema } from '../../gen/molten/v1/snapshots_pb.ts';
+import {
+  OperationSchema,
+  OperationService,
+  WaitOperationRequestSchema,
+} from '../../gen/molten/v1/operations_pb.ts';
+import { CreateSnapshotRequestSchema, SnapshotService } from '../../gen/molten/v1/snapshots_pb.ts';
+import { SystemService } from '../../gen/molten/v1/system_pb.ts';
 import { judgeConfig } from '../../src/config/load.ts';
 import { WATCH_TIMES } from '../../src/domain/watch/watches.ts';
+import { routesOf } from '../../src/protocol/rest/route.ts';
+import { SERVICES } from '../../src/protocol/services/mounted.ts';
 import { certificate, privateKey } from '../support/certificate.ts';
 import { startServe } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -105,13 +112,27 @@ function longestOf(wait: DescField): number {
   return durationMs(most.value);
 }
 
+/** What a balancer sends by its rule `of_one_node`. */
+function isOfOneNode(balancer: string, path: string): boolean {
+  const rules = [...balancer.matchAll(/^ +acl of_one_node (path|path_beg) (.+)$/gm)];
+  return rules.some(([, how, values = '']) =>
+    values.split(' ').some((one) => (how === 'path' ? path === one : path.startsWith(one))),
+  );
+}
+
+/** Every path of an RPC, over every protocol. */
+function pathsOf(rpc: DescMethod): readonly string[] {
+  const templates = routesOf(rpc).map(({ template }) => template.replaceAll(/\{\w+\}/g, 'x'));
+  return [`/${rpc.parent.typeName}/${rpc.name}`, ...templates];
+}
+
 describe('compose.nodes.yaml', () => {
   const names = Object.keys(nodes.services).filter((name) => /^node\d$/.test(name));
   const balancer = textOf('deploy/nodes/haproxy.cfg');
 
   it('has a load balancer that knows every node, and waits longer than a watch or a call is silent', () => {
     expect(names).toHaveLength(3);
-    for (const protocol of ['http', 'grpc']) {
+    for (const protocol of ['http', 'grpc', 'http_one_node', 'grpc_one_node']) {
       const [, backend = ''] = balancer.split(`\nbackend ${protocol}\n`);
       const servers = [...backend.split('\nbackend')[0]!.matchAll(/^ +server (\w+) (\S+)/gm)];
       expect(servers.map(([, name, address]) => [name, address])).toEqual(
@@ -129,6 +150,42 @@ describe('compose.nodes.yaml', () => {
     };
     const { targets } = scraped.scrape_configs[0]!.static_configs[0]!;
     expect(targets).toEqual(names.map((name) => `${name}:9464`));
+  });
+
+  it('has one node for all that belongs to a node, and every node for the rest', () => {
+    const own: readonly DescService[] = [OperationService, SnapshotService];
+    const all = Object.values<DescService>({ ...SERVICES }).flatMap(({ methods }) => methods);
+    const [there, elsewhere] = [true, false].map((isOwn) =>
+      all.filter(({ parent }) => own.includes(parent) === isOwn).flatMap(pathsOf),
+    );
+    const sticks = (path: string): boolean => isOfOneNode(balancer, path);
+    expect(there!.filter((path) => !sticks(path))).toEqual([]);
+    expect(elsewhere!.filter(sticks)).toEqual([]);
+    expect(['/snapshot', '/set', '/system/health'].map(sticks)).toEqual([true, false, false]);
+    // Nodes of one store refuse to rotate a data key.
+    const begins = all.filter(({ output }) =>
+      output.fields.some(({ message }) => message === OperationSchema),
+    );
+    const apart = begins.filter(({ parent }) => !own.includes(parent));
+    expect(apart).toEqual([SystemService.method.rotateDataKey]);
+  });
+
+  it('sends what belongs to a node to the same one over each protocol, the others in reserve', () => {
+    const used = [...balancer.matchAll(/^ +(?:use|default)_backend (.+)$/gm)].map(
+      ([, rule]) => rule,
+    );
+    expect(used).toEqual([
+      'grpc_one_node if of_one_node grpc !grpc_web',
+      'http_one_node if of_one_node',
+      'grpc if grpc !grpc_web',
+      'http',
+    ]);
+    for (const protocol of ['http', 'grpc']) {
+      const [, backend = ''] = balancer.split(`\nbackend ${protocol}_one_node\n`);
+      const lines = backend.split('\nbackend')[0]!.match(/^ +server .+$/gm) ?? [];
+      expect(lines.map((line) => line.endsWith(' backup'))).toEqual([false, true, true]);
+      expect(backend.split('\nbackend')[0]).not.toMatch(/balance|allbackups/);
+    }
   });
 
   it('gives the nodes a configuration that they start with, and secrets as the page makes them', () => {

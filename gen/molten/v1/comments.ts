@@ -784,7 +784,7 @@ export const COMMENTS: Readonly<Record<string, string>> = {
   "molten.v1.Operation.done_count": "Units done: bytes or documents.",
   "molten.v1.Operation.end_time": "When it ended. Absent while it runs.",
   "molten.v1.Operation.error": "Why it failed, with the ErrorInfo that the call would have had. Absent when it did not.",
-  "molten.v1.Operation.id": "Its id, a UUIDv7.",
+  "molten.v1.Operation.id": "Its id, a UUIDv7; of one of several servers on one store followed by `@` and the name of its machine. Only that server knows it.",
   "molten.v1.Operation.kind": "What kind of work: `snapshot`, `verify`, `restore` or `rotateDataKey`.",
   "molten.v1.Operation.phase": "What it does right now, such as `copying`.",
   "molten.v1.Operation.start_time": "When it started.",

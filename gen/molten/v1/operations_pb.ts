@@ -28,7 +28,8 @@ export const file_molten_v1_operations: GenFile = /*@__PURE__*/
  */
 export type Operation = Message<"molten.v1.Operation"> & {
   /**
-   * Its id, a UUIDv7.
+   * Its id, a UUIDv7; of one of several servers on one store followed by `@` and the name of its machine.
+   * Only that server knows it.
    *
    * @generated from field: string id = 1;
    */

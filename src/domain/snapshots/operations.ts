@@ -72,6 +72,8 @@ const KEPT_MAX = 1000;
 export function createOperations(parts: {
   readonly clock: Clock;
   readonly ids: IdSource;
+  /** The name of this node, which ids end with. Absent: no other node works on the store. */
+  readonly node?: string | undefined;
   /** Told of what failed without anybody waiting. */
   readonly onFailure: (operation: Operation) => void;
 }): Operations {
@@ -87,6 +89,7 @@ interface Entry {
 class KeptOperations implements Operations {
   readonly #clock: Clock;
   readonly #ids: IdSource;
+  readonly #origin: string;
   readonly #onFailure: (operation: Operation) => void;
   /** In the order they were started. */
   readonly #entries = new Map<string, Entry>();
@@ -94,6 +97,8 @@ class KeptOperations implements Operations {
   constructor(parts: Parameters<typeof createOperations>[0]) {
     this.#clock = parts.clock;
     this.#ids = parts.ids;
+    // Ids are a segment of a path, before a colon.
+    this.#origin = parts.node === undefined ? '' : `@${parts.node.replaceAll(/[^\w.-]/g, '_')}`;
     this.#onFailure = parts.onFailure;
   }
 
@@ -103,7 +108,7 @@ class KeptOperations implements Operations {
     work: (context: OperationContext) => Promise<T>,
   ): StartedOperation<T> {
     this.#makeRoom();
-    const id = this.#ids.uuid();
+    const id = `${this.#ids.uuid()}${this.#origin}`;
     const abort = new AbortController();
     const operation: Operation = {
       ...{ id, kind, subject, state: 'running', startedAtMs: this.#clock.now() },
@@ -190,10 +195,15 @@ class KeptOperations implements Operations {
 }
 
 function notFound(id: string): DomainError {
+  const [, node] = id.split('@');
+  const problem =
+    node === undefined
+      ? `there is no operation '${id}'`
+      : `there is no operation '${id}' at this node; node '${node}' began it, and only there it can be asked for`;
   return new DomainError(
     'OPERATION_NOT_FOUND',
-    `there is no operation '${id}'; those that have ended are forgotten after a while`,
-    { metadata: { operation: id } },
+    `${problem}; those that have ended are forgotten after a while, and all of them with their process`,
+    { metadata: { operation: id, ...(node !== undefined && { node }) } },
   );
 }
 

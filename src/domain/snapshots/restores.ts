@@ -3,7 +3,7 @@
  * under another name. Nothing that is there now is changed.
  */
 import { DomainError, hasReason } from '../../errors/domain-error.ts';
-import type { StorageEngine } from '../../storage/engine.ts';
+import type { Lease, StorageEngine } from '../../storage/engine.ts';
 import { MATCH_ALL } from '../../storage/query/filter.ts';
 import {
   ALL_KEYS,
@@ -120,20 +120,44 @@ class StoreRestores implements Restores {
       ({ name }) => name === collection,
     );
     if (source === undefined) throw notFoundThen(collection, sequence);
-    if (((await this.#engine.findCollection(target))?.documents ?? 0) > 0) throw taken(target);
-    if (this.#targets.has(target)) throw taken(target);
-    const { settings } = source;
-    const started = this.#operations.start('restore', collection, async (context) => {
-      using _pin = this.#pin(sequence);
-      try {
-        return await this.#write({ ...request, sequence, settings }, context);
-      } finally {
-        this.#targets.delete(target);
-      }
-    });
-    // Not earlier: what was refused is not under way. It has not begun to run yet.
+    const lease = await this.#take(target);
+    try {
+      // Not earlier: until now another node may have written to it.
+      if (((await this.#engine.findCollection(target))?.documents ?? 0) > 0) throw taken(target);
+      const { settings } = source;
+      return this.#operations.start('restore', collection, async (context) => {
+        using _pin = this.#pin(sequence);
+        try {
+          return await this.#write({ ...request, sequence, settings, lease }, context);
+        } finally {
+          await this.#giveBack(target, lease);
+        }
+      });
+    } catch (error) {
+      // What was refused is not under way.
+      await this.#giveBack(target, lease);
+      throw error;
+    }
+  }
+
+  /** Of all restores on all nodes, one at a time writes to a target: whoever has its lease. */
+  async #take(target: string): Promise<Lease> {
+    if (this.#targets.has(target)) throw underWay(target);
     this.#targets.add(target);
-    return started;
+    try {
+      const lease = await this.#engine.lease(`restore ${target}`);
+      if (lease === undefined) throw underWay(target);
+      return lease;
+    } catch (error) {
+      this.#targets.delete(target);
+      throw error;
+    }
+  }
+
+  async #giveBack(target: string, lease: Lease): Promise<void> {
+    // One that is not given back ends by itself.
+    await this.#engine.jobs?.giveBack(lease).catch(() => undefined);
+    this.#targets.delete(target);
   }
 
   /** All of it, or nothing: what was written is taken away when the rest cannot follow. */
@@ -141,18 +165,20 @@ class StoreRestores implements Restores {
     request: RestoreRequest & {
       readonly sequence: Sequence;
       readonly settings: CollectionSettings;
+      readonly lease: Lease;
     },
     context: OperationContext,
   ): Promise<number> {
-    const { target, settings } = request;
+    const { target, settings, lease } = request;
     const existed = (await this.#engine.findCollection(target)) !== undefined;
-    await this.#engine.transact({ durability: 'sync' }, (transaction) => {
+    await this.#engine.transact({ durability: 'sync', lease }, (transaction) => {
       transaction.createCollection(target, settings);
     });
     try {
       return await this.#copy(request, context);
     } catch (error) {
-      await this.#engine.transact({ durability: 'sync' }, (transaction) => {
+      // With the lease, also the right to take anything away is lost.
+      await this.#engine.transact({ durability: 'sync', lease }, (transaction) => {
         if (existed) transaction.clearCollection(target);
         else transaction.dropCollection(target);
       });
@@ -161,7 +187,7 @@ class StoreRestores implements Restores {
   }
 
   async #copy(
-    { sequence, ...part }: RestoreRequest & { readonly sequence: Sequence },
+    { sequence, ...part }: RestoreRequest & { readonly sequence: Sequence; readonly lease: Lease },
     { signal, report }: OperationContext,
   ): Promise<number> {
     report({ phase: 'writing' });
@@ -251,13 +277,17 @@ export async function copyDocuments(
 
 async function copyPages(
   { from, to }: { readonly from: StorageEngine; readonly to: StorageEngine },
-  part: PageOptions & { readonly collection: string; readonly target: string },
+  part: PageOptions & {
+    readonly collection: string;
+    readonly target: string;
+    readonly lease?: Lease;
+  },
   onPage: (done: number) => void = () => undefined,
 ): Promise<number> {
-  const { collection, target, signal } = part;
+  const { collection, target, lease, signal } = part;
   let done = 0;
   for await (const page of readPages(from, collection, part)) {
-    await to.transact({ durability: 'sync', signal }, (transaction) => {
+    await to.transact({ durability: 'sync', lease, signal }, (transaction) => {
       for (const { key, body, expiresAtMs } of page) {
         transaction.put({ collection: target, key, body, expiresAtMs });
       }
@@ -342,6 +372,14 @@ function notFoundThen(collection: string, sequence: Sequence): DomainError {
     'COLLECTION_NOT_FOUND',
     `collection '${collection}' did not exist at sequence ${sequence.toString()}`,
     { metadata: { collection, sequence: sequence.toString() } },
+  );
+}
+
+function underWay(target: string): DomainError {
+  return new DomainError(
+    'COLLECTION_EXISTS',
+    `a restore into collection '${target}' is under way, on this node or another; choose another target, or wait for its end`,
+    { metadata: { collection: target } },
   );
 }
 

@@ -1,7 +1,7 @@
 import type { SharedJobs } from '../engine.ts';
 import { NOW_MS } from './clock-row.ts';
 import type { Connection } from './connections.ts';
-import { takeLease } from './lease.ts';
+import { giveBackLease, takeLease } from './lease.ts';
 
 const NOTE = `INSERT INTO lease AS held (job, holder, fence, until, done_at) VALUES ($1, '', 0, 0, ${NOW_MS})
   ON CONFLICT (job) DO UPDATE SET done_at = greatest(held.done_at, excluded.done_at)
@@ -49,5 +49,6 @@ export function createSharedJobs(
         done.note(await connection.rows<DoneRow>(NOTE, [job]));
       }),
     doneAtMs: (job) => done.atMs(job),
+    giveBack: (lease) => ask((connection) => giveBackLease(connection, lease)),
   };
 }

@@ -23,6 +23,7 @@ const TAKE = `INSERT INTO lease AS held (job, holder, fence, until, moment)
 const RENEW = `UPDATE lease l SET until = ${NOW_MS} + $3::bigint
   FROM unnest($1::text[], $2::bigint[]) AS mine (job, fence)
   WHERE l.job = mine.job AND l.fence = mine.fence RETURNING l.job, l.fence`;
+const GIVE_BACK = 'UPDATE lease SET until = 0 WHERE job = $1 AND fence = $2';
 const RELEASE = 'UPDATE lease SET until = 0 WHERE holder = $1';
 
 /** What is taken, and by whom. */
@@ -41,6 +42,11 @@ export async function takeLease(
   const values = [job, node, LEASE_MS, momentMs ?? null];
   const [row] = await connection.rows<{ fence: number }>(TAKE, values);
   return row && { job, fence: row.fence };
+}
+
+/** Gives back one job; its fence stays. A lease that is lost stays with whoever has it. */
+export async function giveBackLease(connection: Connection, { job, fence }: Lease): Promise<void> {
+  await connection.command(GIVE_BACK, [job, fence]);
 }
 
 /** Gives back every job of a node; its fences stay. */
