@@ -80,14 +80,19 @@ export async function migrateStore(request: MigrationRequest): Promise<Migration
   const user = await source.hold();
   if (user !== undefined && !follow) throw inUse(user);
   const mover = new Mover(request);
-  await source.read((from) => mover.copy(from));
+  await mover.copy();
   if (user !== undefined) await mover.follow();
   const startMs = systemClock.monotonic();
-  const report = await source.read((from) => mover.finish(from, user !== undefined));
+  const report = await mover.finish(user !== undefined);
   await target.release();
   return { ...report, cutMs: user === undefined ? undefined : systemClock.monotonic() - startMs };
 }
 
+/**
+ * What is done to the target alone (read back, tidied, finished) takes as long as the store is large. It begins when
+ * the read of the source has ended: a database ends a transaction that waits for long, and frees no space while one
+ * stands.
+ */
 class Mover {
   readonly #request: MigrationRequest;
   /** The log as it was read, and as it is read back. */
@@ -100,25 +105,11 @@ class Mover {
     this.#request = request;
   }
 
-  async copy(from: StateReader): Promise<void> {
-    const { target: to, signal } = this.#request;
-    this.#first = from.end;
-    await copyTable({ from, to }, 'ver', {
-      signal,
-      onRows: (rows) => {
-        this.#given.add(rows);
-        this.#note('copying');
-      },
-    });
-    const [given, kept] = [new RowsHash('head'), new RowsHash('head')];
-    await copyTable({ from, to }, 'head', {
-      signal,
-      onRows: (rows) => {
-        given.add(rows);
-      },
-    });
-    this.#sequence = from.end.sequence;
-    await to.read((state) => kept.addFrom(state));
+  async copy(): Promise<void> {
+    const { source, target } = this.#request;
+    const given = await source.read((from) => this.#copyAll(from));
+    const kept = new RowsHash('head');
+    await target.read((state) => kept.addFrom(state));
     if (given.sha256() !== kept.sha256()) throw notEqual('where the newest documents are');
     await this.#checkLog();
   }
@@ -128,6 +119,7 @@ class Mover {
     const { source, target, signal } = this.#request;
     do {
       await source.read((from) => this.#catchUp(from));
+      await this.#checkLog();
       await target.assertMine();
       this.#note('following');
       await delay(FOLLOW_MS, signal);
@@ -135,24 +127,45 @@ class Mover {
     } while ((await source.hold()) !== undefined);
   }
 
-  async finish(from: StateReader, isMoved: boolean): Promise<Omit<MigrationReport, 'cutMs'>> {
-    const { target: to, signal } = this.#request;
-    await this.#catchUp(from);
-    for (const name of ['collection', 'idx', 'request'] as const) {
-      await copyTable({ from, to }, name, { signal });
-    }
+  async finish(isMoved: boolean): Promise<Omit<MigrationReport, 'cutMs'>> {
+    const { source, target: to } = this.#request;
+    const from = await source.read((state) => this.#copyRest(state));
+    await this.#checkLog();
     // What was removed from the source since it was copied is removed here by whoever opens it.
     const prunedTo = this.#first?.prunedTo ?? 0;
-    const historyBytes = isMoved ? await to.tidy() : from.end.historyBytes;
-    const end = { ...from.end, epoch: randomUUID(), prunedTo, historyBytes };
+    const historyBytes = isMoved ? await to.tidy() : from.historyBytes;
+    const end = { ...from, epoch: randomUUID(), prunedTo, historyBytes };
     await to.finish(end);
     this.#note('verifying');
+    // Nobody writes to the source: it is as it was when it was copied.
     const [before, after] = await Promise.all([
-      hashState(from, this.#given),
+      source.read((state) => hashState(state, this.#given)),
       to.read((state) => hashState(state, this.#kept)),
     ]);
     assertEqual(before, after);
     return { ...after, timestampMs: end.timestampMs, epoch: end.epoch };
+  }
+
+  /** Log and heads; the hash of the heads as they were read. */
+  async #copyAll(from: StateReader): Promise<RowsHash> {
+    const { target: to, signal } = this.#request;
+    this.#first = from.end;
+    await copyTable({ from, to }, 'ver', {
+      signal,
+      onRows: (rows) => {
+        this.#given.add(rows);
+        this.#note('copying');
+      },
+    });
+    const heads = new RowsHash('head');
+    await copyTable({ from, to }, 'head', {
+      signal,
+      onRows: (rows) => {
+        heads.add(rows);
+      },
+    });
+    this.#sequence = from.end.sequence;
+    return heads;
   }
 
   async #catchUp(from: StateReader): Promise<void> {
@@ -169,7 +182,16 @@ class Mover {
       },
     });
     this.#sequence = from.end.sequence;
-    await this.#checkLog();
+  }
+
+  /** What was written since, and what is no part of the log. */
+  async #copyRest(from: StateReader): Promise<StoreEnd> {
+    const { target: to, signal } = this.#request;
+    await this.#catchUp(from);
+    for (const name of ['collection', 'idx', 'request'] as const) {
+      await copyTable({ from, to }, name, { signal });
+    }
+    return from.end;
   }
 
   /** Reads back what was not read back yet. */
