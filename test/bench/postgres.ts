@@ -1,12 +1,15 @@
 /**
  * The same durable writes and reads by one server on the embedded engine and by 1, 2 and 4 on one PostgreSQL,
  * each a process; what they take of memory, disk and WAL; then how long it takes until a write by one server
- * is with those who watch on another one, and on the same. The database has fsync on.
+ * is with those who watch on another one, and on the same; and until what one revokes is refused by another. The
+ * database has fsync on. `MOLTEN_PARTS` (load,events,revocations) and `MOLTEN_ROUNDS` (revocations of each kind, 200)
+ * make it smaller.
  */
 import { toBody } from '../../src/client/index.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { measureCalls, report, type Measured } from './measure.ts';
 import { createNodeStarter, type Node } from './nodes.ts';
+import { measureRefusals, type RefusalLatency } from './revocations.ts';
 import { measureWatchLatency, type WatchedServer, type WatchLatency } from './watch-latency.ts';
 
 const WRITERS = [1, 64, 512];
@@ -19,6 +22,10 @@ const NODES = [
   { count: 2, stores: 2 },
 ];
 const WATCHERS = [1, 100];
+/** Beside which revocations are measured. */
+const WRITERS_BESIDE = [0, 64];
+const PARTS = (process.env['MOLTEN_PARTS'] ?? 'load,events,revocations').split(',');
+const ROUNDS = Number(process.env['MOLTEN_ROUNDS'] ?? 200);
 const MIB = 1024 * 1024;
 const fields = { n: 5, name: 'a document', text: 'x'.repeat(300) };
 
@@ -112,19 +119,37 @@ async function measureAcross(): Promise<object[]> {
   return rows;
 }
 
-{
-  await using embedded = await starter.start();
-  await measureNodes('embedded', [embedded]);
+async function measureRevocations(): Promise<RefusalLatency[]> {
+  await using first = await starter.start('revoked');
+  await using second = await starter.start('revoked');
+  const [one, other] = [first.server, second.server];
+  const rows: RefusalLatency[] = [];
+  for (const writers of WRITERS_BESIDE) {
+    rows.push(...(await measureRefusals({ one, other, writers, rounds: ROUNDS })));
+  }
+  return rows;
 }
-const sizes: object[] = [];
-for (const nodes of NODES) sizes.push(await measurePostgres(nodes));
-for (const [workload, measured] of workloads) {
-  process.stderr.write(`${workload}\n`);
-  report(`postgres, ${workload}`, 'embedded', measured);
+
+async function measureLoad(): Promise<object[]> {
+  {
+    await using embedded = await starter.start();
+    await measureNodes('embedded', [embedded]);
+  }
+  const sizes: object[] = [];
+  for (const nodes of NODES) sizes.push(await measurePostgres(nodes));
+  for (const [workload, measured] of workloads) {
+    process.stderr.write(`${workload}\n`);
+    report(`postgres, ${workload}`, 'embedded', measured);
+  }
+  process.stderr.write(`${JSON.stringify(sizes, undefined, 1)}\n`);
+  return sizes;
 }
-process.stderr.write(`${JSON.stringify(sizes, undefined, 1)}\n`);
-const events = await measureAcross();
+
+const sizes = PARTS.includes('load') ? await measureLoad() : [];
+const events = PARTS.includes('events') ? await measureAcross() : [];
 process.stderr.write(`${JSON.stringify(events, undefined, 1)}\n`);
+const revocations = PARTS.includes('revocations') ? await measureRevocations() : [];
+process.stderr.write(`${JSON.stringify(revocations, undefined, 1)}\n`);
 process.stdout.write(
-  `${JSON.stringify({ bench: 'postgres, sizes and from a write to its event', sizes, events })}\n`,
+  `${JSON.stringify({ bench: 'postgres, sizes, from a write to its event, and from a revocation to its refusal', sizes, events, revocations })}\n`,
 );
