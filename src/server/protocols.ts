@@ -116,7 +116,9 @@ export function composeDoors(
       ...{ dispatcher, maxBodyBytes },
       extras: (router) => {
         const names = services.map(({ typeName }) => typeName);
-        registerHealth(router, { services: names, isServing: () => node.state() !== 'stopping' });
+        const isReady = (): boolean => node.state() === 'ready';
+        const isStopping = (): boolean => node.state() === 'stopping';
+        registerHealth(router, { services: names, serving: { isReady, isStopping } });
         registerReflection(router, services);
       },
     }),

@@ -1,6 +1,6 @@
 /**
- * Histories of concurrent clients that read, write and compare-and-set single documents, checked for
- * linearizability. The seed is printed; MOLTEN_SEED replays the same operations.
+ * Histories of concurrent clients that read, write and compare-and-set single documents, at one server and at
+ * several on one database, checked for linearizability. The seed is printed; MOLTEN_SEED replays the same operations.
  */
 
 import { describe, expect, it } from 'vitest';
@@ -13,14 +13,17 @@ import {
   type MoltenClient,
 } from '../../src/client/index.ts';
 import { bodyOf } from '../../src/client/documents.ts';
+import { startCommitRelay } from '../support/commit-relay.ts';
 import {
   isLinearizable,
   type DocumentState,
   type ObservedOperation,
 } from '../support/linearizability.ts';
+import { startPostgres } from '../support/postgres.ts';
 import { createRandom, printedSeed, type Random } from '../support/random.ts';
-import { startTestServer } from '../support/server.ts';
+import { startTestServer, type TestServer } from '../support/server.ts';
 
+const NODES = 4;
 const CLIENTS = 6;
 const KEYS = 3;
 const OPERATIONS = 60;
@@ -69,13 +72,16 @@ function conditionOf(version: bigint): {
     : { condition: { case: 'version', value: version } };
 }
 
+/** Each operation by any of some clients, one after the other. */
 async function runClient(
-  client: MoltenClient,
+  clients: readonly MoltenClient[],
   random: Random,
   histories: readonly ObservedOperation[][],
 ): Promise<void> {
   let known: DocumentState = { version: 0n, value: undefined };
   for (let at = 0; at < OPERATIONS; at++) {
+    const client = clients[random.below(clients.length)];
+    if (client === undefined) throw new Error('there is nobody to ask');
     const number = random.below(KEYS);
     const key = `k${String(number)}`;
     const callMs = performance.now();
@@ -101,24 +107,51 @@ async function runClient(
   }
 }
 
+/** What clients of some servers saw of each document; each goes to any of the servers with each operation. */
+async function historiesOf(
+  servers: readonly TestServer[],
+): Promise<readonly (readonly ObservedOperation[])[]> {
+  const seed = printedSeed();
+  const token = await servers[0]?.rootToken();
+  const histories: ObservedOperation[][] = Array.from({ length: KEYS }, () => []);
+  await Promise.all(
+    Array.from({ length: CLIENTS }, (_, at) => {
+      const protocol = at % 2 === 0 ? 'connect' : 'grpc';
+      const clients = servers.map(({ url }) =>
+        createMoltenClient({ url, token: () => token, protocol }),
+      );
+      return runClient(clients, createRandom(seed + at), histories);
+    }),
+  );
+  return histories;
+}
+
 describe('single documents', () => {
   it('are linearizable under concurrent reads, writes and compare-and-set', async () => {
-    const seed = printedSeed();
     await using server = await startTestServer({ writeMode: 'sync' });
-    const token = await server.rootToken();
-    const histories: ObservedOperation[][] = Array.from({ length: KEYS }, () => []);
-    await Promise.all(
-      Array.from({ length: CLIENTS }, (_, at) => {
-        const protocol = at % 2 === 0 ? 'connect' : 'grpc';
-        const client = createMoltenClient({ url: server.url, token: () => token, protocol });
-        return runClient(client, createRandom(seed + at), histories);
-      }),
-    );
-    for (const history of histories) {
+    for (const history of await historiesOf([server])) {
       expect(history.length).toBeGreaterThan(50);
       expect(isLinearizable(history)).toBe(true);
     }
   }, 60_000);
+
+  it('are linearizable over several nodes on one PostgreSQL, whichever is asked next', async () => {
+    await using database = await startPostgres();
+    await using relay = await startCommitRelay(database.port);
+    // A node knows of commits of the others when it looks by itself, four times a second.
+    relay.isQuiet = true;
+    const { password } = database;
+    const storage = { url: database.url('molten', relay.port), password, connections: 4 };
+    await using opened = new AsyncDisposableStack();
+    const servers = await Promise.all(
+      Array.from({ length: NODES }, () => startTestServer({ storage, writeMode: 'sync' })),
+    );
+    for (const server of servers) opened.use(server);
+    for (const history of await historiesOf(servers)) {
+      expect(history.length).toBeGreaterThan(50);
+      expect(isLinearizable(history)).toBe(true);
+    }
+  }, 120_000);
 
   it('would be found out if a read were stale, or an update lost', () => {
     const write = (callMs: number, value: number, version: bigint): ObservedOperation => ({

@@ -10,6 +10,8 @@ export interface CommitRelay extends AsyncDisposable {
    * that of a server that ends, for want of space (53100).
    */
   cutNext: 'before' | 'after' | 'held' | 'silent' | 'panic' | undefined;
+  /** `cutNext` waits for the COMMIT of a transaction that has sent this; undefined: of any. */
+  cutOf: string | undefined;
   /** Commits that pass wake up nobody, so that other nodes know of them when they look by themselves. */
   isQuiet: boolean;
   /** Done before a connection is cut. */
@@ -47,13 +49,20 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
   const tailers = new Set<Socket>();
   const relay = {
     ...{ cutNext: undefined as CommitRelay['cutNext'], cuts: 0, sent: 0, commits: 0, logReads: 0 },
-    isQuiet: false,
+    ...{ isQuiet: false, cutOf: undefined as string | undefined },
     atCut: (): Promise<unknown> => Promise.resolve(),
   };
   let isPaused = false;
   let isHolding = false;
   const server = createServer((client) => {
     const upstream = connect(target, '127.0.0.1');
+    let isMeant = false;
+    const isCutBy = (bytes: Buffer): boolean => {
+      const begun = bytes.lastIndexOf('BEGIN');
+      if (begun !== -1) isMeant = false;
+      isMeant ||= relay.cutOf !== undefined && bytes.includes(relay.cutOf, Math.max(0, begun));
+      return bytes.includes('COMMIT') && (isMeant || relay.cutOf === undefined);
+    };
     const hangUp = (): void => {
       client.destroy();
       upstream.destroy();
@@ -79,9 +88,8 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
         client.unshift(bytes);
         return;
       }
-      const isCommit = bytes.includes('COMMIT');
-      relay.commits += isCommit ? 1 : 0;
-      const when = isCommit ? relay.cutNext : undefined;
+      relay.commits += bytes.includes('COMMIT') ? 1 : 0;
+      const when = isCutBy(bytes) ? relay.cutNext : undefined;
       if (when === undefined) {
         upstream.write(relay.isQuiet ? silenced(bytes) : bytes);
         return;

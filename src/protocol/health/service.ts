@@ -8,8 +8,11 @@ import { DomainError } from '../../errors/domain-error.ts';
 import { delay } from '../../platform/timers.ts';
 import { toConnectError } from '../mapping/error.ts';
 
-/** Reports whether the server can serve. */
-export type IsServing = () => boolean;
+/** Reports whether the server takes reads and writes, as `/readyz` does, and whether it is about to end. */
+export interface Serving {
+  readonly isReady: () => boolean;
+  readonly isStopping: () => boolean;
+}
 
 type Statuses = Record<string, { status: HealthCheckResponse_ServingStatus }>;
 
@@ -19,13 +22,13 @@ const WATCH_INTERVAL_MS = 1000;
 /** Registers `grpc.health.v1.Health` (the gRPC health checking protocol) for the named services. */
 export function registerHealth(
   router: ConnectRouter,
-  { services, isServing }: { readonly services: readonly string[]; readonly isServing: IsServing },
+  { services, serving }: { readonly services: readonly string[]; readonly serving: Serving },
 ): void {
   const known = new Set(['', ...services]);
 
   function statusOf(service: string): HealthCheckResponse_ServingStatus {
     if (!known.has(service)) return HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN;
-    return isServing()
+    return serving.isReady()
       ? HealthCheckResponse_ServingStatus.SERVING
       : HealthCheckResponse_ServingStatus.NOT_SERVING;
   }
@@ -47,10 +50,11 @@ export function registerHealth(
     async *watch({ service }, { signal }) {
       let last: HealthCheckResponse_ServingStatus | undefined;
       while (!signal.aborted) {
+        // There is nothing more to come: whoever stops does not serve again.
+        const isLast = serving.isStopping() && known.has(service);
         const status = statusOf(service);
         if (status !== last) yield { status };
-        // There is nothing more to come: whoever stops does not serve again.
-        if (status === HealthCheckResponse_ServingStatus.NOT_SERVING) return;
+        if (isLast) return;
         last = status;
         await delay(WATCH_INTERVAL_MS, signal);
       }

@@ -2,8 +2,14 @@
  * Nodes that do not see what others do: nobody wakes them up, their tailer alone is held back, their database
  * is away, was changed for another one, or has forgotten what they have not seen.
  */
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+} from '../../../gen/grpc/health/v1/health_pb.ts';
 import { WatchEndReason, WatchEventKind } from '../../../gen/molten/v1/watch_pb.ts';
 import { createMoltenClient, toBody, toMoltenError } from '../../../src/client/index.ts';
 import { delay } from '../../../src/platform/timers.ts';
@@ -37,6 +43,21 @@ async function watchThings({ url }: TestServer, token: string): Promise<Recorded
 
 async function readiness({ url }: TestServer): Promise<number> {
   return (await fetch(`${url}/readyz`)).status;
+}
+
+async function health({ url }: TestServer): Promise<Status> {
+  const client = createClient(Health, createGrpcTransport({ baseUrl: url }));
+  return (await client.check({ service: 'molten.v1.DocumentService' })).status;
+}
+
+/** What a balancer that watches the health of a node is told. */
+async function probe({ url }: TestServer, told: Status[], signal: AbortSignal): Promise<void> {
+  const client = createClient(Health, createGrpcTransport({ baseUrl: url }));
+  try {
+    for await (const { status } of client.watch({ service: '' }, { signal })) told.push(status);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
 }
 
 function endOf({ messages }: RecordedWatch): WatchEndReason | undefined {
@@ -101,6 +122,9 @@ describe('a node whose tailer alone is held back', () => {
       }
     })();
     await expect.poll(() => told).toEqual([0]);
+    const probed: Status[] = [];
+    const probing = probe(held, probed, leaving.signal);
+    await expect.poll(() => probed).toEqual([Status.SERVING]);
     const audited = endOfStream(follower.audit.streamAuditRecords({}));
 
     relay.holdTailers();
@@ -110,20 +134,24 @@ describe('a node whose tailer alone is held back', () => {
     expect((await watch.ended())?.reason).toBe('ENGINE_UNAVAILABLE');
     expect(endOf(watch)).toBe(WatchEndReason.OUT_OF_STEP);
     expect(await audited).toBe('ENGINE_UNAVAILABLE');
-    expect(await readiness(held)).toBe(503);
+    expect([await readiness(held), await health(held)]).toEqual([503, Status.NOT_SERVING]);
     expect(await whoAmI(held, token)).toBe('ENGINE_UNAVAILABLE');
     expect(await whoAmI(held, made.token)).toBe('ENGINE_UNAVAILABLE');
-    expect(await readiness(other)).toBe(200);
+    expect([await readiness(other), await health(other)]).toEqual([200, Status.SERVING]);
+    await expect.poll(() => probed).toEqual([Status.SERVING, Status.NOT_SERVING]);
     for (let n = 1; n <= 20; n++) await write(n);
     const before = [...told];
     expect(before).toEqual([0]);
 
     relay.release();
     await expect.poll(() => readiness(held), { timeout: 20_000 }).toBe(200);
+    await expect.poll(() => probed).toHaveLength(3);
+    expect([...probed, await health(held)].slice(2)).toEqual([Status.SERVING, Status.SERVING]);
     expect(await whoAmI(held, made.token)).toBe('CREDENTIAL_REVOKED');
     await following;
     expect(told).toEqual(Array.from({ length: 21 }, (_, n) => n));
     leaving.abort();
+    await probing;
   });
 
   it('reads again what others changed, when the log does not have it any more', async () => {
