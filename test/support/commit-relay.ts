@@ -14,6 +14,8 @@ export interface CommitRelay extends AsyncDisposable {
   cutOf: string | undefined;
   /** Commits that pass wake up nobody, so that other nodes know of them when they look by themselves. */
   isQuiet: boolean;
+  /** The database does not know LISTEN. */
+  isDeaf: boolean;
   /** Done before a connection is cut. */
   atCut: () => Promise<unknown>;
   /** From now on nothing passes either way, as if the node stood still, until `resume`. */
@@ -26,6 +28,8 @@ export interface CommitRelay extends AsyncDisposable {
   readonly cuts: number;
   /** How many COMMITs were sent. */
   readonly commits: number;
+  /** How many NOTIFYs were sent. */
+  readonly notifications: number;
   /** How often something was sent to the database. */
   readonly sent: number;
   /** How often entries of the log were asked for. */
@@ -49,7 +53,8 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
   const tailers = new Set<Socket>();
   const relay = {
     ...{ cutNext: undefined as CommitRelay['cutNext'], cuts: 0, sent: 0, commits: 0, logReads: 0 },
-    ...{ isQuiet: false, cutOf: undefined as string | undefined },
+    notifications: 0,
+    ...{ isQuiet: false, isDeaf: false, cutOf: undefined as string | undefined },
     atCut: (): Promise<unknown> => Promise.resolve(),
   };
   let isPaused = false;
@@ -88,10 +93,11 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
         client.unshift(bytes);
         return;
       }
+      relay.notifications += bytes.includes('NOTIFY "') ? 1 : 0;
       relay.commits += bytes.includes('COMMIT') ? 1 : 0;
       const when = isCutBy(bytes) ? relay.cutNext : undefined;
       if (when === undefined) {
-        upstream.write(relay.isQuiet ? silenced(bytes) : bytes);
+        upstream.write(passed(bytes, relay));
         return;
       }
       relay.cutNext = undefined;
@@ -145,7 +151,13 @@ export async function startCommitRelay(target: number): Promise<CommitRelay> {
   });
 }
 
-/** Of the same length, and nobody is told. */
-function silenced(bytes: Buffer): Buffer {
-  return Buffer.from(bytes.toString('latin1').replaceAll('NOTIFY "', 'LISTEN "'), 'latin1');
+/** What is passed on, of the same length: nobody is told where all is quiet, and to be told is not known where all is deaf. */
+function passed(
+  bytes: Buffer,
+  { isQuiet, isDeaf }: Pick<CommitRelay, 'isQuiet' | 'isDeaf'>,
+): Buffer {
+  if (!isQuiet && !isDeaf) return bytes;
+  const text = bytes.toString('latin1');
+  const deaf = isDeaf ? text.replaceAll('LISTEN "', 'LISTEM "') : text;
+  return Buffer.from(isQuiet ? deaf.replaceAll('NOTIFY "', 'LISTEN "') : deaf, 'latin1');
 }

@@ -110,6 +110,21 @@ describe('several nodes on one database', () => {
     await closeAll([one, other]);
   });
 
+  it('follow each other on a database that does not know LISTEN, and send it no NOTIFY', async () => {
+    await using relay = await startCommitRelay(database.port);
+    relay.isDeaf = true;
+    const schema = newSchema();
+    const one = await openNode(database, schema, database.url(schema, relay.port));
+    const other = await openNode(database, schema, database.url(schema, relay.port));
+    const told: string[] = [];
+    const missed = (): Promise<void> => Promise.resolve();
+    other.follow('things', { told: ({ key }) => told.push(key), missed });
+    for (const key of ['a', 'b', 'c']) await put(one, key);
+    await expect.poll(() => told).toEqual(['a', 'b', 'c']);
+    expect(relay.notifications).toBe(0);
+    await closeAll([one, other]);
+  });
+
   it('start side by side on an empty database', async () => {
     const schema = newSchema();
     const nodes = await Promise.all(Array.from({ length: 4 }, () => openNode(database, schema)));
