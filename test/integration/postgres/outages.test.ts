@@ -142,8 +142,9 @@ describe('work that nobody waits for', () => {
     });
     await database.run(schema, 'UPDATE clock SET has_work = true');
     await refuse(schema, 'XX000');
-    const told = (): readonly string[] => [...failures].toSorted();
-    await expect.poll(told, { timeout: 20_000 }).toEqual(['following the log: error: refused']);
+    // What was under way when the clock changed may have failed as well.
+    const told = (): readonly string[] => [...failures];
+    await expect.poll(told, { timeout: 20_000 }).toContain('following the log: error: refused');
     await allow(schema);
   });
 });
