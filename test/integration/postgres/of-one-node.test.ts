@@ -88,6 +88,18 @@ async function targetTaken(schema: string, fence: number): Promise<void> {
   await expect.poll(() => database.run(schema, lease), LATELY).toHaveLength(1);
 }
 
+/** Begins a restore at the first server and does something before it can write; how it was begun. */
+async function whileRestoring({ schema, one }: Pair, work: () => Promise<unknown>): Promise<Begun> {
+  let begun: Promise<Begun>;
+  {
+    await using _held = await holdUp(schema);
+    begun = restore(one);
+    await targetTaken(schema, 1);
+    await work();
+  }
+  return await begun;
+}
+
 describe('an operation of one of several servers', () => {
   it('is asked for where it was begun, which the others say', async () => {
     await using pair = await startPair();
@@ -118,22 +130,18 @@ describe('an operation of one of several servers', () => {
 describe('a restore of one of several servers', () => {
   it('has its target for itself, and gives it back', async () => {
     await using pair = await startPair();
-    const { schema, one, other } = pair;
-    const begun: Promise<Begun>[] = [];
-    {
-      await using _held = await holdUp(schema);
-      begun.push(restore(one));
-      await targetTaken(schema, 1);
+    const { one, other } = pair;
+    let elsewhere: Promise<Begun> | undefined;
+    const first = await whileRestoring(pair, async () => {
       for (const server of [other, one]) {
         const refused = await restore(server);
         expect(refused).toMatchObject({ status: 409, reason: 'COLLECTION_EXISTS' });
         expect(refused.detail).toMatch(/^a restore into collection 'back' is under way/);
       }
-      begun.push(restore(other, 'elsewhere'));
-    }
-    const [first, apart] = await Promise.all(begun);
-    expect([first?.status, apart?.status]).toEqual([200, 200]);
-    expect(await endOf(one, first!.operation)).toBe('OPERATION_STATE_SUCCEEDED');
+      elsewhere = restore(other, 'elsewhere');
+    });
+    expect([first.status, (await elsewhere)?.status]).toEqual([200, 200]);
+    expect(await endOf(one, first.operation)).toBe('OPERATION_STATE_SUCCEEDED');
     expect((await restore(other)).detail).toMatch(/^collection 'back' has documents/);
     expect((await other.asRoot('DELETE', '/v1/collections/back')).status).toBe(200);
     const again = await restore(other);
@@ -143,19 +151,16 @@ describe('a restore of one of several servers', () => {
   it('that lost its target to another one writes nothing, and takes nothing away', async () => {
     await using pair = await startPair();
     const { schema, one, other } = pair;
-    const begun: Promise<Begun>[] = [];
-    {
-      await using _held = await holdUp(schema);
-      begun.push(restore(one));
-      await targetTaken(schema, 1);
+    let following: Promise<Begun> | undefined;
+    const late = await whileRestoring(pair, async () => {
       // As it is when a server has stood still for half a minute.
       await database.run(schema, 'UPDATE lease SET until = 0');
-      begun.push(restore(other));
+      following = restore(other);
       await targetTaken(schema, 2);
-    }
-    const [late, next] = await Promise.all(begun);
-    expect([late?.status, next?.status]).toEqual([200, 200]);
-    expect(await endOf(one, late!.operation)).toBe("another node has taken the job 'restore back'");
+    });
+    const next = await following;
+    expect([late.status, next?.status]).toEqual([200, 200]);
+    expect(await endOf(one, late.operation)).toBe("another node has taken the job 'restore back'");
     expect(await endOf(other, next!.operation)).toBe('OPERATION_STATE_SUCCEEDED');
     const { body } = await one.asRoot('GET', '/v1/collections/back/documents');
     expect(body.documents).toHaveLength(1);

@@ -140,11 +140,23 @@ describe('work that nobody waits for', () => {
         failed: (work, error) => failures.add(`${work}: ${String(error)}`),
       },
     });
-    await database.run(schema, 'UPDATE clock SET has_work = true');
-    await refuse(schema, 'XX000');
-    // What was under way when the clock changed may have failed as well.
     const told = (): readonly string[] => [...failures];
-    await expect.poll(told, { timeout: 20_000 }).toContain('following the log: error: refused');
+    await database.run(
+      schema,
+      'ALTER TABLE retired_idx RENAME TO away',
+      'UPDATE clock SET has_work = true',
+    );
+    await expect
+      .poll(told, { timeout: 20_000 })
+      .toEqual([
+        'building indexes and freeing space: DomainError: the store failed unexpectedly with 42P01',
+      ]);
+    await database.run(schema, 'ALTER TABLE away RENAME TO retired_idx');
+    const working = (): Promise<unknown> => database.run(schema, 'SELECT has_work FROM clock');
+    await expect.poll(working, { timeout: 20_000 }).toEqual([{ has_work: false }]);
+    failures.clear();
+    await refuse(schema, 'XX000');
+    await expect.poll(told, { timeout: 20_000 }).toEqual(['following the log: error: refused']);
     await allow(schema);
   });
 });
