@@ -1,7 +1,7 @@
 /**
  * Twice as much as the server can do, then normal load again; connections that do nothing; readers that do
  * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured.
- * `MOLTEN_SECONDS` is how long the overload lasts (60). Where `taskset` is to be had the load has a core to
+ * `MOLTEN_SECONDS` is how long the overload lasts (60), `MOLTEN_PARTS` what of it is done. Where `taskset` is to be had the load has a core to
  * itself and the server all others, as on a machine of its own.
  */
 import { spawnSync } from 'node:child_process';
@@ -15,10 +15,14 @@ import { runLoad, type LoadResult } from './open-load.ts';
 import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 
 const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 60);
+const PARTS = (process.env['MOLTEN_PARTS'] ?? 'overload,stalled,idle').split(',');
 /** Callers that wait for their answers; the peak is what the best of these get out of the server. */
 const CALLERS = [64, 256];
 const PEAK_SECONDS = 2;
 const OVER_SECONDS = 6;
+/** Shares of that peak that are offered by callers who wait for nobody: what most is answered of them is the top of their curve. */
+const CURVE = [0.9, 1, 1.1];
+const CURVE_SECONDS = 4;
 /** More than fit into one long turn of the event loop: callers that wait for nobody. */
 const CONNECTIONS = 3000;
 /** The server takes 10,000 in all; some are left for the load. */
@@ -42,6 +46,8 @@ const mebibytes = (bytes: number): number => Math.round(bytes / 1024 / 1024);
 /** The most that is answered without overload, and what is with. */
 interface Round {
   readonly peak: LoadResult;
+  /** The same connections as in overload, with about as much as the server can do. */
+  readonly top: LoadResult;
   readonly over: LoadResult;
 }
 
@@ -108,9 +114,28 @@ async function findPeak({ port, request: next }: LoadedServer): Promise<LoadResu
     results.push(await runLoad({ port, request: next, seconds: PEAK_SECONDS, connections }));
   }
   const counted = results.filter(({ refusedPerSecond }) => refusedPerSecond === 0);
-  const [first = results[0]] = counted.toSorted((a, b) => b.goodPerSecond - a.goodPerSecond);
-  invariant(first !== undefined, 'there are callers');
-  return first;
+  return bestOf(counted.length > 0 ? counted : results);
+}
+
+function bestOf(results: readonly LoadResult[]): LoadResult {
+  const [best] = results.toSorted((a, b) => b.goodPerSecond - a.goodPerSecond);
+  invariant(best !== undefined, 'something was measured');
+  return best;
+}
+
+/** The most that callers get out of it who wait for nobody, whoever of them is turned away. */
+async function findTop(server: LoadedServer, peak: number): Promise<LoadResult> {
+  const { port, request: next } = server;
+  const results: LoadResult[] = [];
+  for (const share of CURVE) {
+    results.push(
+      await runLoad({
+        ...{ port, request: next, seconds: CURVE_SECONDS, connections: CONNECTIONS },
+        rate: share * peak,
+      }),
+    );
+  }
+  return bestOf(results);
 }
 
 /** The peak and twice of it, in turn: what a machine can do changes within seconds. */
@@ -119,23 +144,28 @@ async function measureGoodput(server: LoadedServer): Promise<readonly Round[]> {
   const rounds: Round[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
     const peak = await findPeak(server);
-    const rate = 2 * peak.goodPerSecond;
+    const top = await findTop(server, peak.goodPerSecond);
+    const rate = 2 * Math.max(peak.goodPerSecond, top.goodPerSecond);
     const over = await runLoad({
       ...{ port, request: next, seconds: OVER_SECONDS, connections: CONNECTIONS, rate },
     });
     // The first is for caches and compilers.
     if (round === 0) continue;
     tell('callers that wait', peak);
-    tell('twice of that', over);
-    rounds.push({ peak, over });
+    tell('callers that do not', top);
+    tell('twice of the more', over);
+    rounds.push({ peak, top, over });
   }
   return rounds;
 }
 
-async function measureOverload(server: LoadedServer): Promise<object> {
+async function measureOverload(server: LoadedServer): Promise<object & { readonly peak: number }> {
   const { port, request: next } = server;
   const rounds = await measureGoodput(server);
-  const ratios = rounds.map(({ peak, over }) => round(over.goodPerSecond / peak.goodPerSecond));
+  const ratiosTo = (name: 'peak' | 'top'): number[] =>
+    rounds
+      .map((one) => round(one.over.goodPerSecond / one[name].goodPerSecond))
+      .toSorted((a, b) => a - b);
   const peak = middle(rounds.map((one) => one.peak.goodPerSecond));
   const load = (share: number, seconds: number): Promise<LoadResult> =>
     runLoad({
@@ -155,15 +185,16 @@ async function measureOverload(server: LoadedServer): Promise<object> {
   const isNormal = ({ refusedPerSecond, p99Ms }: LoadResult): boolean =>
     refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
   const firstNormal = after.findIndex(isNormal);
-  return {
-    ...{ rounds, peak, normal, over, probes },
-    goodputRatio: middle(ratios),
-    goodputRatios: ratios.toSorted((a, b) => a - b),
+  const told = {
+    ...{ rounds, normal, over, probes },
+    ...{ goodputRatio: middle(ratiosTo('peak')), goodputRatios: ratiosTo('peak') },
+    ...{ goodputRatioOfSame: middle(ratiosTo('top')), goodputRatiosOfSame: ratiosTo('top') },
     p99Ratio: round(over.p99Ms / normal.p99Ms),
     residentMiBBefore: residentMiB,
     secondsUntilNormal: firstNormal === -1 ? `more than ${String(RECOVERY_SECONDS)}` : firstNormal,
     after: after.map(({ refusedPerSecond, p99Ms }) => ({ refusedPerSecond, p99Ms })),
   };
+  return { peak, ...told };
 }
 
 /** Opens a connection, asks once, and is silent from then on. */
@@ -275,10 +306,10 @@ await using server = await startLoaded(undefined, {
   MOLTENDB_MAX_CONNECTIONS_PER_ADDRESS: '10000',
 });
 const cores = separate(server);
-const overload = await measureOverload(server);
-const { peak } = overload as { readonly peak: number };
-const stalled = await measureStalled(server, peak / 2);
-const idle = await measureIdle(server);
+const overload = PARTS.includes('overload') ? await measureOverload(server) : undefined;
+const peak = overload?.peak ?? (await findPeak(server)).goodPerSecond;
+const stalled = PARTS.includes('stalled') ? await measureStalled(server, peak / 2) : undefined;
+const idle = PARTS.includes('idle') ? await measureIdle(server) : undefined;
 process.stdout.write(
   `${JSON.stringify({ bench: 'overload', node: process.version, cores, overload, stalled, idle })}\n`,
 );

@@ -58,18 +58,23 @@ export function guardEdge(app: FastifyInstance, options: EdgeOptions): void {
     if (mayBeLarge(request.raw)) buffered.watchBody(request.raw);
   });
   app.addHook('onSend', async ({ response }, reply, payload) => {
-    if (!('stream' in response)) return;
+    const isLong = typeof payload === 'string' && payload.length > TEXT_CHARS_MAX;
+    const sent = isLong ? Buffer.from(payload) : payload;
+    if (!('stream' in response)) return sent;
     const stream = response.stream as ServerHttp2Stream;
     // Fastify writes it as it is taken.
-    if (typeof payload === 'string' || Buffer.isBuffer(payload)) {
-      buffered.holdAnswer(stream, payload.length);
+    if (typeof sent === 'string' || Buffer.isBuffer(sent)) {
+      buffered.holdAnswer(stream, sent.length);
     }
     // Whoever is refused in the middle of a body goes on sending it, over HTTP/1.1 until Fastify closes.
     if (reply.statusCode === TOO_LARGE) endUpload(stream);
+    return sent;
   });
 }
 
 const TOO_LARGE = 413;
+/** Until a text is taken Node keeps it in three times as many bytes as it has characters; longer ones go as bytes. */
+const TEXT_CHARS_MAX = 16 * 1024;
 /** Smaller bodies come to little, whatever the number of connections. */
 const BODY_WATCHED_BYTES = 16 * 1024;
 

@@ -47,25 +47,36 @@ function fromStart(start: RequestMessage['start']): WatchStart {
   }
 }
 
-/** An event as callers see it. */
+/** An event as callers see it. All who are told the same are given the same message. */
 export function toWatchResponse(event: WatchEvent, encoding: DocumentEncoding): WatchResponse {
-  const [change, second] = event.kind === 'commit' ? event.changes : [];
-  // Most commits change one document, and all who watch it are told the same.
-  if (change === undefined || second !== undefined) return makeResponse(event, encoding);
-  const known = single.get(change);
-  const isSame = known?.encoding === encoding && known.message.resumeToken === event.resumeToken;
-  if (isSame) return known.message;
+  const [first] = event.kind === 'commit' ? event.changes : [];
+  if (first === undefined) return makeResponse(event, encoding);
+  const known = told.get(first);
+  if (known !== undefined && isSame(known, { event, encoding })) return known.message;
   const message = makeResponse(event, encoding);
-  single.set(change, { encoding, message });
+  told.set(first, { event, encoding, message });
   return message;
 }
 
+/** What was told, and the words for it. */
 interface Told {
+  readonly event: WatchEvent;
   readonly encoding: DocumentEncoding;
   readonly message: WatchResponse;
 }
 
-const single = new WeakMap<WatchedChange, Told>();
+/** What was told last of a commit that begins with a change. */
+const told = new WeakMap<WatchedChange, Told>();
+
+function isSame(known: Told, { event, encoding }: Omit<Told, 'message'>): boolean {
+  const before = known.event;
+  if (before.kind !== 'commit' || event.kind !== 'commit') return false;
+  if (known.encoding !== encoding || before.resumeToken !== event.resumeToken) return false;
+  if (before.hasMore !== event.hasMore || before.changes.length !== event.changes.length) {
+    return false;
+  }
+  return before.changes.every((change, at) => change === event.changes[at]);
+}
 
 function makeResponse(event: WatchEvent, encoding: DocumentEncoding): WatchResponse {
   return create(WatchResponseSchema, initOf(event, encoding));

@@ -14,6 +14,8 @@ interface StreamFormat {
   readonly first: string;
   message(rpc: DescMethod, message: Message): string;
   problem(problem: unknown): string;
+  /** What was written of messages: one that goes to many is made once, and kept once for all who do not take it. */
+  readonly written: WeakMap<Message, Buffer>;
 }
 
 /** One JSON object a line; an error after the first is a last line with the member `error`. */
@@ -21,6 +23,7 @@ const LINES: StreamFormat = {
   type: 'application/x-ndjson',
   first: '',
   message: (rpc, message) => `${textOf(rpc, message)}\n`,
+  written: new WeakMap(),
   problem: (problem) => `${JSON.stringify({ error: problem })}\n`,
 };
 
@@ -40,6 +43,7 @@ const EVENTS: StreamFormat = {
     const event = isWatch ? `event: ${eventName(message)}\n` : '';
     return `${id}${event}data: ${textOf(rpc, message)}\n\n`;
   },
+  written: new WeakMap(),
   problem: (problem) => `event: error\ndata: ${JSON.stringify(problem)}\n\n`,
 };
 
@@ -56,12 +60,11 @@ export async function sendStream(
   const first = await iterator.next();
   const requestId = reply.request.id;
 
-  async function* pieces(): AsyncIterable<string> {
-    let prefix = format.first;
+  async function* pieces(): AsyncIterable<string | Buffer> {
     try {
+      if (format.first !== '') yield format.first;
       for (let next = first; next.done !== true; next = await iterator.next()) {
-        yield prefix + format.message(rpc, next.value);
-        prefix = '';
+        yield bytesOf(format, rpc, next.value);
       }
     } catch (error) {
       yield format.problem(toProblem(error, requestId));
@@ -75,16 +78,17 @@ export async function sendStream(
   return await reply.type(format.type).send(Readable.from(pieces(), { highWaterMark: 1 }));
 }
 
-/** The text of one message that goes to many is made once. */
-const texts = new WeakMap<Message, string>();
+function bytesOf(format: StreamFormat, rpc: DescMethod, message: Message): Buffer {
+  let bytes = format.written.get(message);
+  if (bytes === undefined) {
+    bytes = Buffer.from(format.message(rpc, message));
+    format.written.set(message, bytes);
+  }
+  return bytes;
+}
 
 function textOf(rpc: DescMethod, message: Message): string {
-  let text = texts.get(message);
-  if (text === undefined) {
-    text = JSON.stringify(toStreamJson(rpc, message));
-    texts.set(message, text);
-  }
-  return text;
+  return JSON.stringify(toStreamJson(rpc, message));
 }
 
 function toStreamJson(rpc: DescMethod, message: Message): unknown {
