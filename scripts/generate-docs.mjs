@@ -63,6 +63,8 @@ async function describeCommands() {
     'argument; but for `serve` and the commands that open a store themselves, which also have flags for theirs, though others',
     'on the machine can read those. `MOLTEN_PASSWORD` stands in for the password of the caller; `MOLTEN_URL` and `MOLTEN_TOKEN`',
     'for a profile. `MOLTEN_TOKEN` holds a token or an API key. Other standard input is read only where `-` says so.',
+    '`MOLTEN_CLIENT_CERT` and `MOLTEN_CLIENT_KEY` name the files, in PEM, of a certificate for servers that ask for one;',
+    '`NODE_EXTRA_CA_CERTS` those of private authorities that servers are believed by.',
     '`molten autocomplete` sets up completion for bash, zsh and PowerShell.',
     '',
     '## Exit codes',

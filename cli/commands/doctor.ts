@@ -2,6 +2,7 @@ import type { Interfaces } from '@oclif/core';
 
 import { variable } from '../../src/config/environment.ts';
 import { withVault } from '../../src/config/vault.ts';
+import { readClientCertificate } from '../lib/client-certificate.ts';
 import { configFlags, sourcesOf } from '../lib/config-flags.ts';
 import { examineConfiguration, isConfigured } from '../lib/doctor/configuration.ts';
 import { lineOf, type Finding } from '../lib/doctor/finding.ts';
@@ -38,7 +39,8 @@ export default class Doctor extends MoltenCommand {
     const findings: Finding[] = [];
     if (!isServerAsked || isConfigured(sources)) findings.push(...examineConfiguration(sources));
     if (!isServerAsked) return findings;
-    const outside = await examineOutside(this.target(server).url);
+    const certificate = readClientCertificate();
+    const outside = await examineOutside({ url: this.target(server).url, certificate });
     findings.push(...outside);
     if (outside.length > 1) findings.push(...(await examineInside(this.client(server))));
     return findings;

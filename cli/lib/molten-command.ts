@@ -4,6 +4,7 @@ import { Flags, type Interfaces } from '@oclif/core';
 import { createMoltenClient, type MoltenClient } from '../../src/client/client.ts';
 import { variable } from '../../src/config/environment.ts';
 import { CliCommand } from './cli-command.ts';
+import { readClientCertificate } from './client-certificate.ts';
 import { EXIT } from './exit-codes.ts';
 import { usageError } from './input.ts';
 import { openProfiles, type Profile, type Profiles } from './profiles.ts';
@@ -76,7 +77,8 @@ export abstract class MoltenCommand extends CliCommand {
   protected clientOf({ url, token }: Pick<Profile, 'url' | 'token'>): MoltenClient {
     // Who looks at the list of sessions should know this one.
     const userAgent = `molten/${this.config.version}`;
-    return createMoltenClient({ url, token: () => token, userAgent });
+    const clientCertificate = readClientCertificate();
+    return createMoltenClient({ url, token: () => token, userAgent, clientCertificate });
   }
 
   /** Asks before what cannot be undone; `--yes` answers, and without a terminal nothing else does. */

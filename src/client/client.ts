@@ -38,6 +38,14 @@ export interface MoltenClientOptions {
   readonly timeoutMs?: number;
   /** The field `User-Agent`, which sessions and logs show. Otherwise that of the transport. */
   readonly userAgent?: string;
+  /** For a server that asks for one (mutual TLS). It lets connect; what may be done the token says. */
+  readonly clientCertificate?: ClientCertificate | undefined;
+}
+
+/** What a client shows of itself in the TLS handshake, in PEM. */
+export interface ClientCertificate {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** Every service of a server. Calls fail with MoltenError. */
@@ -88,10 +96,11 @@ export function createMoltenClient(options: MoltenClientOptions): MoltenClient {
 function createTransport(options: MoltenClientOptions): Transport {
   const { url: baseUrl, protocol, timeoutMs: defaultTimeoutMs = TIMEOUT_MS } = options;
   const interceptors = [introduce(options)];
+  const nodeOptions = { ...options.clientCertificate };
   return protocol === 'grpc'
-    ? createGrpcTransport({ baseUrl, defaultTimeoutMs, interceptors })
+    ? createGrpcTransport({ baseUrl, defaultTimeoutMs, interceptors, nodeOptions })
     : createConnectTransport({
-        ...{ baseUrl, defaultTimeoutMs, interceptors },
+        ...{ baseUrl, defaultTimeoutMs, interceptors, nodeOptions },
         httpVersion: '1.1',
         useBinaryFormat: true,
       });

@@ -1,5 +1,10 @@
 /** The client, as applications import it. */
-export { createMoltenClient, type MoltenClient, type MoltenClientOptions } from './client.ts';
+export {
+  createMoltenClient,
+  type ClientCertificate,
+  type MoltenClient,
+  type MoltenClientOptions,
+} from './client.ts';
 export {
   bodyOf,
   queryAll,

@@ -48,9 +48,12 @@ export function toMoltenError(error: unknown): MoltenError {
 }
 
 /** What Node says of a connection that was not made, or that ended before its answer. */
-const BROKEN = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'];
+const BROKEN: readonly string[] = [
+  ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'],
+  'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+];
 const BROKEN_HINT =
-  'no answer came on this connection; the server is not there, or it closes connections beyond --max-connections and --max-connections-per-address';
+  'no answer came on this connection; the server is not there, or it closes connections beyond --max-connections and --max-connections-per-address, or it asks for a certificate, which MOLTEN_CLIENT_CERT and MOLTEN_CLIENT_KEY name';
 
 function isBrokenConnection(error: ConnectError): boolean {
   for (let at: unknown = error.cause; at instanceof Error; at = at.cause) {

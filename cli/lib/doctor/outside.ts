@@ -1,24 +1,24 @@
 import { randomBytes } from 'node:crypto';
-import { request as requestHttp, type IncomingMessage } from 'node:http';
-import { request as requestHttps } from 'node:https';
-import { connect } from 'node:tls';
+import type { IncomingHttpHeaders } from 'node:http';
+import { connect, type ConnectionOptions } from 'node:tls';
 
+import { ask, TIMEOUT_MS, type Answer, type Server } from './ask.ts';
 import { findIn, type Finding } from './finding.ts';
 import { isNear } from './near.ts';
 
 const find = findIn('server');
 const DAY_MS = 86_400_000;
 const RENEWAL_DAYS = 14;
-const TIMEOUT_MS = 10_000;
 const FOREIGN_ORIGIN = 'https://doctor.invalid';
 /** Signed by nobody: the algorithm is `none`. */
 const FORGED_TOKEN = 'eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJzdWIiOiJyb290In0.';
 
 /** What anybody can see of a server, without a credential. */
-export async function examineOutside(url: string): Promise<readonly Finding[]> {
-  let health: Response;
+export async function examineOutside(server: Server): Promise<readonly Finding[]> {
+  const { url } = server;
+  let health: Answer;
   try {
-    health = await ask(url, '/v1/health', { origin: FOREIGN_ORIGIN });
+    health = await ask(server, '/v1/health', { origin: FOREIGN_ORIGIN });
   } catch (error) {
     return [
       find('reachable', 'FAIL', `${url}: ${causeOf(error)}; see that it runs and what it logs`),
@@ -26,15 +26,15 @@ export async function examineOutside(url: string): Promise<readonly Finding[]> {
   }
   return [
     find('reachable', 'ok', url),
-    ...(await attempt('TLS', () => examineTls(url))),
+    ...(await attempt('TLS', () => examineTls(server))),
     ...examineHeaders(url, health.headers),
     examineCors(health.headers),
-    ...(await attempt('WebSocket closed', () => examineWebSocket(url))),
-    ...(await attempt('metrics inside', () => examineMetrics(url))),
+    ...(await attempt('WebSocket closed', () => examineWebSocket(server))),
+    ...(await attempt('metrics inside', () => examineMetrics(server))),
     ...(await attempt('health', () => examineHealth(health))),
-    ...(await attempt('set-up closed', () => examineSetup(url))),
-    ...(await examineRefusal(url, 'calls without a credential refused', {})),
-    ...(await examineRefusal(url, 'forged credentials refused', {
+    ...(await attempt('set-up closed', () => examineSetup(server))),
+    ...(await examineRefusal(server, 'calls without a credential refused', {})),
+    ...(await examineRefusal(server, 'forged credentials refused', {
       authorization: `Bearer ${FORGED_TOKEN}`,
     })),
   ];
@@ -53,14 +53,14 @@ async function attempt(
   }
 }
 
-function ask(url: string, path: string, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(new URL(path, url), { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
-}
-
-async function readAnswer(answer: Response): Promise<object> {
-  const value: unknown = await answer.json().catch(() => undefined);
-  if (typeof value === 'object' && value !== null) return value;
-  throw new Error(`${new URL(answer.url).pathname} was not answered with a JSON object`);
+function readAnswer({ path, body }: Answer): object {
+  try {
+    const value: unknown = JSON.parse(body);
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // Said below.
+  }
+  throw new Error(`${path} was not answered with a JSON object`);
 }
 
 function causeOf(error: unknown): string {
@@ -68,18 +68,29 @@ function causeOf(error: unknown): string {
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
-async function examineTls(url: string): Promise<readonly Finding[]> {
-  const { protocol, hostname, port } = new URL(url);
+async function examineTls(server: Server): Promise<readonly Finding[]> {
+  const { protocol, hostname, port } = new URL(server.url);
   if (protocol !== 'https:') {
     const fix = 'give the server --cert and --key, or put a proxy with TLS in front';
     return [find('TLS', isNear(hostname) ? 'warn' : 'FAIL', `tokens travel in the clear; ${fix}`)];
   }
   const host = hostname.replace(/^\[|\]$/g, '');
-  const { version, validTo } = await shakeHands(host, port === '' ? 443 : Number(port));
+  const to = { host, port: port === '' ? 443 : Number(port), ...server.certificate };
+  const { version, validTo } = await shakeHands(to);
   const days = Math.floor((Date.parse(validTo) - Date.now()) / DAY_MS);
   const expiry = `the certificate expires in ${String(days)} days`;
+  const old = {
+    ciphers: 'DEFAULT@SECLEVEL=0',
+    minVersion: 'TLSv1',
+    maxVersion: 'TLSv1.1',
+  } as const;
+  const isOldTaken = await shakeHands({ ...to, ...old }).then(
+    () => true,
+    () => false,
+  );
+  const fix = 'see that the proxy in front takes none before TLS 1.2';
   return [
-    find('TLS', 'ok', version),
+    isOldTaken ? find('TLS', 'FAIL', `TLS 1.1 is taken; ${fix}`) : find('TLS', 'ok', version),
     days < RENEWAL_DAYS
       ? find('certificate', 'warn', `${expiry}; renew it and send SIGHUP`)
       : find('certificate', 'ok', expiry),
@@ -88,11 +99,11 @@ async function examineTls(url: string): Promise<readonly Finding[]> {
 
 /** The certificate was verified before, by the first request. */
 function shakeHands(
-  host: string,
-  port: number,
+  to: ConnectionOptions & { readonly host: string },
 ): Promise<{ readonly version: string; readonly validTo: string }> {
+  const servername = /^[\d.:]+$/.test(to.host) ? '' : to.host;
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, servername: /^[\d.:]+$/.test(host) ? '' : host }, () => {
+    const socket = connect({ ...to, servername }, () => {
       const validTo = socket.getPeerCertificate().valid_to;
       resolve({ version: socket.getProtocol() ?? 'unknown', validTo });
       socket.destroy();
@@ -104,12 +115,12 @@ function shakeHands(
   });
 }
 
-function examineHeaders(url: string, headers: Headers): readonly Finding[] {
+function examineHeaders(url: string, headers: IncomingHttpHeaders): readonly Finding[] {
   const wanted = [
     ...['x-content-type-options', 'x-frame-options', 'referrer-policy', 'cache-control'],
     ...(url.startsWith('https:') ? ['strict-transport-security'] : []),
   ];
-  const missing = wanted.filter((name) => !headers.has(name));
+  const missing = wanted.filter((name) => headers[name] === undefined);
   return missing.length === 0
     ? [find('security headers', 'ok', wanted.join(', '))]
     : [
@@ -121,9 +132,9 @@ function examineHeaders(url: string, headers: Headers): readonly Finding[] {
       ];
 }
 
-function examineCors(headers: Headers): Finding {
-  const allowed = headers.get('access-control-allow-origin');
-  const hasCredentials = headers.get('access-control-allow-credentials') === 'true';
+function examineCors(headers: IncomingHttpHeaders): Finding {
+  const allowed = headers['access-control-allow-origin'];
+  const hasCredentials = headers['access-control-allow-credentials'] === 'true';
   const fix = 'name the origins of your pages in --cors-origin, here and in any proxy';
   if (allowed === FOREIGN_ORIGIN || hasCredentials) {
     return find('CORS closed', 'FAIL', `pages of ${FOREIGN_ORIGIN} may call; ${fix}`);
@@ -134,23 +145,13 @@ function examineCors(headers: Headers): Finding {
 }
 
 /** A handshake as a page of another origin makes it. */
-async function examineWebSocket(url: string): Promise<readonly Finding[]> {
+async function examineWebSocket(server: Server): Promise<readonly Finding[]> {
   const name = 'WebSocket closed';
   const headers = {
     ...{ origin: FOREIGN_ORIGIN, connection: 'Upgrade', upgrade: 'websocket' },
     ...{ 'sec-websocket-version': '13', 'sec-websocket-key': randomBytes(16).toString('base64') },
   };
-  const send = url.startsWith('https:') ? requestHttps : requestHttp;
-  const status = await new Promise<number | undefined>((resolve, reject) => {
-    const timeout = TIMEOUT_MS;
-    const asked = send(new URL('/ws', url), { headers, timeout, agent: false });
-    const answered = ({ statusCode, socket }: IncomingMessage): void => {
-      socket.destroy();
-      resolve(statusCode);
-    };
-    asked.on('response', answered).on('upgrade', answered).on('error', reject);
-    asked.on('timeout', () => asked.destroy(new Error('the handshake took too long'))).end();
-  });
+  const { status } = await ask(server, '/ws', headers);
   const fix =
     'name the origins of your pages in --cors-origin, and let a proxy keep Origin and Host';
   return status === 101
@@ -158,36 +159,39 @@ async function examineWebSocket(url: string): Promise<readonly Finding[]> {
     : [find(name, 'ok', '')];
 }
 
-async function examineMetrics(url: string): Promise<readonly Finding[]> {
+async function examineMetrics(server: Server): Promise<readonly Finding[]> {
   const name = 'metrics inside';
-  const { ok } = await ask(url, '/metrics');
+  const { status } = await ask(server, '/metrics');
   const fix = 'see that no proxy leads there; they are for the scraper';
-  return ok ? [find(name, 'FAIL', `everybody may read /metrics; ${fix}`)] : [find(name, 'ok', '')];
+  const isOpen = status >= 200 && status < 300;
+  return isOpen
+    ? [find(name, 'FAIL', `everybody may read /metrics; ${fix}`)]
+    : [find(name, 'ok', '')];
 }
 
-async function examineHealth(health: Response): Promise<readonly Finding[]> {
-  const { state } = (await readAnswer(health)) as { readonly state?: unknown };
+async function examineHealth(health: Answer): Promise<readonly Finding[]> {
+  const { state } = readAnswer(health) as { readonly state?: unknown };
   const word = String(state).replace('SERVING_STATE_', '');
   return word === 'READY'
     ? [find('health', 'ok', word)]
     : [find('health', 'FAIL', `${word}; look at the log of the server`)];
 }
 
-async function examineSetup(url: string): Promise<readonly Finding[]> {
+async function examineSetup(server: Server): Promise<readonly Finding[]> {
   const name = 'set-up closed';
-  const { open } = (await readAnswer(await ask(url, '/v1/setup'))) as { readonly open?: boolean };
+  const { open } = readAnswer(await ask(server, '/v1/setup')) as { readonly open?: boolean };
   return open === true
     ? [find(name, 'FAIL', 'whoever comes first may take the server; complete the set-up')]
     : [find(name, 'ok', '')];
 }
 
 function examineRefusal(
-  url: string,
+  server: Server,
   name: string,
   headers: Record<string, string>,
 ): Promise<readonly Finding[]> {
   return attempt(name, async () => {
-    const { status } = await ask(url, '/v1/status', headers);
+    const { status } = await ask(server, '/v1/status', headers);
     if (status === 401) return [find(name, 'ok', '')];
     throw new Error(`it was answered with ${String(status)}`);
   });
