@@ -117,9 +117,9 @@ async function serve(
     ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer, traffic },
   });
   const { maxBodyBytes, tls, shutdownGraceMs: graceMs, connections: limits } = config;
-  const { rates, isProxy, onRefused } = traffic;
+  const { rates, isProxy, onRefused, onForwarded } = traffic;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
-  const addressOf = createAddressOf(config.trustedProxies);
+  const addressOf = createAddressOf(config.trustedProxies, onForwarded);
   const admit = (): DomainError | undefined => observation.admission.refusal();
   const webSockets = createWebSocketDoor({
     ...{ dispatcher, corsOrigins, addressOf, admit, rates, onRefused, times: webSocketTimes },

@@ -9,6 +9,7 @@ import type { Logger } from '../platform/logger.ts';
 import type { StorageEngine } from '../storage/engine.ts';
 import type { RefusedRequest } from '../protocol/http/edge.ts';
 import type { LiveSettings } from './reload.ts';
+import { createUndeclaredProxies } from './undeclared-proxies.ts';
 
 /** How much is taken of whom. */
 export interface Traffic {
@@ -16,6 +17,8 @@ export interface Traffic {
   readonly rates: RateLimits;
   /** Whose connections and requests are those of many. */
   readonly isProxy: (address: string) => boolean;
+  /** Notes a peer that forwards requests of others though nobody said that it is a proxy. */
+  readonly onForwarded: (address: string) => void;
   /** Records that a request was refused for its address. */
   readonly onRefused: (refused: RefusedRequest) => void;
   /** How many were. */
@@ -32,7 +35,7 @@ export interface TrafficParts {
   readonly live: () => LiveSettings;
 }
 
-/** From here operators work, and undeclared proxies bring everybody. */
+/** From here operators work. */
 const THIS_MACHINE = ['127.0.0.0/8', '::1'];
 
 /** Opens limits and bans, all at zero. */
@@ -42,10 +45,11 @@ export function openTraffic(
 ): Traffic {
   const proxies = createAddressRanges(trustedProxies);
   const exempt = createAddressRanges([...trustedProxies, ...THIS_MACHINE]);
+  const undeclared = createUndeclaredProxies(logger);
   const bans = createBans({
     clock,
     rules: () => ({ ...live().bans, windowMs: live().rateLimit.windowMs }),
-    isExempt: (address) => exempt.has(address),
+    isExempt: (address) => exempt.has(address) || undeclared.has(address),
     onBan: (ban) => {
       tell(ban, { logger, audit });
     },
@@ -59,6 +63,7 @@ export function openTraffic(
     },
     isProxy: (address) => proxies.has(address),
     refusedRequests: () => refused,
+    onForwarded: undeclared.note,
     onRefused: ({ address, requestId, route }) => {
       refused += 1;
       audit.note({

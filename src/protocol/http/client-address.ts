@@ -14,16 +14,25 @@ export type AddressOf = (request: AddressedRequest) => string;
 
 const WITH_PORT = /^(?:\[([^\]]+)\]|(\d{1,3}(?:\.\d{1,3}){3}))(?::\d{1,5})?$/;
 
+/** Told of a peer that forwards, and is none of the trusted ones. */
+export type OnForwarded = (address: string) => void;
+
 /**
  * Creates it for a server behind these proxies. Each proxy appends to X-Forwarded-For whom it was called
  * by, so the header is read from its end, as far as those who wrote it are trusted; what a client wrote
  * itself stands further in front and is never reached. From anybody else the header is ignored.
  */
-export function createAddressOf(trustedProxies: readonly string[]): AddressOf {
+export function createAddressOf(
+  trustedProxies: readonly string[],
+  onForwarded?: OnForwarded,
+): AddressOf {
   const trusted = createAddressRanges(trustedProxies);
   return ({ socket, headers }) => {
     let address = plainAddress(socket.remoteAddress ?? '');
-    if (trustedProxies.length === 0 || !trusted.has(address)) return address;
+    if (trustedProxies.length === 0 || !trusted.has(address)) {
+      if (headers['x-forwarded-for'] !== undefined) onForwarded?.(address);
+      return address;
+    }
     for (const hop of hopsOf(headers).reverse()) {
       const next = addressIn(hop);
       if (next === undefined) return address;

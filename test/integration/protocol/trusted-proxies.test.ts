@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 
+import { createLogger } from '../../../src/platform/logger.ts';
 import { ROOT, startTestServer, type TestServer } from '../../support/server.ts';
 
 const LIMIT = { requests: 2, windowMs: 600_000 };
@@ -30,6 +31,18 @@ describe('X-Forwarded-For', () => {
     await using server = await startTestServer({ rateLimit: LIMIT, trustedProxies });
     const callers = ['198.51.100.1', '198.51.100.2', '198.51.100.3'];
     expect(await statuses(server, callers)).toEqual([200, 200, 429]);
+  });
+
+  it('of a proxy that nobody named is warned of, once', async () => {
+    const lines: string[] = [];
+    const destination = { write: (line: string) => lines.push(line) };
+    const logger = createLogger({ level: 'warn', destination });
+    await using server = await startTestServer({}, { logger });
+    await statuses(server, ['198.51.100.1', '198.51.100.2']);
+    const warned = lines.filter((line) => line.includes('is not in --trusted-proxy'));
+    expect(warned.map((line) => (JSON.parse(line) as { address: string }).address)).toEqual([
+      '127.0.0.1',
+    ]);
   });
 
   it('names the caller in the audit log, over HTTP and WebSocket', async () => {
