@@ -1,6 +1,7 @@
 import type { Server, Socket } from 'node:net';
 
 import { plainAddress } from '../../platform/address-ranges.ts';
+import { isLoopback } from '../../platform/loopback.ts';
 import { subnetOf } from '../../platform/subnet.ts';
 
 /** Why a connection was closed before anything was read from it. */
@@ -25,18 +26,27 @@ export interface ConnectionCaps {
   readonly isProxy: (address: string) => boolean;
 }
 
+/** Beyond the total, for this machine: a server that is full can be asked by its health check, and by who mends it. */
+const RESERVED = 16;
+
 /** Counts the connections of a server and closes those beyond its caps. */
 export function capConnections(server: Server, caps: ConnectionCaps): Connections {
   const sockets = new Set<Socket>();
   const byAddress = new Map<string, number>();
   const refused = { total: 0, address: 0 };
   // Node closes those beyond it by itself.
-  server.maxConnections = caps.connectionsMax;
+  server.maxConnections = caps.connectionsMax + RESERVED;
   server.on('drop', () => {
     refused.total += 1;
   });
   server.on('connection', (socket: Socket) => {
     const address = plainAddress(socket.remoteAddress ?? '');
+    const isOwn = isLoopback(address) && !caps.isProxy(address);
+    if (sockets.size >= caps.connectionsMax && !isOwn) {
+      refused.total += 1;
+      socket.destroy();
+      return;
+    }
     const key = subnetOf(address);
     const count = (byAddress.get(key) ?? 0) + 1;
     if (count > caps.connectionsPerAddressMax && !caps.isProxy(address)) {

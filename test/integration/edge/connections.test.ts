@@ -81,6 +81,17 @@ describe('connections', () => {
     expect(served).toEqual([...Array<boolean>(16).fill(true), false, false]);
     expect(await refusals(server)).toEqual({ total: 2, address: 0 });
   });
+
+  it('of this machine have some of their own when all are taken', async () => {
+    await using server = await startTestServer({
+      connections: { ...CONNECTION_LIMITS, connectionsMax: 16 },
+      trustedProxies: ['127.0.0.2'],
+    });
+    expect(await openMany(server, { count: 16, from: '127.0.0.2' })).not.toContain(false);
+    expect(await isServed(openRaw(server, { from: '127.0.0.2' }))).toBe(false);
+    const own = await openMany(server, { count: 17, from: '127.0.0.1' });
+    expect(own).toEqual([...Array<boolean>(16).fill(true), false]);
+  });
 });
 
 describe('a page of another origin', () => {
