@@ -3,16 +3,20 @@
  * servers printed. At the end of each file of end-to-end tests the one is looked for in the other.
  */
 import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 
 import { OPTIONS, variableOf } from '../../src/config/options.ts';
+import { readConfigFile, readDotEnv } from '../../src/config/source-files.ts';
 
 const SECRET_CHARS_MIN = 8;
 const FILE_BYTES_MAX = 65_536;
 const NAME = /^(.*token|.*secret|.*password|.*codes?|challenge|apiKey|key|uri|text)$/i;
 /** By what they look like, wherever they are: tokens, API keys, refresh tokens, second factors. */
 const FORM = /\b(?:eyJ[\w-]+\.[\w-]+\.[\w-]+|mk_(?:live|test)_\w{40,}|mr_[\w-]{20,}|otpauth:\S+)/g;
-/** Flags that name a file with a secret in it. */
-const FILE_FLAG = /^--.*(secret|password|passphrase|token|key|secret-id|identity)-file$/;
+/** Options that name a file with a secret in it. */
+const FILE_NAME = /^.*(secret|password|passphrase|token|key|secret-id|identity)-file$/;
+
+const CREDENTIAL_HEADERS = ['authorization', 'x-api-key', 'cookie', 'x-csrf-token'];
 
 const secrets = new Set<string>();
 const logs: (() => string)[] = [];
@@ -35,18 +39,44 @@ export function overhearText(text: string): void {
   for (const found of text.match(FORM) ?? []) overhearSecret(found);
 }
 
-/** Remembers the secrets that a process is given: as variables, as flags and in files. */
+/** Remembers the secrets that a process is given: as variables, as flags, in files, and in `.env` where it starts. */
 export function overhearStart(
   args: readonly string[],
   variables: Readonly<Record<string, string>>,
+  directory = '.',
 ): void {
-  const own = OPTIONS.filter(({ isSecret }) => isSecret).map(({ name }) => name);
-  for (const name of own) overhearSecret(variables[variableOf(name)] ?? '');
-  for (const name of ['MOLTEN_TOKEN', 'MOLTEN_PASSWORD']) overhearSecret(variables[name] ?? '');
+  overhearVariables(readDotEnv(directory, [])?.values ?? {});
+  overhearVariables(variables);
   for (const [at, flag] of args.entries()) {
     const value = args[at + 1] ?? '';
-    if (own.some((name) => flag === `--${name}`)) overhearSecret(value);
-    if (FILE_FLAG.test(flag)) overhearFile(value);
+    if (flag === '--config') overhearConfig(resolve(directory, value), directory);
+    else if (flag.startsWith('--')) overhearOption(flag.slice(2), value, directory);
+  }
+}
+
+const OWN: readonly string[] = OPTIONS.filter(({ isSecret }) => isSecret).map(({ name }) => name);
+
+function overhearVariables(given: Readonly<Record<string, string | undefined>>): void {
+  const names = [...OWN.map(variableOf), 'MOLTEN_TOKEN', 'MOLTEN_PASSWORD'];
+  for (const name of names) overhearSecret(given[name] ?? '');
+}
+
+function overhearConfig(path: string, directory: string): void {
+  for (const [name, value] of Object.entries(readConfigFile({ path, origin: '--config' }, []))) {
+    overhearOption(name, value, directory);
+  }
+}
+
+function overhearOption(name: string, value: string, directory: string): void {
+  if (OWN.includes(name)) overhearSecret(value);
+  if (FILE_NAME.test(name)) overhearFile(resolve(directory, value));
+}
+
+/** Credentials among the headers of a request. */
+export function overhearHeaders(headers: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    if (!CREDENTIAL_HEADERS.includes(name.toLowerCase())) continue;
+    overhearSecret(String(value).replace(/^(Bearer|Basic) /i, ''));
   }
 }
 

@@ -46,7 +46,7 @@ export async function startServe(options: ServeOptions): Promise<ServeProcess> {
   let stdout = '';
   overhearLog(() => stdout + log.text());
   const given = { ...storageOf(options), ...variables };
-  overhearStart(args, given);
+  overhearStart(args, given, directory);
   const verbose = args.includes('--config') ? {} : { MOLTENDB_LOG_LEVEL: 'debug' };
   const script = `trap '' XFSZ; ulimit -f ${limit}; exec "$0" "$@"`;
   const child = spawn('bash', ['-c', script, process.execPath, command, 'serve', ...args], {

@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer } from 'node:https';
 
 import { certificate, privateKey } from './certificate.ts';
+import { overhearSecret } from './overheard.ts';
 
 /** A request as it came. */
 export interface VaultRequest {
@@ -43,6 +44,10 @@ export const SERVICE_ACCOUNT_JWT = 'a.service.account';
 
 /** Starts it on a free port. */
 export async function startVault(content: VaultContent): Promise<TestVault> {
+  const values = Object.values(content.secrets).flatMap((one) => Object.values(one ?? {}));
+  for (const secret of [VAULT_TOKEN, LOGIN_TOKEN, SECRET_ID, ...values]) {
+    overhearSecret(String(secret));
+  }
   const requests: VaultRequest[] = [];
   const first = [...(content.first ?? [])];
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
