@@ -20,6 +20,7 @@ export default class Serve extends Command {
   ];
 
   async run(): Promise<void> {
+    const afterStart = onHangUp();
     const { flags } = await this.parse(Serve);
     // Read once: what changes there is taken over with a restart.
     const { vault } = await withVault(sourcesOf(flags));
@@ -29,7 +30,7 @@ export default class Serve extends Command {
     for (const warning of loaded.warnings) this.logToStderr(`warning: ${warning}`);
     const server = await this.#start(loaded);
     this.log(greeting(server, loaded));
-    onHangUp(createReload(server, loaded, load));
+    afterStart(createReload(server, loaded, load));
     await untilTold();
     await server.close();
     // A worker or a socket that will not end must not keep a server that was told to.
@@ -54,9 +55,24 @@ export default class Serve extends Command {
   }
 }
 
-/** A terminal that closes ends what it ran; anybody else who sends SIGHUP wants a reload. */
-function onHangUp(reload: Reload): void {
-  if (!process.stdin.isTTY) process.on('SIGHUP', reload);
+/**
+ * A terminal that closes ends what it ran; anybody else who sends SIGHUP wants a reload. One that comes
+ * before there is anything to reload is kept for whoever brings that.
+ */
+function onHangUp(): (reload: Reload) => void {
+  let isWanted = false;
+  let reload: Reload = () => {
+    isWanted = true;
+  };
+  if (!process.stdin.isTTY) {
+    process.on('SIGHUP', () => {
+      reload();
+    });
+  }
+  return (ready) => {
+    reload = ready;
+    if (isWanted) ready();
+  };
 }
 
 /** Waits for the first signal. The next one finds no listener, and ends the process at once. */

@@ -132,7 +132,38 @@ function shownCertificate(url: string): Promise<string> {
   });
 }
 
+/** Sends SIGHUP to its own process: before the command is loaded, and before a server listens. */
+const HANG_UPS = `
+  import { registerHooks } from 'node:module';
+  import { Server } from 'node:net';
+  const hangUp = () => process.kill(process.pid, 'SIGHUP');
+  registerHooks({
+    load(url, context, next) {
+      if (url.endsWith('/dist/cli/bin/run.js')) hangUp();
+      return next(url, context);
+    },
+  });
+  const { listen } = Server.prototype;
+  Server.prototype.listen = function (...args) {
+    hangUp();
+    return listen.apply(this, args);
+  };
+`;
+
 describe('SIGHUP', () => {
+  it('does not end a server that starts, and is obeyed once it has', async () => {
+    using directory = createTemporaryDirectory();
+    const config = join(directory.path, 'molten.toml');
+    writeFileSync(config, `db-path = ${JSON.stringify(join(directory.path, 'store'))}\nport = 0\n`);
+    const preload = `--import=data:text/javascript,${encodeURIComponent(HANG_UPS)}`;
+    await using server = await startServe({
+      args: ['--config', config],
+      variables: { ...SECRETS, NODE_OPTIONS: preload },
+    });
+    await expect.poll(() => reloads(server)).toMatchObject([{ level: 'info', changed: [] }]);
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+  });
+
   it('takes over origins, limits and the log level, and names what waits for a restart', async () => {
     using directory = createTemporaryDirectory();
     const config = join(directory.path, 'molten.toml');
