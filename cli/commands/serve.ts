@@ -5,7 +5,7 @@ import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { withVault } from '../../src/config/vault.ts';
 import { createReload, type Reload } from '../../src/server/reload.ts';
 import { startServer, type RunningServer } from '../../src/server/start.ts';
-import { configFlags, sourcesOf } from '../lib/config-flags.ts';
+import { configFlags, readLine, sourcesOf } from '../lib/config-flags.ts';
 import { EXIT } from '../lib/exit-codes.ts';
 
 /** Runs a server until it is told to stop. */
@@ -21,11 +21,11 @@ export default class Serve extends Command {
 
   async run(): Promise<void> {
     const afterStart = onHangUp();
-    const { flags } = await this.parse(Serve);
+    const line = await readLine(() => this.parse(Serve));
     // Read once: what changes there is taken over with a restart.
-    const { vault } = await withVault(sourcesOf(flags));
+    const { vault } = await withVault(sourcesOf(line));
     const load = (): LoadedConfig =>
-      loadConfig({ ...sourcesOf(flags), ...(vault === undefined ? {} : { vault }) });
+      loadConfig({ ...sourcesOf(line), ...(vault === undefined ? {} : { vault }) });
     const loaded = this.#load(load);
     for (const warning of loaded.warnings) this.logToStderr(`warning: ${warning}`);
     const server = await this.#start(loaded);

@@ -18,6 +18,8 @@ export interface Sources {
   readonly directory?: string;
   /** What Vault said, by reference. Absent: it was not asked. */
   readonly vault?: ReadonlyMap<string, VaultAnswer>;
+  /** What is wrong with the command line itself. */
+  readonly faults?: readonly Fault[];
 }
 
 /** A secret of Vault, or why there is none. */
@@ -45,10 +47,10 @@ export interface Collected {
 
 /**
  * Finds the value of each option: flag, variable, `.env`, file, default, in this order. The faults name
- * every unknown variable or key with the nearest known one, and every file that cannot be read.
+ * every unknown flag, variable or key with the nearest known one, and every file that cannot be read.
  */
 export function collectValues(sources: Sources): Collected {
-  const faults: Fault[] = [];
+  const faults: Fault[] = [...(sources.faults ?? [])];
   const layers = layersOf(sources, faults);
   const values = new Map<string, OptionValue>();
   const references: string[] = [];
@@ -187,7 +189,8 @@ function unknownVariables(variables: Variables, where: string): readonly Fault[]
     .map((name) => ({ key: `${name}${where}`, problem: unknown(name, known) }));
 }
 
-function unknown(name: string, known: readonly string[]): string {
+/** What is said of a name that is not known: the nearest that is. */
+export function unknown(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
   return near === undefined ? 'is unknown' : `is unknown; did you mean ${near}?`;
 }

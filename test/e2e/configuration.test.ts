@@ -66,6 +66,35 @@ describe('molten config', () => {
     expect(statSync(store, { throwIfNoEntry: false })).toBeUndefined();
   });
 
+  it('tells a flag that is unknown beside everything else, and shows no value of it', async () => {
+    using directory = createTemporaryDirectory();
+    const molten = createMolten(directory.path, { MOLTENDB_ROOT_PASSWORD: PASSWORD });
+    const line = [`--jwt-secert=${SECRET}`, '--no-srtict', '--host', '0.0.0.0'];
+    const mistakes = [
+      '--jwt-secert is unknown; did you mean --jwt-secret?',
+      '--no-srtict is unknown; did you mean --no-strict?',
+    ];
+    const check = await molten('config', 'check', ...line);
+    const explain = await molten('config', 'explain', ...line);
+    const doctor = await molten('doctor', ...line);
+    const outside = await molten('doctor', '--url', 'http://127.0.0.1:1', '--porfile', SECRET);
+    for (const { stdout, stderr } of [check, explain, doctor, outside]) {
+      expect(stdout + stderr).not.toContain(SECRET);
+      expect(stdout + stderr).not.toContain('USAGE');
+    }
+    for (const mistake of mistakes) {
+      expect(check.stderr).toContain(`fault: ${mistake}`);
+      expect(explain.stderr).toContain(`fault: ${mistake}`);
+      expect(doctor.stdout).toContain(mistake);
+    }
+    expect(check.stderr).toContain('fault: --host is not this machine');
+    expect(outside.stdout).toContain('--porfile is unknown; did you mean --profile?');
+    expect([check.code, explain.code, doctor.code, outside.code]).toEqual([2, 2, 1, 1]);
+    const stray = await molten('config', 'check', '--strict', SECRET);
+    expect(stray).toMatchObject({ code: 2, stderr: expect.stringContaining('belongs to no flag') });
+    expect(stray.stderr).not.toContain(SECRET);
+  });
+
   it('explains where each value comes from, and shows no secret', async () => {
     using directory = createTemporaryDirectory();
     const molten = createMolten(directory.path, SECRETS);

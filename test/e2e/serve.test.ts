@@ -115,9 +115,13 @@ describe('molten serve', () => {
     const file = join(directory.path, 'molten.toml');
     writeFileSync(file, 'prot = 1\nhots = "x"\n');
     const variables = { ...base, MOLTENDB_PROT: '1' };
-    const args = ['--config', file, '--port', '99999'];
-    const { stderr } = await refusedStart({ args, variables });
+    const args = ['--config', file, '--port', '99999', '--hots', 'x', '--write-mode=wrong'];
+    const { code, stderr } = await refusedStart({ args, variables });
+    expect(code).toBe(2);
     const text = stderr.replaceAll(/\s*›\s*|\s+/g, ' ');
+    expect(text).toContain('--hots is unknown; did you mean --host?');
+    expect(text).toContain("--write-mode is 'wrong'; wants one of sync, async");
+    expect(text).not.toContain('USAGE');
     expect(text).toContain('did you mean port?');
     expect(text).toContain('did you mean host?');
     expect(text).toContain('did you mean MOLTENDB_PORT?');

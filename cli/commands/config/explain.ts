@@ -3,7 +3,7 @@ import type { Interfaces } from '@oclif/core';
 import { explainConfig } from '../../../src/config/explain.ts';
 import { withVault } from '../../../src/config/vault.ts';
 import { CliCommand } from '../../lib/cli-command.ts';
-import { configFlags, sourcesOf } from '../../lib/config-flags.ts';
+import { configFlags, readLine, sourcesOf } from '../../lib/config-flags.ts';
 import { EXIT } from '../../lib/exit-codes.ts';
 import { formatTable } from '../../lib/table.ts';
 
@@ -18,8 +18,8 @@ export default class ConfigExplain extends CliCommand {
   ];
 
   async run(): Promise<unknown> {
-    const { flags } = await this.parse(ConfigExplain);
-    const { options, faults } = explainConfig(await withVault(sourcesOf(flags)));
+    const line = await readLine(() => this.parse(ConfigExplain));
+    const { options, faults } = explainConfig(await withVault(sourcesOf(line)));
     this.log(
       formatTable(
         options.map((option) => ({ ...option })),
