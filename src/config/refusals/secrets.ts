@@ -1,3 +1,5 @@
+import type { Stats } from 'node:fs';
+
 import { isGuessablePassword } from '../../platform/guessable-passwords.ts';
 import { isLoopback } from '../../platform/loopback.ts';
 import { OPTIONS } from '../options.ts';
@@ -7,8 +9,10 @@ import { findFile, findIf, type Finding, type Refusal } from '../refusal.ts';
 const SECRET_BYTES_MIN = 32;
 const DISTINCT_CHARS_MIN = 8;
 const PASSWORD_CHARS_MIN = 12;
-/** Bits of a mode by which others than the owner reach a file. */
+/** Bits of a mode by which others than the owner reach a file, and those but for reading by its group. */
 const MODE_OF_OTHERS = 0o077;
+const MODE_BEYOND_GROUP = 0o037;
+const ROOT = 0;
 /** Passwords and secrets that stand in examples everywhere. */
 const PLACEHOLDER =
   /^(change-?me|secret|password|passw0rd|admin|root|test|example|moltendb|12345678)[\w!@#$%^&*.-]{0,12}$/i;
@@ -98,7 +102,7 @@ export const SECRET_REFUSALS: readonly Refusal[] = [
   },
   {
     name: 'secret files private',
-    when: 'A file that holds a secret (`--<name>-file`, `--key`, or the TOML or `.env` with a secret in it) that others than its owner can read, without `--dev-mode`.',
+    when: 'A file that holds a secret (`--<name>-file`, `--key`, or the TOML or `.env` with a secret in it) that others than its owner can read, without `--dev-mode`. A file of root may be read by its group where the server is not root: that is how Kubernetes and systemd hand out secrets.',
     judge: ({ read }) => (read.switch('dev-mode') ? [] : judgeFiles(read)),
   },
 ];
@@ -153,18 +157,35 @@ function judgeFiles(read: OptionReader): readonly Finding[] {
   }
   const key = read.text('key');
   if (key !== undefined) files.set(key, 'key');
-  return [...files].flatMap(([file, option]) => {
-    const mode = modeOf(file);
-    return findIf(mode !== undefined && (mode & MODE_OF_OTHERS) !== 0, {
-      option,
-      why: `is in '${file}', which others can read (mode ${((mode ?? 0) & 0o777).toString(8)})`,
-      fix: `chmod 600 ${file}`,
-    });
-  });
+  return [...files].flatMap(([file, option]) => judgeFile(file, option));
+}
+
+function judgeFile(file: string, option: string): readonly Finding[] {
+  const found = statsOf(file);
+  const user = process.geteuid?.();
+  if (found === undefined || isPrivate(found, user)) return [];
+  const shown = (found.mode & 0o777).toString(8);
+  const mended = isOfRootAlone(found.uid, user) ? '640' : '600';
+  const why = `is in '${file}', which others can read (mode ${shown})`;
+  return [{ option, why, fix: `chmod ${mended} ${file}` }];
+}
+
+/**
+ * Whether a file of secrets is for this user alone. Where the server is not root it has no file of root but
+ * by its group, which whoever runs it has made for that: `fsGroup` in Kubernetes, LoadCredential of systemd.
+ */
+export function isPrivate(
+  { mode, uid }: Pick<Stats, 'mode' | 'uid'>,
+  user: number | undefined,
+): boolean {
+  return (mode & (isOfRootAlone(uid, user) ? MODE_BEYOND_GROUP : MODE_OF_OTHERS)) === 0;
+}
+
+function isOfRootAlone(owner: number, user: number | undefined): boolean {
+  return owner === ROOT && user !== ROOT;
 }
 
 /** Undefined where files have no modes, and for a file that is not there, which is told elsewhere. */
-function modeOf(file: string): number | undefined {
-  if (process.platform === 'win32') return undefined;
-  return findFile(file)?.mode;
+function statsOf(file: string): Stats | undefined {
+  return process.platform === 'win32' ? undefined : findFile(file);
 }
