@@ -3,6 +3,7 @@
  * reference of the configuration all read it.
  */
 import type { Fault } from './faults.ts';
+import { maskUrls } from './mask-urls.ts';
 import type { OptionReader } from './reader.ts';
 import type { Refusal, StartRequest } from './refusal.ts';
 import { FILE_REFUSALS } from './refusals/files.ts';
@@ -45,7 +46,7 @@ const ENCRYPTION_KEY_BYTES = 16;
 function faultsOf(refusal: Refusal, request: StartRequest): readonly Fault[] {
   return refusal.judge(request).map(({ option, why, fix }) => ({
     key: request.read.origin(option),
-    problem: `${why}; ${fix}`,
+    problem: maskUrls(`${why}; ${fix}`),
   }));
 }
 

@@ -16,7 +16,7 @@ import {
 import { createMolten } from '../support/molten.ts';
 import { parseMetrics, valueOf } from '../support/prometheus.ts';
 import { freePort } from '../support/served.ts';
-import { startServe, type ServeProcess } from '../support/serve.ts';
+import { refusedStart, startServe, type ServeProcess } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
@@ -108,6 +108,47 @@ describe('molten config', () => {
     const { stdout } = await molten(...args);
     expect(stdout).toMatch(/^port +4711 +--port$/m);
     expect(stdout).not.toContain(SECRET);
+  });
+
+  it('shows no password that stands in a URL', async () => {
+    using directory = createTemporaryDirectory();
+    const shown = {
+      'storage-url': 'postgres://molten:********@db.example.org/app?password=********',
+      'otlp-endpoint': 'https://********@otlp.example.org',
+      'vault-address': 'https://********@vault.example.org',
+      'ldap-url': 'ldaps://cn:********@ldap.example.org',
+      'alert-webhook-url': 'https://********@hooks.example.org/a?token=********&b=c',
+      'oidc-issuer': 'http://********@issuer.example.org',
+      port: 'redis://a:********@b',
+    };
+    const password = 'hunter2-and-more';
+    const secretOf = (name: string): string => (name.startsWith('o') ? `${password}:x` : password);
+    const line = Object.entries(shown).flatMap(([name, text]) => {
+      return [`--${name}`, text.replaceAll('********', secretOf(name))];
+    });
+    const molten = createMolten(directory.path, SECRETS);
+    const explained = await molten('config', 'explain', ...line, '--json');
+    const { options } = JSON.parse(explained.stdout) as { readonly options: readonly object[] };
+    for (const [name, value] of Object.entries(shown)) {
+      expect(options).toContainEqual({ name, value, origin: `--${name}` });
+    }
+    const check = await molten('config', 'check', ...line);
+    expect(check.stderr).toContain("--oidc-issuer is 'http://********@issuer.example.org', which");
+    expect(check.stderr).toContain("--port is 'redis://a:********@b'; wants");
+    const unreadable = await molten(
+      'config',
+      'explain',
+      '--storage-url',
+      `postgres://me:a/${password}@b`,
+    );
+    const refused = await refusedStart({
+      args: line,
+      variables: SECRETS,
+      directory: directory.path,
+    });
+    for (const text of [check.stderr, explained.stderr, unreadable.stdout, refused.stderr]) {
+      expect(text).not.toContain(password);
+    }
   });
 });
 
