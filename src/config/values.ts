@@ -2,6 +2,7 @@ import { nearest } from '../platform/nearest.ts';
 import type { Fault } from './faults.ts';
 import type { Option } from './option.ts';
 import { CONFIG_OPTION, formsOf, OPTIONS, variableOf, VARIABLE_PREFIX } from './options.ts';
+import { withoutServiceLinks } from './service-links.ts';
 import { readConfigFile, readDotEnv, readSecret } from './source-files.ts';
 
 /** What a command line gave: names without dashes. */
@@ -43,6 +44,7 @@ export interface Collected {
   readonly faults: readonly Fault[];
   /** What is named in Vault. */
   readonly references: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -51,7 +53,8 @@ export interface Collected {
  */
 export function collectValues(sources: Sources): Collected {
   const faults: Fault[] = [...(sources.faults ?? [])];
-  const layers = layersOf(sources, faults);
+  const { variables, warnings } = withoutServiceLinks(sources.environment);
+  const layers = layersOf({ ...sources, environment: variables }, faults);
   const values = new Map<string, OptionValue>();
   const references: string[] = [];
   const fromVault = (value: OptionValue): OptionValue | undefined => {
@@ -62,7 +65,7 @@ export function collectValues(sources: Sources): Collected {
     const value = findValue(option, layers, { faults, fromVault });
     if (value !== undefined) values.set(option.name, value);
   }
-  return { values, faults, references };
+  return { values, faults, references, warnings };
 }
 
 /** What Vault said of a reference; its fault when that is nothing of use. */

@@ -152,6 +152,50 @@ describe('molten config', () => {
   });
 });
 
+/** What Kubernetes puts into a pod for a Service of this name. */
+function linksOf(service: string): Readonly<Record<string, string>> {
+  const address = 'tcp://10.0.0.1:8080';
+  return {
+    [`${service}_SERVICE_HOST`]: '10.0.0.1',
+    [`${service}_SERVICE_PORT`]: '8080',
+    [`${service}_SERVICE_PORT_HTTP`]: '8080',
+    [`${service}_PORT`]: address,
+    [`${service}_PORT_8080_TCP`]: address,
+    [`${service}_PORT_8080_TCP_PROTO`]: 'tcp',
+    [`${service}_PORT_8080_TCP_PORT`]: '8080',
+    [`${service}_PORT_8080_TCP_ADDR`]: '10.0.0.1',
+  };
+}
+
+describe('the variables of a Service of Kubernetes', () => {
+  it('are left alone, with a warning, though they look like options', async () => {
+    using directory = createTemporaryDirectory();
+    const links = { ...linksOf('MOLTENDB'), ...linksOf('MOLTENDB_METRICS') };
+    await using server = await startServe({
+      args: ['--db-path', join(directory.path, 'store'), '--port', '0'],
+      variables: { ...SECRETS, ...links },
+    });
+    const warning = /^warning: (.*) are of a Service of Kubernetes.*enableServiceLinks: false/m;
+    const named = warning.exec(server.stderr())?.[1]?.split(', ');
+    expect(named?.toSorted()).toEqual(Object.keys(links).toSorted());
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+  });
+
+  it('are errors as ever where they are not all of one, or the port is no address', async () => {
+    using directory = createTemporaryDirectory();
+    const { MOLTENDB_SERVICE_HOST: host = '', ...others } = linksOf('MOLTENDB');
+    const without = createMolten(directory.path, { ...SECRETS, ...others });
+    const { stderr } = await without('config', 'check');
+    for (const name of Object.keys(others)) expect(stderr).toContain(`fault: ${name} is `);
+    const wrong = { MOLTENDB_SERVICE_HOST: host, MOLTENDB_PORT: 'x', MOLTENDB_SERVICE_PROT: '1' };
+    const mistaken = createMolten(directory.path, { ...SECRETS, ...wrong });
+    const checked = await mistaken('config', 'check');
+    expect(checked.stderr).toContain("fault: MOLTENDB_PORT is 'x'; wants");
+    expect(checked.stderr).toContain('fault: MOLTENDB_SERVICE_PROT is unknown');
+    expect(checked.stderr).not.toContain('fault: MOLTENDB_SERVICE_HOST');
+  });
+});
+
 /** What a server logs of a reload. */
 interface Reloaded {
   readonly level: string;
