@@ -2,6 +2,7 @@
  * The one table of what forbids a start. `molten serve`, `molten config check`, `molten doctor` and the
  * reference of the configuration all read it.
  */
+import { isLoopback } from '../platform/loopback.ts';
 import type { Fault } from './faults.ts';
 import { maskUrls } from './mask-urls.ts';
 import type { OptionReader } from './reader.ts';
@@ -11,7 +12,7 @@ import { IDENTITY_REFUSALS } from './refusals/identity.ts';
 import { NETWORK_REFUSALS } from './refusals/network.ts';
 import { OBSERVATION_REFUSALS } from './refusals/observation.ts';
 import { STORAGE_REFUSALS } from './refusals/storage.ts';
-import { isPlaceholder, isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
+import { encryptionKeyProblem, isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
 import { VAULT_REFUSALS } from './refusals/vault.ts';
 import { inspectTls } from './tls-files.ts';
 
@@ -41,7 +42,6 @@ export interface Verdict {
 
 const DAY_MS = 86_400_000;
 const RENEWAL_DAYS = 14;
-const ENCRYPTION_KEY_BYTES = 16;
 
 function faultsOf(refusal: Refusal, request: StartRequest): readonly Fault[] {
   return refusal.judge(request).map(({ option, why, fix }) => ({
@@ -86,6 +86,7 @@ function developmentWarnings(read: OptionReader): readonly string[] {
 
 function productionWarnings(read: OptionReader): readonly string[] {
   const key = read.text('encryption-key');
+  const problem = encryptionKeyProblem(read);
   return [
     ...(read.text('root-password') === undefined
       ? ['there is no --root-password: nobody can sign in until the set-up is completed, once']
@@ -93,11 +94,8 @@ function productionWarnings(read: OptionReader): readonly string[] {
     ...(key === undefined && read.text('storage-url') === undefined
       ? ['the store is not encrypted; give --encryption-key for that']
       : []),
-    ...(key !== undefined && Buffer.byteLength(key) < ENCRYPTION_KEY_BYTES
-      ? ['--encryption-key is short and could be guessed by who has a copy of the store']
-      : []),
-    ...(key !== undefined && isPlaceholder(key)
-      ? ['--encryption-key looks like a placeholder']
+    ...(problem !== undefined && isLoopback(read.text('host') ?? '')
+      ? [`--encryption-key ${problem}; no server beyond this machine starts with it`]
       : []),
   ];
 }

@@ -63,6 +63,19 @@ export const REFUSED_EDGES: readonly RefusedStart[] = [
     variables: { ...BASE, MOLTENDB_ENCRYPTION_KEY: 'x' },
     says: 'MOLTENDB_ENCRYPTION_KEY is given together with --disable-encryption; give one',
   },
+  ...[
+    ['x', 'is short and could be guessed by who has a copy'],
+    ['changeme', 'is short and could be guessed'],
+    [
+      'a'.repeat(40),
+      'looks like a placeholder; make a random one; a store that has this one is given',
+    ],
+  ].map(([key = '', says = '']) => ({
+    row: 'encryption key strong',
+    args: ['--host', '0.0.0.0', '--allow-cleartext'],
+    variables: { ...BASE, MOLTENDB_ENCRYPTION_KEY: key },
+    says: `MOLTENDB_ENCRYPTION_KEY ${says}`,
+  })),
   {
     row: 'each secret for one purpose',
     args: [],

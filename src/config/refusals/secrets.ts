@@ -7,6 +7,8 @@ import type { OptionReader } from '../reader.ts';
 import { findFile, findIf, type Finding, type Refusal } from '../refusal.ts';
 
 const SECRET_BYTES_MIN = 32;
+/** Guesses of it are slow: it is stretched before it opens anything. */
+const ENCRYPTION_KEY_BYTES_MIN = 16;
 const DISTINCT_CHARS_MIN = 8;
 const PASSWORD_CHARS_MIN = 12;
 /** Bits of a mode by which others than the owner reach a file, and those but for reading by its group. */
@@ -96,6 +98,19 @@ export const SECRET_REFUSALS: readonly Refusal[] = [
     },
   },
   {
+    name: 'encryption key strong',
+    when: '`--encryption-key` shorter than 16 bytes, or a placeholder, with `--host` beyond this machine; on this machine that is only warned about. A store that has such a key is given another by `molten encryption change-password`, which takes the old one as it is.',
+    judge({ read }) {
+      const why = encryptionKeyProblem(read);
+      if (why === undefined || isLoopback(read.text('host') ?? '') || read.switch('dev-mode')) {
+        return [];
+      }
+      const way = 'molten encryption change-password --new-encryption-key-file <file>';
+      const fix = `make a random one; a store that has this one is given it by: ${way}`;
+      return [{ option: 'encryption-key', why, fix }];
+    },
+  },
+  {
     name: 'each secret for one purpose',
     when: 'The same secret for two purposes, such as `--jwt-secret` and `--encryption-key`.',
     judge: ({ read }) => judgeShared(read),
@@ -106,6 +121,16 @@ export const SECRET_REFUSALS: readonly Refusal[] = [
     judge: ({ read }) => (read.switch('dev-mode') ? [] : judgeFiles(read)),
   },
 ];
+
+/** What is wrong with the encryption key; undefined for nothing, and where there is none. */
+export function encryptionKeyProblem(read: OptionReader): string | undefined {
+  const key = read.text('encryption-key');
+  if (key === undefined) return undefined;
+  if (Buffer.byteLength(key) < ENCRYPTION_KEY_BYTES_MIN) {
+    return 'is short and could be guessed by who has a copy of the store';
+  }
+  return isPlaceholder(key) ? 'looks like a placeholder' : undefined;
+}
 
 /** Judges a secret that nobody has to remember: it must be long, and look random. */
 export function judgeRandom(read: OptionReader, option: string): readonly Finding[] {
@@ -121,7 +146,7 @@ export function judgeRandom(read: OptionReader, option: string): readonly Findin
 }
 
 /** Whether a secret is one of an example, or was typed and not made. */
-export function isPlaceholder(secret: string): boolean {
+function isPlaceholder(secret: string): boolean {
   const isFlat = new Set(secret).size < DISTINCT_CHARS_MIN || isSequence(secret);
   return isFlat || PLACEHOLDER.test(secret) || TO_BE_REPLACED.test(secret);
 }
