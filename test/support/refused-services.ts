@@ -77,6 +77,15 @@ export const REFUSED_SERVICES: readonly RefusedStart[] = [
     args: ['--db-path', 'key.pem/store'],
     says: "--db-path names 'key.pem/store', which is or leads through a file; give",
   },
+  ...[
+    ['missing/audit.log', 'is in a directory that is not there; give a file in a directory'],
+    ['key.pem/audit.log', 'is or leads through a file; give'],
+    ['store', 'is a directory; give'],
+  ].map(([path = '', says = '']) => ({
+    row: 'audit file writable',
+    args: ['--audit-file', path],
+    says: `--audit-file names '${path}', which ${says}`,
+  })),
   {
     row: 'archive apart from the store',
     args: ['--archive-dir', 'store/log'],
