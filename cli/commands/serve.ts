@@ -8,6 +8,9 @@ import { startServer, type RunningServer } from '../../src/server/start.ts';
 import { configFlags, readLine, sourcesOf } from '../lib/config-flags.ts';
 import { EXIT } from '../lib/exit-codes.ts';
 
+/** What development mode is for, by what it is not. */
+const NEVER = 'never use it where others can reach it';
+
 /** Runs a server until it is told to stop. */
 export default class Serve extends Command {
   static override readonly summary = 'Run a server.';
@@ -29,6 +32,7 @@ export default class Serve extends Command {
     const loaded = this.#load(load);
     for (const warning of loaded.warnings) this.logToStderr(`warning: ${warning}`);
     const server = await this.#start(loaded);
+    if (loaded.development !== undefined) server.logger.warn(`development mode: ${NEVER}`);
     this.log(greeting(server, loaded));
     afterStart(createReload(server, loaded, load));
     await untilTold();
@@ -108,6 +112,7 @@ function greeting({ url }: RunningServer, { config, development }: LoadedConfig)
         ];
   return [
     `MoltenDB listens on ${url}`,
+    ...(development === undefined ? [] : [`  mode      development: ${NEVER}`]),
     `  store     ${store}`,
     `  user      ${config.rootUser}${password}`,
     `  read      ${url}/docs`,

@@ -107,6 +107,24 @@ describe('molten serve --dev-mode', () => {
   });
 });
 
+describe('development mode', () => {
+  const told = /development.*never use it where others can reach it/;
+
+  async function printedBy(args: readonly string[], variables = {}): Promise<readonly string[]> {
+    using directory = createTemporaryDirectory();
+    const where = ['--db-path', directory.path, '--port', '0'];
+    await using server = await startServe({ args: [...where, ...args], variables });
+    const warned = (server.stderr().match(/^\{.*"level":"warn".*$/gm) ?? []).join('\n');
+    return [server.stdout(), warned];
+  }
+
+  it('is told by the greeting and by the log, and by neither without it', async () => {
+    for (const text of await printedBy(['--dev-mode'])) expect(text).toMatch(told);
+    const secrets = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
+    for (const text of await printedBy([], secrets)) expect(text).not.toMatch(/development/);
+  });
+});
+
 describe('molten serve', () => {
   const base = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
 
