@@ -11,6 +11,7 @@ import { REFUSALS } from '../../src/config/refusals.ts';
 import {
   certificate,
   expiredCertificate,
+  futureCertificate,
   otherPrivateKey,
   privateKey,
 } from '../support/certificate.ts';
@@ -38,16 +39,21 @@ describe('molten serve', () => {
     expect(new Set(CASES.map(({ row }) => row))).toEqual(new Set(REFUSALS.map(({ name }) => name)));
   });
 
-  it.each(CASES)('does not start: $row, $says', async ({ args, variables = BASE, says }) => {
-    using directory = createTemporaryDirectory();
-    writeFiles(directory.path);
-    const { port } = taken.address() as { readonly port: number };
-    const all = ['--db-path', 'store', ...args, '--port', String(port)];
-    const started = { args: withoutRepeats(all), variables, directory: directory.path };
-    const { code, stderr } = await refusedStart(started);
-    expect(stderr.replaceAll(/\s*›\s*|\s+/g, ' ')).toContain(says);
-    expect(code).toBe(2);
-  });
+  it.each(CASES)(
+    'does not start: $row, $says',
+    async ({ args, variables = BASE, dotEnv, says }) => {
+      using directory = createTemporaryDirectory();
+      writeFiles(directory.path);
+      if (dotEnv !== undefined)
+        writeFileSync(join(directory.path, '.env'), dotEnv, { mode: 0o644 });
+      const { port } = taken.address() as { readonly port: number };
+      const all = ['--db-path', 'store', ...args, '--port', String(port)];
+      const started = { args: withoutRepeats(all), variables, directory: directory.path };
+      const { code, stderr } = await refusedStart(started);
+      expect(stderr.replaceAll(/\s*›\s*|\s+/g, ' ')).toContain(says);
+      expect(code).toBe(2);
+    },
+  );
 
   it('takes a file of root that its group may read, as another user of that group', () => {
     using directory = createTemporaryDirectory();
@@ -99,6 +105,12 @@ function writeFiles(directory: string): void {
   write('open-key.pem', privateKey, 0o644);
   write('cert.pem', certificate, 0o600);
   write('expired.pem', expiredCertificate, 0o600);
+  write('future.pem', futureCertificate, 0o600);
+  write(
+    'damaged.pem',
+    certificate.replace('MII', 'MXX').replaceAll('CERTIFICATE', 'ANYTHING'),
+    0o600,
+  );
   write('key.pem', privateKey, 0o600);
   write('other-key.pem', otherPrivateKey, 0o600);
 }

@@ -13,6 +13,8 @@ export interface RefusedStart {
   readonly row: string;
   readonly args: readonly string[];
   readonly variables?: Readonly<Record<string, string>>;
+  /** What `.env` in the working directory holds. Absent: there is none. */
+  readonly dotEnv?: string;
   readonly says: string;
 }
 
@@ -41,6 +43,10 @@ export const REFUSED_EDGES: readonly RefusedStart[] = [
   {
     ...{ row: 'set-up token strong', args: [], says: 'MOLTENDB_SETUP_TOKEN is shorter than 32' },
     variables: { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_SETUP_TOKEN: 'short' },
+  },
+  {
+    ...{ row: 'set-up token strong', args: [], says: 'SETUP_TOKEN looks like a placeholder; make' },
+    variables: { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_SETUP_TOKEN: 'change-me-'.repeat(4) },
   },
   {
     row: 'set-up closed to others',
@@ -109,6 +115,12 @@ export const REFUSED_EDGES: readonly RefusedStart[] = [
     says: "--key is in 'open-key.pem', which others can read",
   },
   {
+    row: 'secret files private',
+    args: [],
+    dotEnv: 'MOLTENDB_ENCRYPTION_KEY="a key that others read"',
+    says: 'MOLTENDB_ENCRYPTION_KEY in .env is in',
+  },
+  {
     row: 'TLS beyond this machine',
     args: ['--host', '0.0.0.0'],
     says: '--host is not this machine, and there is no TLS; give --cert and --key',
@@ -119,6 +131,32 @@ export const REFUSED_EDGES: readonly RefusedStart[] = [
     says: '--host is not this machine; --dev-mode listens only',
   },
   { row: 'certificate usable', args: ['--cert', 'cert.pem'], says: '--cert is given alone; TLS' },
+  { row: 'certificate usable', args: ['--key', 'key.pem'], says: '--key is given alone; TLS' },
+  {
+    row: 'certificate usable',
+    args: ['--cert', 'open.txt', '--key', 'key.pem'],
+    says: "--cert names 'open.txt', which is not in PEM form; convert it",
+  },
+  {
+    row: 'certificate usable',
+    args: ['--cert', 'damaged.pem', '--key', 'damaged.pem'],
+    says: "--cert names 'damaged.pem', which is damaged; make it again",
+  },
+  {
+    row: 'certificate usable',
+    args: ['--cert', 'cert.pem', '--key', 'damaged.pem'],
+    says: "--key names 'damaged.pem', which is damaged; make it again",
+  },
+  {
+    row: 'certificate usable',
+    args: ['--cert', 'cert.pem', '--key', 'store'],
+    says: "--key names 'store', which cannot be read; give",
+  },
+  {
+    row: 'certificate usable',
+    args: ['--cert', 'future.pem', '--key', 'key.pem'],
+    says: '--cert is valid only from Jan 1 00:00:00 2126 GMT; wait, or set the clock',
+  },
   {
     row: 'certificate usable',
     args: ['--cert', 'missing.pem', '--key', 'key.pem'],
@@ -141,6 +179,11 @@ export const REFUSED_EDGES: readonly RefusedStart[] = [
   },
   {
     row: 'CORS origins exact',
+    args: ['--cors-origin', 'null'],
+    says: "--cors-origin has 'null', which no browser sends; give",
+  },
+  {
+    row: 'CORS origins exact',
     args: ['--cors-origin', '*,https://app.example.org'],
     says: '--cors-origin has * beside other origins; give',
   },
@@ -154,6 +197,16 @@ export const REFUSED_EDGES: readonly RefusedStart[] = [
     args: ['--cert', 'cert.pem', '--key', 'key.pem', '--client-ca', 'expired.pem'],
     says: '--client-ca expired at Feb 1 00:00:00 2020 GMT; renew it',
   },
+  ...[
+    ['missing.pem', 'does not exist; give'],
+    ['store', 'cannot be read; give'],
+    ['open.txt', 'is not in PEM form; convert it'],
+    ['damaged.pem', 'is damaged; make it again'],
+  ].map(([file = '', says = '']) => ({
+    row: 'client certificates checkable',
+    args: ['--cert', 'cert.pem', '--key', 'key.pem', '--client-ca', file],
+    says: `--client-ca names '${file}', which ${says}`,
+  })),
   {
     row: 'limits in order',
     args: ['--max-connections', '100', '--max-connections-per-address', '101'],
@@ -174,6 +227,16 @@ export const REFUSED_EDGES: readonly RefusedStart[] = [
     args: ['--rate-limit-burst', '10'],
     variables: { ...BASE, MOLTENDB_RATE_LIMIT_REQS: '5' },
     says: '--rate-limit-burst is 10, above --rate-limit-requests 5; lower it',
+  },
+  {
+    row: 'trusted proxies narrow',
+    args: ['--trusted-proxy', 'proxy.example.org'],
+    says: "--trusted-proxy has 'proxy.example.org', which is no address or range; give",
+  },
+  {
+    row: 'trusted proxies narrow',
+    args: ['--trusted-proxy', 'fc00::/6'],
+    says: "--trusted-proxy has 'fc00::/6', which is wider than a /7; give",
   },
   {
     row: 'trusted proxies narrow',

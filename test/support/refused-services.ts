@@ -26,6 +26,11 @@ export const REFUSED_SERVICES: readonly RefusedStart[] = [
     says: '--storage-url holds a password, which shows wherever the address does; give it as',
   },
   {
+    row: 'database address well-formed',
+    args: ['--storage-url', 'postgres://molten@db.example.org/app?sslmode=require'],
+    says: "--storage-url has the sslmode 'require'; write disable or verify-full",
+  },
+  {
     row: 'database by TLS',
     args: ['--storage-url', 'postgres://molten@db.example.org/app?sslmode=disable'],
     says: '--storage-url would send every document over the network in the clear; leave',
@@ -41,10 +46,24 @@ export const REFUSED_SERVICES: readonly RefusedStart[] = [
     says: '--vault-address holds a user name or a password; use --vault-auth',
   },
   {
+    row: 'Vault by TLS',
+    args: ['--vault-address', 'vault.example.org:8200'],
+    says: '--vault-address is no address of http or https; give',
+  },
+  {
     row: 'Vault can be signed in to',
     args: ['--vault-address', 'https://vault.example.org:8200', '--vault-auth', 'approle'],
     says: '--vault-role-id is missing; --vault-auth approle needs it',
   },
+  ...[
+    ['token', 'vault-token'],
+    ['approle', 'vault-secret-id'],
+    ['kubernetes', 'vault-role'],
+  ].map(([way = '', missing = '']) => ({
+    row: 'Vault can be signed in to',
+    args: ['--vault-address', 'https://vault.example.org:8200', '--vault-auth', way],
+    says: `--${missing} is missing; --vault-auth ${way} needs it`,
+  })),
   {
     row: 'traces to a collector',
     args: ['--otlp-endpoint', 'collector:4318'],
@@ -54,6 +73,21 @@ export const REFUSED_SERVICES: readonly RefusedStart[] = [
     row: 'traces to a collector',
     args: ['--otlp-endpoint', 'https://me:secret@collector.example.org'],
     says: '--otlp-endpoint holds a user name or a password; leave them out',
+  },
+  {
+    row: 'alerts signed and by TLS',
+    args: ['--alert-webhook-url', 'https://hooks.example.org/'],
+    says: '--alert-webhook-secret is missing; --alert-webhook-url needs it',
+  },
+  {
+    row: 'alerts signed and by TLS',
+    args: ['--alert-webhook-url', 'hooks.example.org'],
+    says: '--alert-webhook-url is no address of http or https; give',
+  },
+  {
+    row: 'alerts signed and by TLS',
+    args: ['--alert-webhook-url', 'https://me:secret@hooks.example.org/'],
+    says: '--alert-webhook-url holds a user name or a password; leave them out',
   },
   {
     row: 'alerts signed and by TLS',
@@ -87,6 +121,11 @@ export const REFUSED_SERVICES: readonly RefusedStart[] = [
     says: `--audit-file names '${path}', which ${says}`,
   })),
   {
+    row: 'directories writable',
+    args: ['--archive-dir', 'key.pem/archive'],
+    says: "--archive-dir names 'key.pem/archive', which is or leads through a file; give",
+  },
+  {
     row: 'archive apart from the store',
     args: ['--archive-dir', 'store/log'],
     says: '--archive-dir is inside --db-path, so that one loss would take both; give',
@@ -95,6 +134,11 @@ export const REFUSED_SERVICES: readonly RefusedStart[] = [
     row: 'script executable',
     args: ['--post-backup-script', 'cert.pem'],
     says: "--post-backup-script names 'cert.pem', which is no file that this user can run; chmod",
+  },
+  {
+    row: 'script executable',
+    args: ['--post-backup-script', 'missing.sh'],
+    says: "--post-backup-script names 'missing.sh', which is no file that this user can run; chmod",
   },
   {
     row: 'schedule well-formed',
@@ -110,6 +154,32 @@ export const REFUSED_SERVICES: readonly RefusedStart[] = [
     row: 'directory complete',
     args: ['--ldap-url', 'ldaps://cn:secret@ldap.example.org', '--ldap-user-base', 'dc=example'],
     says: '--ldap-url holds a user name or a password; give them as',
+  },
+  {
+    row: 'directory complete',
+    args: [...LDAP],
+    variables: { ...BASE, MOLTENDB_LDAP_BIND_PASSWORD: 'a password of a service' },
+    says: '--ldap-bind-dn is missing; a service account',
+  },
+  {
+    row: 'directory complete',
+    args: ['--ldap-url', 'ldap.example.org', '--ldap-user-base', 'dc=example'],
+    says: '--ldap-url is no URL of a directory; give',
+  },
+  {
+    row: 'directory complete',
+    args: ['--ldap-url', 'ldaps://ldap.example.org'],
+    says: '--ldap-user-base is missing; --ldap-url needs it',
+  },
+  {
+    row: 'directory complete',
+    args: [...LDAP, '--ldap-ca', 'missing.pem'],
+    says: "--ldap-ca names 'missing.pem', which cannot be read; give",
+  },
+  {
+    row: 'directory complete',
+    args: [...LDAP, '--ldap-starttls'],
+    says: '--ldap-starttls is given with ldaps://, which has TLS from the start; give one',
   },
   {
     row: 'directory by TLS',
@@ -153,6 +223,11 @@ export const REFUSED_SERVICES: readonly RefusedStart[] = [
     row: 'who becomes a user well-formed',
     args: [...LDAP, '--ldap-provision', '--ldap-provision-only', 'mapped'],
     says: '--ldap-provision-only has mapped, and no group has a role; give --ldap-roles',
+  },
+  {
+    row: 'roles by group well-formed',
+    args: [...OIDC, 'https://issuer.example.org', '--oidc-roles', 'staff=no role'],
+    says: "--oidc-roles has 'staff=no role'; wants group=role",
   },
   {
     row: 'roles by group well-formed',
