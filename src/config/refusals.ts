@@ -94,10 +94,20 @@ function productionWarnings(read: OptionReader): readonly string[] {
     ...(key === undefined && read.text('storage-url') === undefined
       ? ['the store is not encrypted; give --encryption-key for that']
       : []),
+    ...(isReachedInCleartext(read) && read.list('trusted-proxy').length === 0
+      ? [
+          '--trusted-proxy is missing: behind a proxy that ends TLS callers cannot be told apart, and a ban of one is a ban of all; name the address of the proxy there',
+        ]
+      : []),
     ...(problem !== undefined && isLoopback(read.text('host') ?? '')
       ? [`--encryption-key ${problem}; no server beyond this machine starts with it`]
       : []),
   ];
+}
+
+function isReachedInCleartext(read: OptionReader): boolean {
+  const isRemote = !isLoopback(read.text('host') ?? '');
+  return isRemote && read.switch('allow-cleartext') && read.text('cert') === undefined;
 }
 
 function expiryWarnings({ read, nowMs }: StartRequest): readonly string[] {

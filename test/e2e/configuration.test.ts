@@ -110,6 +110,26 @@ describe('molten config', () => {
     expect(stdout).not.toContain(SECRET);
   });
 
+  it('warns of callers that cannot be told apart, where no proxy is named', async () => {
+    using directory = createTemporaryDirectory();
+    const molten = createMolten(directory.path, SECRETS);
+    const warned = async (...line: readonly string[]): Promise<boolean> => {
+      const { code, stderr } = await molten('config', 'check', ...line);
+      expect(code, stderr).toBe(0);
+      return stderr.includes('warning: --trusted-proxy is missing: behind a proxy');
+    };
+    const clear = ['--host', '0.0.0.0', '--allow-cleartext'];
+    expect(await warned(...clear)).toBe(true);
+    expect(await warned(...clear, '--trusted-proxy', '10.0.0.7')).toBe(false);
+    expect(await warned('--allow-cleartext')).toBe(false);
+    const tls = { cert: certificate, key: privateKey };
+    for (const [name, text] of Object.entries(tls)) {
+      writeFileSync(join(directory.path, name), text, { mode: 0o600 });
+    }
+    const files = Object.keys(tls).flatMap((name) => [`--${name}`, join(directory.path, name)]);
+    expect(await warned(...clear, ...files)).toBe(false);
+  });
+
   it('shows no password that stands in a URL', async () => {
     using directory = createTemporaryDirectory();
     const shown = {
