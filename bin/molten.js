@@ -36,6 +36,8 @@ async function run() {
     if (error.code !== 'EPIPE') throw error;
     process.kill(process.pid, 'SIGTERM');
   });
+  // A reload for a server that has read nothing yet: it reads everything soon. It must not end it.
+  if (process.argv[2] === 'serve' && !process.stdin.isTTY) process.on('SIGHUP', () => {});
   const builder = join(root, 'scripts', 'build.mjs');
   if (existsSync(builder) && existsSync(join(root, 'src'))) {
     try {

@@ -3,8 +3,8 @@ import type { Interfaces } from '@oclif/core';
 import { variable } from '../../src/config/environment.ts';
 import { withVault } from '../../src/config/vault.ts';
 import { readClientCertificate } from '../lib/client-certificate.ts';
-import { configFlags, sourcesOf } from '../lib/config-flags.ts';
-import { examineConfiguration, isConfigured } from '../lib/doctor/configuration.ts';
+import { configFlags, readLine, sourcesOf, type ConfigLine } from '../lib/config-flags.ts';
+import { examineConfiguration, examineLine, isConfigured } from '../lib/doctor/configuration.ts';
 import { lineOf, type Finding } from '../lib/doctor/finding.ts';
 import { examineInside } from '../lib/doctor/inside.ts';
 import { examineOutside } from '../lib/doctor/outside.ts';
@@ -23,21 +23,22 @@ export default class Doctor extends MoltenCommand {
   ];
 
   async run(): Promise<unknown> {
-    const { flags } = await this.parse(Doctor);
-    const findings = await this.#examine(flags);
+    const line = await readLine(() => this.parse(Doctor));
+    const findings = await this.#examine(line);
     for (const finding of findings) this.log(lineOf(finding));
     const ok = findings.every(({ verdict }) => verdict !== 'FAIL');
     if (!ok) process.exitCode = EXIT.failure;
     return { ok, findings };
   }
 
-  async #examine(flags: Readonly<Record<string, unknown>>): Promise<readonly Finding[]> {
-    const server = flags as unknown as ServerFlags;
+  async #examine(line: ConfigLine): Promise<readonly Finding[]> {
+    const server = line.flags as unknown as ServerFlags;
     const url = server.url ?? variable('MOLTEN_URL');
     const isServerAsked = url !== undefined || server.profile !== DEFAULT_PROFILE;
-    const sources = await withVault(sourcesOf(flags));
+    const sources = await withVault(sourcesOf(line));
     const findings: Finding[] = [];
     if (!isServerAsked || isConfigured(sources)) findings.push(...examineConfiguration(sources));
+    else findings.push(...examineLine(sources));
     if (!isServerAsked) return findings;
     const certificate = readClientCertificate();
     const outside = await examineOutside({ url: this.target(server).url, certificate });

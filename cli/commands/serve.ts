@@ -5,8 +5,11 @@ import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { withVault } from '../../src/config/vault.ts';
 import { createReload, type Reload } from '../../src/server/reload.ts';
 import { startServer, type RunningServer } from '../../src/server/start.ts';
-import { configFlags, sourcesOf } from '../lib/config-flags.ts';
+import { configFlags, readLine, sourcesOf } from '../lib/config-flags.ts';
 import { EXIT } from '../lib/exit-codes.ts';
+
+/** What development mode is for, by what it is not. */
+const NEVER = 'never use it where others can reach it';
 
 /** Runs a server until it is told to stop. */
 export default class Serve extends Command {
@@ -20,16 +23,18 @@ export default class Serve extends Command {
   ];
 
   async run(): Promise<void> {
-    const { flags } = await this.parse(Serve);
+    const afterStart = onHangUp();
+    const line = await readLine(() => this.parse(Serve));
     // Read once: what changes there is taken over with a restart.
-    const { vault } = await withVault(sourcesOf(flags));
+    const { vault } = await withVault(sourcesOf(line));
     const load = (): LoadedConfig =>
-      loadConfig({ ...sourcesOf(flags), ...(vault === undefined ? {} : { vault }) });
+      loadConfig({ ...sourcesOf(line), ...(vault === undefined ? {} : { vault }) });
     const loaded = this.#load(load);
     for (const warning of loaded.warnings) this.logToStderr(`warning: ${warning}`);
     const server = await this.#start(loaded);
+    if (loaded.development !== undefined) server.logger.warn(`development mode: ${NEVER}`);
     this.log(greeting(server, loaded));
-    onHangUp(createReload(server, loaded, load));
+    afterStart(createReload(server, loaded, load));
     await untilTold();
     await server.close();
     // A worker or a socket that will not end must not keep a server that was told to.
@@ -54,9 +59,24 @@ export default class Serve extends Command {
   }
 }
 
-/** A terminal that closes ends what it ran; anybody else who sends SIGHUP wants a reload. */
-function onHangUp(reload: Reload): void {
-  if (!process.stdin.isTTY) process.on('SIGHUP', reload);
+/**
+ * A terminal that closes ends what it ran; anybody else who sends SIGHUP wants a reload. One that comes
+ * before there is anything to reload is kept for whoever brings that.
+ */
+function onHangUp(): (reload: Reload) => void {
+  let isWanted = false;
+  let reload: Reload = () => {
+    isWanted = true;
+  };
+  if (!process.stdin.isTTY) {
+    process.on('SIGHUP', () => {
+      reload();
+    });
+  }
+  return (ready) => {
+    reload = ready;
+    if (isWanted) ready();
+  };
 }
 
 /** Waits for the first signal. The next one finds no listener, and ends the process at once. */
@@ -92,6 +112,7 @@ function greeting({ url }: RunningServer, { config, development }: LoadedConfig)
         ];
   return [
     `MoltenDB listens on ${url}`,
+    ...(development === undefined ? [] : [`  mode      development: ${NEVER}`]),
     `  store     ${store}`,
     `  user      ${config.rootUser}${password}`,
     `  read      ${url}/docs`,

@@ -1,17 +1,16 @@
 import type { Fault } from './faults.ts';
+import { MASK, maskUrl } from './mask-urls.ts';
 import { OPTIONS } from './options.ts';
 import { collectValues, type Sources } from './values.ts';
 
 /** What one option is, and where that comes from. */
 export interface ExplainedOption {
   readonly name: string;
-  /** Absent: it has no value. A secret shows as stars. */
+  /** Absent: it has no value. A secret shows as stars, and so does the password in a URL. */
   readonly value?: string;
   /** `--port`, `MOLTENDB_PORT`, `port in molten.toml` or `default`. */
   readonly origin: string;
 }
-
-const MASK = '********';
 
 /** Explains every option, in the order of the table, and names what of the sources cannot be used. */
 export function explainConfig(sources: Sources): {
@@ -23,7 +22,7 @@ export function explainConfig(sources: Sources): {
     const found = values.get(name);
     if (found === undefined) return { name, origin: 'none' };
     const { text, origin } = found;
-    return { name, value: isSecret === true ? MASK : text, origin };
+    return { name, value: isSecret === true ? MASK : maskUrl(text), origin };
   });
   return { options, faults };
 }

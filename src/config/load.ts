@@ -42,12 +42,13 @@ export interface Judgement {
 
 /** Judges a configuration without using it: nothing is made, nothing is opened. */
 export function judgeConfig(sources: Sources): Judgement {
-  const { values: all, faults: unusable } = collectValues(sources);
+  const { values: all, faults: unusable, warnings: ofSources } = collectValues(sources);
   const { sound: values, faults: misspelt } = checkValues(all);
-  const { rows, warnings } = refusals({ read: createReader(values), nowMs: systemClock.now() });
+  const verdict = refusals({ read: createReader(values), nowMs: systemClock.now() });
+  const { rows } = verdict;
   const malformed = [...unusable, ...misspelt];
   const faults = [...malformed, ...rows.flatMap((row) => row.faults)];
-  return { values, faults, malformed, rows, warnings };
+  return { values, faults, malformed, rows, warnings: [...ofSources, ...verdict.warnings] };
 }
 
 /** Loads the configuration of a server. ConfigError names everything that is wrong. */

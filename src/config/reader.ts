@@ -1,4 +1,5 @@
 import type { Fault } from './faults.ts';
+import { maskUrls } from './mask-urls.ts';
 import type { Option } from './option.ts';
 import { OPTIONS } from './options.ts';
 import type { OptionValues } from './values.ts';
@@ -46,7 +47,7 @@ export function checkValues(values: OptionValues): {
     const value = values.get(name);
     const problem = value === undefined ? undefined : problemOf(type, value.text);
     if (value === undefined || problem === undefined) continue;
-    faults.push({ key: value.origin, problem });
+    faults.push({ key: value.origin, problem: maskUrls(problem) });
     if (fallback === undefined) sound.delete(name);
     else sound.set(name, { text: fallback, origin: 'default' });
   }

@@ -2,7 +2,9 @@
  * The one table of what forbids a start. `molten serve`, `molten config check`, `molten doctor` and the
  * reference of the configuration all read it.
  */
+import { isLoopback } from '../platform/loopback.ts';
 import type { Fault } from './faults.ts';
+import { maskUrls } from './mask-urls.ts';
 import type { OptionReader } from './reader.ts';
 import type { Refusal, StartRequest } from './refusal.ts';
 import { FILE_REFUSALS } from './refusals/files.ts';
@@ -10,7 +12,7 @@ import { IDENTITY_REFUSALS } from './refusals/identity.ts';
 import { NETWORK_REFUSALS } from './refusals/network.ts';
 import { OBSERVATION_REFUSALS } from './refusals/observation.ts';
 import { STORAGE_REFUSALS } from './refusals/storage.ts';
-import { isPlaceholder, isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
+import { encryptionKeyProblem, isWeak, SECRET_REFUSALS, SECRETS } from './refusals/secrets.ts';
 import { VAULT_REFUSALS } from './refusals/vault.ts';
 import { inspectTls } from './tls-files.ts';
 
@@ -40,12 +42,11 @@ export interface Verdict {
 
 const DAY_MS = 86_400_000;
 const RENEWAL_DAYS = 14;
-const ENCRYPTION_KEY_BYTES = 16;
 
 function faultsOf(refusal: Refusal, request: StartRequest): readonly Fault[] {
   return refusal.judge(request).map(({ option, why, fix }) => ({
     key: request.read.origin(option),
-    problem: `${why}; ${fix}`,
+    problem: maskUrls(`${why}; ${fix}`),
   }));
 }
 
@@ -85,6 +86,7 @@ function developmentWarnings(read: OptionReader): readonly string[] {
 
 function productionWarnings(read: OptionReader): readonly string[] {
   const key = read.text('encryption-key');
+  const problem = encryptionKeyProblem(read);
   return [
     ...(read.text('root-password') === undefined
       ? ['there is no --root-password: nobody can sign in until the set-up is completed, once']
@@ -92,13 +94,20 @@ function productionWarnings(read: OptionReader): readonly string[] {
     ...(key === undefined && read.text('storage-url') === undefined
       ? ['the store is not encrypted; give --encryption-key for that']
       : []),
-    ...(key !== undefined && Buffer.byteLength(key) < ENCRYPTION_KEY_BYTES
-      ? ['--encryption-key is short and could be guessed by who has a copy of the store']
+    ...(isReachedInCleartext(read) && read.list('trusted-proxy').length === 0
+      ? [
+          '--trusted-proxy is missing: behind a proxy that ends TLS callers cannot be told apart, and a ban of one is a ban of all; name the address of the proxy there',
+        ]
       : []),
-    ...(key !== undefined && isPlaceholder(key)
-      ? ['--encryption-key looks like a placeholder']
+    ...(problem !== undefined && isLoopback(read.text('host') ?? '')
+      ? [`--encryption-key ${problem}; no server beyond this machine starts with it`]
       : []),
   ];
+}
+
+function isReachedInCleartext(read: OptionReader): boolean {
+  const isRemote = !isLoopback(read.text('host') ?? '');
+  return isRemote && read.switch('allow-cleartext') && read.text('cert') === undefined;
 }
 
 function expiryWarnings({ read, nowMs }: StartRequest): readonly string[] {

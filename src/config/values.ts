@@ -2,6 +2,7 @@ import { nearest } from '../platform/nearest.ts';
 import type { Fault } from './faults.ts';
 import type { Option } from './option.ts';
 import { CONFIG_OPTION, formsOf, OPTIONS, variableOf, VARIABLE_PREFIX } from './options.ts';
+import { withoutServiceLinks } from './service-links.ts';
 import { readConfigFile, readDotEnv, readSecret } from './source-files.ts';
 
 /** What a command line gave: names without dashes. */
@@ -18,6 +19,8 @@ export interface Sources {
   readonly directory?: string;
   /** What Vault said, by reference. Absent: it was not asked. */
   readonly vault?: ReadonlyMap<string, VaultAnswer>;
+  /** What is wrong with the command line itself. */
+  readonly faults?: readonly Fault[];
 }
 
 /** A secret of Vault, or why there is none. */
@@ -41,15 +44,17 @@ export interface Collected {
   readonly faults: readonly Fault[];
   /** What is named in Vault. */
   readonly references: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /**
  * Finds the value of each option: flag, variable, `.env`, file, default, in this order. The faults name
- * every unknown variable or key with the nearest known one, and every file that cannot be read.
+ * every unknown flag, variable or key with the nearest known one, and every file that cannot be read.
  */
 export function collectValues(sources: Sources): Collected {
-  const faults: Fault[] = [];
-  const layers = layersOf(sources, faults);
+  const faults: Fault[] = [...(sources.faults ?? [])];
+  const { variables, warnings } = withoutServiceLinks(sources.environment);
+  const layers = layersOf({ ...sources, environment: variables }, faults);
   const values = new Map<string, OptionValue>();
   const references: string[] = [];
   const fromVault = (value: OptionValue): OptionValue | undefined => {
@@ -60,7 +65,7 @@ export function collectValues(sources: Sources): Collected {
     const value = findValue(option, layers, { faults, fromVault });
     if (value !== undefined) values.set(option.name, value);
   }
-  return { values, faults, references };
+  return { values, faults, references, warnings };
 }
 
 /** What Vault said of a reference; its fault when that is nothing of use. */
@@ -187,7 +192,8 @@ function unknownVariables(variables: Variables, where: string): readonly Fault[]
     .map((name) => ({ key: `${name}${where}`, problem: unknown(name, known) }));
 }
 
-function unknown(name: string, known: readonly string[]): string {
+/** What is said of a name that is not known: the nearest that is. */
+export function unknown(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
   return near === undefined ? 'is unknown' : `is unknown; did you mean ${near}?`;
 }

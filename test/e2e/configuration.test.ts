@@ -16,7 +16,7 @@ import {
 import { createMolten } from '../support/molten.ts';
 import { parseMetrics, valueOf } from '../support/prometheus.ts';
 import { freePort } from '../support/served.ts';
-import { startServe, type ServeProcess } from '../support/serve.ts';
+import { refusedStart, startServe, type ServeProcess } from '../support/serve.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const SECRET = 'c29tZSByYW5kb20gYnl0ZXMgZm9yIGEgdGVzdA-and-more';
@@ -66,6 +66,35 @@ describe('molten config', () => {
     expect(statSync(store, { throwIfNoEntry: false })).toBeUndefined();
   });
 
+  it('tells a flag that is unknown beside everything else, and shows no value of it', async () => {
+    using directory = createTemporaryDirectory();
+    const molten = createMolten(directory.path, { MOLTENDB_ROOT_PASSWORD: PASSWORD });
+    const line = [`--jwt-secert=${SECRET}`, '--no-srtict', '--host', '0.0.0.0'];
+    const mistakes = [
+      '--jwt-secert is unknown; did you mean --jwt-secret?',
+      '--no-srtict is unknown; did you mean --no-strict?',
+    ];
+    const check = await molten('config', 'check', ...line);
+    const explain = await molten('config', 'explain', ...line);
+    const doctor = await molten('doctor', ...line);
+    const outside = await molten('doctor', '--url', 'http://127.0.0.1:1', '--porfile', SECRET);
+    for (const { stdout, stderr } of [check, explain, doctor, outside]) {
+      expect(stdout + stderr).not.toContain(SECRET);
+      expect(stdout + stderr).not.toContain('USAGE');
+    }
+    for (const mistake of mistakes) {
+      expect(check.stderr).toContain(`fault: ${mistake}`);
+      expect(explain.stderr).toContain(`fault: ${mistake}`);
+      expect(doctor.stdout).toContain(mistake);
+    }
+    expect(check.stderr).toContain('fault: --host is not this machine');
+    expect(outside.stdout).toContain('--porfile is unknown; did you mean --profile?');
+    expect([check.code, explain.code, doctor.code, outside.code]).toEqual([2, 2, 1, 1]);
+    const stray = await molten('config', 'check', '--strict', SECRET);
+    expect(stray).toMatchObject({ code: 2, stderr: expect.stringContaining('belongs to no flag') });
+    expect(stray.stderr).not.toContain(SECRET);
+  });
+
   it('explains where each value comes from, and shows no secret', async () => {
     using directory = createTemporaryDirectory();
     const molten = createMolten(directory.path, SECRETS);
@@ -79,6 +108,111 @@ describe('molten config', () => {
     const { stdout } = await molten(...args);
     expect(stdout).toMatch(/^port +4711 +--port$/m);
     expect(stdout).not.toContain(SECRET);
+  });
+
+  it('warns of callers that cannot be told apart, where no proxy is named', async () => {
+    using directory = createTemporaryDirectory();
+    const molten = createMolten(directory.path, SECRETS);
+    const warned = async (...line: readonly string[]): Promise<boolean> => {
+      const { code, stderr } = await molten('config', 'check', ...line);
+      expect(code, stderr).toBe(0);
+      return stderr.includes('warning: --trusted-proxy is missing: behind a proxy');
+    };
+    const clear = ['--host', '0.0.0.0', '--allow-cleartext'];
+    expect(await warned(...clear)).toBe(true);
+    expect(await warned(...clear, '--trusted-proxy', '10.0.0.7')).toBe(false);
+    expect(await warned('--allow-cleartext')).toBe(false);
+    const tls = { cert: certificate, key: privateKey };
+    for (const [name, text] of Object.entries(tls)) {
+      writeFileSync(join(directory.path, name), text, { mode: 0o600 });
+    }
+    const files = Object.keys(tls).flatMap((name) => [`--${name}`, join(directory.path, name)]);
+    expect(await warned(...clear, ...files)).toBe(false);
+  });
+
+  it('shows no password that stands in a URL', async () => {
+    using directory = createTemporaryDirectory();
+    const shown = {
+      'storage-url': 'postgres://molten:********@db.example.org/app?password=********',
+      'otlp-endpoint': 'https://********@otlp.example.org',
+      'vault-address': 'https://********@vault.example.org',
+      'ldap-url': 'ldaps://cn:********@ldap.example.org',
+      'alert-webhook-url': 'https://********@hooks.example.org/a?token=********&b=c',
+      'oidc-issuer': 'http://********@issuer.example.org',
+      port: 'redis://a:********@b',
+    };
+    const password = 'hunter2-and-more';
+    const secretOf = (name: string): string => (name.startsWith('o') ? `${password}:x` : password);
+    const line = Object.entries(shown).flatMap(([name, text]) => {
+      return [`--${name}`, text.replaceAll('********', secretOf(name))];
+    });
+    const molten = createMolten(directory.path, SECRETS);
+    const explained = await molten('config', 'explain', ...line, '--json');
+    const { options } = JSON.parse(explained.stdout) as { readonly options: readonly object[] };
+    for (const [name, value] of Object.entries(shown)) {
+      expect(options).toContainEqual({ name, value, origin: `--${name}` });
+    }
+    const check = await molten('config', 'check', ...line);
+    expect(check.stderr).toContain("--oidc-issuer is 'http://********@issuer.example.org', which");
+    expect(check.stderr).toContain("--port is 'redis://a:********@b'; wants");
+    const unreadable = await molten(
+      'config',
+      'explain',
+      '--storage-url',
+      `postgres://me:a/${password}@b`,
+    );
+    const refused = await refusedStart({
+      args: line,
+      variables: SECRETS,
+      directory: directory.path,
+    });
+    for (const text of [check.stderr, explained.stderr, unreadable.stdout, refused.stderr]) {
+      expect(text).not.toContain(password);
+    }
+  });
+});
+
+/** What Kubernetes puts into a pod for a Service of this name. */
+function linksOf(service: string): Readonly<Record<string, string>> {
+  const address = 'tcp://10.0.0.1:8080';
+  return {
+    [`${service}_SERVICE_HOST`]: '10.0.0.1',
+    [`${service}_SERVICE_PORT`]: '8080',
+    [`${service}_SERVICE_PORT_HTTP`]: '8080',
+    [`${service}_PORT`]: address,
+    [`${service}_PORT_8080_TCP`]: address,
+    [`${service}_PORT_8080_TCP_PROTO`]: 'tcp',
+    [`${service}_PORT_8080_TCP_PORT`]: '8080',
+    [`${service}_PORT_8080_TCP_ADDR`]: '10.0.0.1',
+  };
+}
+
+describe('the variables of a Service of Kubernetes', () => {
+  it('are left alone, with a warning, though they look like options', async () => {
+    using directory = createTemporaryDirectory();
+    const links = { ...linksOf('MOLTENDB'), ...linksOf('MOLTENDB_METRICS') };
+    await using server = await startServe({
+      args: ['--db-path', join(directory.path, 'store'), '--port', '0'],
+      variables: { ...SECRETS, ...links },
+    });
+    const warning = /^warning: (.*) are of a Service of Kubernetes.*enableServiceLinks: false/m;
+    const named = warning.exec(server.stderr())?.[1]?.split(', ');
+    expect(named?.toSorted()).toEqual(Object.keys(links).toSorted());
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+  });
+
+  it('are errors as ever where they are not all of one, or the port is no address', async () => {
+    using directory = createTemporaryDirectory();
+    const { MOLTENDB_SERVICE_HOST: host = '', ...others } = linksOf('MOLTENDB');
+    const without = createMolten(directory.path, { ...SECRETS, ...others });
+    const { stderr } = await without('config', 'check');
+    for (const name of Object.keys(others)) expect(stderr).toContain(`fault: ${name} is `);
+    const wrong = { MOLTENDB_SERVICE_HOST: host, MOLTENDB_PORT: 'x', MOLTENDB_SERVICE_PROT: '1' };
+    const mistaken = createMolten(directory.path, { ...SECRETS, ...wrong });
+    const checked = await mistaken('config', 'check');
+    expect(checked.stderr).toContain("fault: MOLTENDB_PORT is 'x'; wants");
+    expect(checked.stderr).toContain('fault: MOLTENDB_SERVICE_PROT is unknown');
+    expect(checked.stderr).not.toContain('fault: MOLTENDB_SERVICE_HOST');
   });
 });
 
@@ -132,7 +266,38 @@ function shownCertificate(url: string): Promise<string> {
   });
 }
 
+/** Sends SIGHUP to its own process: before the command is loaded, and before a server listens. */
+const HANG_UPS = `
+  import { registerHooks } from 'node:module';
+  import { Server } from 'node:net';
+  const hangUp = () => process.kill(process.pid, 'SIGHUP');
+  registerHooks({
+    load(url, context, next) {
+      if (url.endsWith('/dist/cli/bin/run.js')) hangUp();
+      return next(url, context);
+    },
+  });
+  const { listen } = Server.prototype;
+  Server.prototype.listen = function (...args) {
+    hangUp();
+    return listen.apply(this, args);
+  };
+`;
+
 describe('SIGHUP', () => {
+  it('does not end a server that starts, and is obeyed once it has', async () => {
+    using directory = createTemporaryDirectory();
+    const config = join(directory.path, 'molten.toml');
+    writeFileSync(config, `db-path = ${JSON.stringify(join(directory.path, 'store'))}\nport = 0\n`);
+    const preload = `--import=data:text/javascript,${encodeURIComponent(HANG_UPS)}`;
+    await using server = await startServe({
+      args: ['--config', config],
+      variables: { ...SECRETS, NODE_OPTIONS: preload },
+    });
+    await expect.poll(() => reloads(server)).toMatchObject([{ level: 'info', changed: [] }]);
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+  });
+
   it('takes over origins, limits and the log level, and names what waits for a restart', async () => {
     using directory = createTemporaryDirectory();
     const config = join(directory.path, 'molten.toml');

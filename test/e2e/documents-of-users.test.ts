@@ -1,7 +1,7 @@
 /** Runs the shell blocks of the documents that users follow, as they stand, against a fresh server. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -100,6 +100,7 @@ describe('the first production server', () => {
     const [, toml = ''] = /```toml\n([\s\S]*?)```/.exec(page) ?? [];
     const placed = toml.replaceAll('/etc/moltendb', directory.path);
     put('molten.toml', placed.replaceAll(/"\/(var|backup)\//g, `"${directory.path}/`));
+    mkdirSync(join(directory.path, 'log/moltendb'), { recursive: true });
     const flags = { config: join(directory.path, 'molten.toml') };
     expect(judgeConfig({ flags, environment: {} })).toMatchObject({ faults: [], warnings: [] });
   });

@@ -220,4 +220,28 @@ describe('an operator', () => {
     expect(await countOf(molten, 'orders')).toBe(200);
     expect(second.url).not.toBe('');
   });
+
+  it('gives a store whose encryption key no server takes any more another one', async () => {
+    using directory = createTemporaryDirectory();
+    const place = placeIn(directory.path);
+    const { molten, data, path } = place;
+    const here = await serve(place, 'changeme');
+    expect(here.stderr()).toContain('--encryption-key is short and could be guessed');
+    await fill(place);
+    await here.stop('SIGTERM');
+    const beyond = ['--host', '0.0.0.0', '--allow-cleartext'];
+    const refused = await serve(place, 'changeme', beyond).catch(String);
+    expect(refused).toMatch(/molten\s+(› +)?encryption\s+(› +)?change-password/);
+    const [old, next] = [join(path, 'old'), join(path, 'next')];
+    writeFileSync(old, 'changeme\n');
+    writeFileSync(next, 'mMpIqf3gkuJ5tqDFvVsD\n');
+    const changed = await molten(
+      ...['encryption', 'change-password', '--db-path', data, '--new-encryption-key-file', next],
+      ...['--encryption-key-file', old],
+    );
+    expect(changed.code, changed.stderr).toBe(0);
+    await using server = await serve(place, 'mMpIqf3gkuJ5tqDFvVsD', beyond);
+    expect(await countOf(molten, 'orders')).toBe(200);
+    expect(server.stderr()).not.toContain('could be guessed');
+  });
 });

@@ -107,6 +107,24 @@ describe('molten serve --dev-mode', () => {
   });
 });
 
+describe('development mode', () => {
+  const told = /development.*never use it where others can reach it/;
+
+  async function printedBy(args: readonly string[], variables = {}): Promise<readonly string[]> {
+    using directory = createTemporaryDirectory();
+    const where = ['--db-path', directory.path, '--port', '0'];
+    await using server = await startServe({ args: [...where, ...args], variables });
+    const warned = (server.stderr().match(/^\{.*"level":"warn".*$/gm) ?? []).join('\n');
+    return [server.stdout(), warned];
+  }
+
+  it('is told by the greeting and by the log, and by neither without it', async () => {
+    for (const text of await printedBy(['--dev-mode'])) expect(text).toMatch(told);
+    const secrets = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
+    for (const text of await printedBy([], secrets)) expect(text).not.toMatch(/development/);
+  });
+});
+
 describe('molten serve', () => {
   const base = { MOLTENDB_JWT_SECRET: SECRET, MOLTENDB_ROOT_PASSWORD: PASSWORD };
 
@@ -115,9 +133,13 @@ describe('molten serve', () => {
     const file = join(directory.path, 'molten.toml');
     writeFileSync(file, 'prot = 1\nhots = "x"\n');
     const variables = { ...base, MOLTENDB_PROT: '1' };
-    const args = ['--config', file, '--port', '99999'];
-    const { stderr } = await refusedStart({ args, variables });
+    const args = ['--config', file, '--port', '99999', '--hots', 'x', '--write-mode=wrong'];
+    const { code, stderr } = await refusedStart({ args, variables });
+    expect(code).toBe(2);
     const text = stderr.replaceAll(/\s*›\s*|\s+/g, ' ');
+    expect(text).toContain('--hots is unknown; did you mean --host?');
+    expect(text).toContain("--write-mode is 'wrong'; wants one of sync, async");
+    expect(text).not.toContain('USAGE');
     expect(text).toContain('did you mean port?');
     expect(text).toContain('did you mean host?');
     expect(text).toContain('did you mean MOLTENDB_PORT?');

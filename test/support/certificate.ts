@@ -46,6 +46,18 @@ AiAxJIQbfjRCxznuiGNp4IfY22LgPZm7vEdqwWSg2D/a5A==
 -----END CERTIFICATE-----
 `;
 
+/** One for the same key that is not valid before 2126. */
+export const futureCertificate = `-----BEGIN CERTIFICATE-----
+MIIBKzCB0qADAgECAhQxuLLwgAEglh3CtkS9ucoeybdheDAKBggqhkjOPQQDAjAU
+MRIwEAYDVQQDDAlsb2NhbGhvc3QwIhgPMjEyNjAxMDEwMDAwMDBaGA8yMjI2MDEw
+MTAwMDAwMFowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZI
+zj0DAQcDQgAElxdMDYZFoPSdTNi+QOjlcBrS0kDfX5DJAg6U9HZ4s+euREu5LG5z
+bLdVmgpn4k0axTTCNuExNPf/zzHuFeUNKjAKBggqhkjOPQQDAgNIADBFAiEAjoo2
+x/x5n1MVCznolNT5jhzRtxvjc0hzv3/dShmIUucCIDgaUJ/1piknMm6s95IX5xYk
+rS+P5R+HHIMzrmM1sYfs
+-----END CERTIFICATE-----
+`;
+
 /** Another certificate for localhost. */
 export const otherCertificate = `-----BEGIN CERTIFICATE-----
 MIIBmjCCAUGgAwIBAgIUaA0zC9xgoQDmDO47nqg/g1vi0xgwCgYIKoZIzj0EAwIw

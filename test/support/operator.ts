@@ -28,12 +28,16 @@ export function placeIn(path: string): Place {
   return { path, data: join(path, 'data'), molten };
 }
 
-/** Starts the server, with another encryption key or the usual one, and signs in. */
-export async function serve({ data, path, molten }: Place, key?: string): Promise<ServeProcess> {
+/** Starts the server, with another encryption key or the usual one and what flags are to be added, and signs in. */
+export async function serve(
+  { data, path, molten }: Place,
+  key?: string,
+  more: readonly string[] = [],
+): Promise<ServeProcess> {
   const archive = ['--archive-dir', join(path, 'archive'), '--archive-interval', '1'];
   const variables = key === undefined ? SECRETS : { ...SECRETS, MOLTENDB_ENCRYPTION_KEY: key };
   const server = await startServe({
-    ...{ args: ['--db-path', data, '--port', '0', ...archive], variables },
+    ...{ args: ['--db-path', data, '--port', '0', ...archive, ...more], variables },
   });
   const { code, stderr } = await molten('login', server.url);
   expect(code, stderr).toBe(0);

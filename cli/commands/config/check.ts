@@ -3,7 +3,7 @@ import type { Interfaces } from '@oclif/core';
 import { judgeConfig } from '../../../src/config/load.ts';
 import { withVault } from '../../../src/config/vault.ts';
 import { CliCommand } from '../../lib/cli-command.ts';
-import { configFlags, sourcesOf } from '../../lib/config-flags.ts';
+import { configFlags, readLine, sourcesOf } from '../../lib/config-flags.ts';
 import { EXIT } from '../../lib/exit-codes.ts';
 
 /** Says what is wrong with a configuration. */
@@ -17,8 +17,8 @@ export default class ConfigCheck extends CliCommand {
   ];
 
   async run(): Promise<unknown> {
-    const { flags } = await this.parse(ConfigCheck);
-    const { faults, warnings } = judgeConfig(await withVault(sourcesOf(flags)));
+    const line = await readLine(() => this.parse(ConfigCheck));
+    const { faults, warnings } = judgeConfig(await withVault(sourcesOf(line)));
     for (const warning of warnings) this.logToStderr(`warning: ${warning}`);
     for (const { key, problem } of faults) this.logToStderr(`fault: ${key} ${problem}`);
     if (faults.length > 0) process.exitCode = EXIT.usage;

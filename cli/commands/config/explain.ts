@@ -3,7 +3,7 @@ import type { Interfaces } from '@oclif/core';
 import { explainConfig } from '../../../src/config/explain.ts';
 import { withVault } from '../../../src/config/vault.ts';
 import { CliCommand } from '../../lib/cli-command.ts';
-import { configFlags, sourcesOf } from '../../lib/config-flags.ts';
+import { configFlags, readLine, sourcesOf } from '../../lib/config-flags.ts';
 import { EXIT } from '../../lib/exit-codes.ts';
 import { formatTable } from '../../lib/table.ts';
 
@@ -11,15 +11,15 @@ import { formatTable } from '../../lib/table.ts';
 export default class ConfigExplain extends CliCommand {
   static override readonly summary = 'Show what each option is, and where that comes from.';
   static override readonly description =
-    'Secrets show as stars. Ends with exit code 2 when a source cannot be used; what the others say is shown all the same.';
+    'Secrets and the passwords of URLs show as stars. Ends with exit code 2 when a source cannot be used; what the others say is shown all the same.';
   static override readonly flags: Interfaces.FlagInput = configFlags;
   static override readonly examples: string[] = [
     '<%= config.bin %> config explain --config molten.toml',
   ];
 
   async run(): Promise<unknown> {
-    const { flags } = await this.parse(ConfigExplain);
-    const { options, faults } = explainConfig(await withVault(sourcesOf(flags)));
+    const line = await readLine(() => this.parse(ConfigExplain));
+    const { options, faults } = explainConfig(await withVault(sourcesOf(line)));
     this.log(
       formatTable(
         options.map((option) => ({ ...option })),

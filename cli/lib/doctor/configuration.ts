@@ -23,6 +23,11 @@ export function isConfigured(sources: Sources): boolean {
   return [...judgeConfig(sources).values.values()].some(({ origin }) => origin !== 'default');
 }
 
+/** What is wrong with a command line, where nothing configures a server. */
+export function examineLine({ faults = [] }: Sources): readonly Finding[] {
+  return faults.map(({ key, problem }) => find('form', 'FAIL', `${key} ${problem}`));
+}
+
 /** Looks at a configuration: the table of refusals, row by row, then what is only advice. */
 export function examineConfiguration(sources: Sources): readonly Finding[] {
   const judgement = judgeConfig(sources);

@@ -8,6 +8,7 @@ import { findFile, findIf, type Refusal } from '../refusal.ts';
 /** What file systems take. */
 const NAME_BYTES_MAX = 255;
 const PATH_BYTES_MAX = 4095;
+const NO_PATH = 'is no path: too long, or with a null byte';
 
 /** Refusals about what the server keeps on disk, and what it runs. */
 export const FILE_REFUSALS: readonly Refusal[] = [
@@ -22,6 +23,18 @@ export const FILE_REFUSALS: readonly Refusal[] = [
         const fix = 'give a directory that this user can write';
         return findIf(problem !== undefined, { option, why, fix });
       }),
+  },
+  {
+    name: 'audit file writable',
+    when: '`--audit-file` that is a directory, cannot be written, or lies in a directory that is not there: only `--db-path` and `--archive-dir` are made.',
+    judge({ read }) {
+      const path = read.text('audit-file');
+      const made = ['db-path', 'archive-dir'].map((name) => resolve(read.text(name) ?? ''));
+      const problem = path === undefined ? undefined : fileProblem(resolve(path), made);
+      const why = `names '${path ?? ''}', which ${problem ?? ''}`;
+      const fix = 'give a file in a directory that is there and that this user can write';
+      return findIf(problem !== undefined, { option: 'audit-file', why, fix });
+    },
   },
   {
     name: 'archive apart from the store',
@@ -63,9 +76,24 @@ export const FILE_REFUSALS: readonly Refusal[] = [
   },
 ];
 
+/** What keeps a file from being made or written, where some directories are made before; undefined when nothing does. */
+function fileProblem(path: string, made: readonly string[]): string | undefined {
+  if (!isPath(path)) return NO_PATH;
+  const parent = dirname(path);
+  const [found, directory] = [findFile(path), findFile(parent)];
+  if (found?.isDirectory() === true) return 'is a directory';
+  if (found !== undefined) {
+    return isAllowed(path, constants.R_OK | constants.W_OK) ? undefined : 'cannot be written';
+  }
+  if (directory === undefined && !made.includes(parent)) {
+    return 'is in a directory that is not there';
+  }
+  return directoryProblem(parent);
+}
+
 /** What keeps a directory from being made or written; undefined when nothing does. */
 function directoryProblem(path: string): string | undefined {
-  if (!isPath(path)) return 'is no path: too long, or with a null byte';
+  if (!isPath(path)) return NO_PATH;
   const found = findFile(path);
   if (found === undefined) {
     const parent = dirname(path);

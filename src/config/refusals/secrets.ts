@@ -1,3 +1,5 @@
+import type { Stats } from 'node:fs';
+
 import { isGuessablePassword } from '../../platform/guessable-passwords.ts';
 import { isLoopback } from '../../platform/loopback.ts';
 import { OPTIONS } from '../options.ts';
@@ -5,10 +7,14 @@ import type { OptionReader } from '../reader.ts';
 import { findFile, findIf, type Finding, type Refusal } from '../refusal.ts';
 
 const SECRET_BYTES_MIN = 32;
+/** Guesses of it are slow: it is stretched before it opens anything. */
+const ENCRYPTION_KEY_BYTES_MIN = 16;
 const DISTINCT_CHARS_MIN = 8;
 const PASSWORD_CHARS_MIN = 12;
-/** Bits of a mode by which others than the owner reach a file. */
+/** Bits of a mode by which others than the owner reach a file, and those but for reading by its group. */
 const MODE_OF_OTHERS = 0o077;
+const MODE_BEYOND_GROUP = 0o037;
+const ROOT = 0;
 /** Passwords and secrets that stand in examples everywhere. */
 const PLACEHOLDER =
   /^(change-?me|secret|password|passw0rd|admin|root|test|example|moltendb|12345678)[\w!@#$%^&*.-]{0,12}$/i;
@@ -92,16 +98,39 @@ export const SECRET_REFUSALS: readonly Refusal[] = [
     },
   },
   {
+    name: 'encryption key strong',
+    when: '`--encryption-key` shorter than 16 bytes, or a placeholder, with `--host` beyond this machine; on this machine that is only warned about. A store that has such a key is given another by `molten encryption change-password`, which takes the old one as it is.',
+    judge({ read }) {
+      const why = encryptionKeyProblem(read);
+      if (why === undefined || isLoopback(read.text('host') ?? '') || read.switch('dev-mode')) {
+        return [];
+      }
+      const way = 'molten encryption change-password --new-encryption-key-file <file>';
+      const fix = `make a random one; a store that has this one is given it by: ${way}`;
+      return [{ option: 'encryption-key', why, fix }];
+    },
+  },
+  {
     name: 'each secret for one purpose',
     when: 'The same secret for two purposes, such as `--jwt-secret` and `--encryption-key`.',
     judge: ({ read }) => judgeShared(read),
   },
   {
     name: 'secret files private',
-    when: 'A file that holds a secret (`--<name>-file`, `--key`, or the TOML or `.env` with a secret in it) that others than its owner can read, without `--dev-mode`.',
+    when: 'A file that holds a secret (`--<name>-file`, `--key`, or the TOML or `.env` with a secret in it) that others than its owner can read, without `--dev-mode`. A file of root may be read by its group where the server is not root: that is how Kubernetes and systemd hand out secrets.',
     judge: ({ read }) => (read.switch('dev-mode') ? [] : judgeFiles(read)),
   },
 ];
+
+/** What is wrong with the encryption key; undefined for nothing, and where there is none. */
+export function encryptionKeyProblem(read: OptionReader): string | undefined {
+  const key = read.text('encryption-key');
+  if (key === undefined) return undefined;
+  if (Buffer.byteLength(key) < ENCRYPTION_KEY_BYTES_MIN) {
+    return 'is short and could be guessed by who has a copy of the store';
+  }
+  return isPlaceholder(key) ? 'looks like a placeholder' : undefined;
+}
 
 /** Judges a secret that nobody has to remember: it must be long, and look random. */
 export function judgeRandom(read: OptionReader, option: string): readonly Finding[] {
@@ -117,7 +146,7 @@ export function judgeRandom(read: OptionReader, option: string): readonly Findin
 }
 
 /** Whether a secret is one of an example, or was typed and not made. */
-export function isPlaceholder(secret: string): boolean {
+function isPlaceholder(secret: string): boolean {
   const isFlat = new Set(secret).size < DISTINCT_CHARS_MIN || isSequence(secret);
   return isFlat || PLACEHOLDER.test(secret) || TO_BE_REPLACED.test(secret);
 }
@@ -153,18 +182,35 @@ function judgeFiles(read: OptionReader): readonly Finding[] {
   }
   const key = read.text('key');
   if (key !== undefined) files.set(key, 'key');
-  return [...files].flatMap(([file, option]) => {
-    const mode = modeOf(file);
-    return findIf(mode !== undefined && (mode & MODE_OF_OTHERS) !== 0, {
-      option,
-      why: `is in '${file}', which others can read (mode ${((mode ?? 0) & 0o777).toString(8)})`,
-      fix: `chmod 600 ${file}`,
-    });
-  });
+  return [...files].flatMap(([file, option]) => judgeFile(file, option));
+}
+
+function judgeFile(file: string, option: string): readonly Finding[] {
+  const found = statsOf(file);
+  const user = process.geteuid?.();
+  if (found === undefined || isPrivate(found, user)) return [];
+  const shown = (found.mode & 0o777).toString(8);
+  const mended = isOfRootAlone(found.uid, user) ? '640' : '600';
+  const why = `is in '${file}', which others can read (mode ${shown})`;
+  return [{ option, why, fix: `chmod ${mended} ${file}` }];
+}
+
+/**
+ * Whether a file of secrets is for this user alone. Where the server is not root it has no file of root but
+ * by its group, which whoever runs it has made for that: `fsGroup` in Kubernetes, LoadCredential of systemd.
+ */
+export function isPrivate(
+  { mode, uid }: Pick<Stats, 'mode' | 'uid'>,
+  user: number | undefined,
+): boolean {
+  return (mode & (isOfRootAlone(uid, user) ? MODE_BEYOND_GROUP : MODE_OF_OTHERS)) === 0;
+}
+
+function isOfRootAlone(owner: number, user: number | undefined): boolean {
+  return owner === ROOT && user !== ROOT;
 }
 
 /** Undefined where files have no modes, and for a file that is not there, which is told elsewhere. */
-function modeOf(file: string): number | undefined {
-  if (process.platform === 'win32') return undefined;
-  return findFile(file)?.mode;
+function statsOf(file: string): Stats | undefined {
+  return process.platform === 'win32' ? undefined : findFile(file);
 }

@@ -8,6 +8,7 @@ import { explainConfig } from '../../../src/config/explain.ts';
 import { judgeConfig } from '../../../src/config/load.ts';
 import type { Option } from '../../../src/config/option.ts';
 import { OPTIONS, variableOf } from '../../../src/config/options.ts';
+import { isPrivate } from '../../../src/config/refusals/secrets.ts';
 import { writeTemplate } from '../../../src/config/template.ts';
 import type { Sources } from '../../../src/config/values.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
@@ -159,6 +160,20 @@ describe('the sources of a configuration', () => {
     chmodSync(config, 0o640);
     const { faults } = judgeConfig({ flags: { config }, environment: {} });
     expect(faults.filter(({ problem }) => problem.includes('chmod 600'))).toHaveLength(1);
+  });
+
+  it.each([
+    { mode: 0o600, uid: 1000, user: 1000, isPrivate: true },
+    { mode: 0o440, uid: 0, user: 1000, isPrivate: true },
+    { mode: 0o640, uid: 0, user: 1000, isPrivate: true },
+    { mode: 0o440, uid: 0, user: 0, isPrivate: false },
+    { mode: 0o440, uid: 1000, user: 1000, isPrivate: false },
+    { mode: 0o440, uid: 1001, user: 1000, isPrivate: false },
+    { mode: 0o460, uid: 0, user: 1000, isPrivate: false },
+    { mode: 0o450, uid: 0, user: 1000, isPrivate: false },
+    { mode: 0o444, uid: 0, user: 1000, isPrivate: false },
+  ])('find a file of secrets private or not: %o', ({ mode, uid, user, ...wanted }) => {
+    expect(isPrivate({ mode: mode | 0o100000, uid }, user)).toBe(wanted.isPrivate);
   });
 });
 
