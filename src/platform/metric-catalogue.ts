@@ -216,6 +216,11 @@ export const METRICS = {
     labels: ['kind'],
     help: 'Work of the server itself that failed, by kind.',
   },
+  molten_metric_failures_total: {
+    kind: 'counter',
+    labels: [],
+    help: 'Readings of metrics that failed, as when the database is away. A metric that cannot be read has no sample; the log names it.',
+  },
 
   molten_audit_records_total: { kind: 'counter', labels: [], help: 'Audit records written.' },
   molten_audit_dropped_total: {
