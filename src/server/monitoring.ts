@@ -46,7 +46,7 @@ export function openMonitoring(config: ServerConfig, parts: MonitoringParts): Mo
     configFingerprint: () => fingerprintOf({ ...config, ...parts.live() }),
     onAlert: (alert) => {
       tell(logger, alert);
-      webhook?.send(messageOf(alert, monitor));
+      webhook?.send(alert.rule, messageOf(alert, monitor));
     },
     onFailure: (error) => {
       logger.error('the state of the server could not be judged', { error: String(error) });
