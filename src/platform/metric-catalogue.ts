@@ -169,6 +169,11 @@ export const METRICS = {
     labels: [],
     help: 'The lowest sequence that can be read at or resumed after.',
   },
+  molten_log_oldest_age_seconds: {
+    kind: 'gauge',
+    labels: [],
+    help: 'The age of the oldest entry that the log still has: how far back the past can be read, watched from and restored.',
+  },
   molten_history_bytes: { kind: 'gauge', labels: [], help: 'Bodies that only the past needs.' },
   molten_store_bytes: { kind: 'gauge', labels: [], help: 'The size of the store on disk.' },
   molten_store_lag_seconds: {
