@@ -257,12 +257,12 @@ describe('compose.yaml', () => {
     for (const name of ['jwt-secret', 'root-password', 'encryption-key']) {
       put(name, `the ${name} of a test, 0123456789abcdef`);
     }
-    put('tls-cert', certificate);
-    put('tls-key', privateKey);
+    put('cert.pem', certificate);
+    put('key.pem', privateKey);
     put(
       'molten.toml',
       textOf('deploy/molten.toml')
-        .replaceAll('/run/secrets', directory.path)
+        .replaceAll(/\/run\/secrets|\/etc\/moltendb\/tls/g, directory.path)
         .replaceAll(/"\/(data|archive)"/g, (_, name: string) =>
           JSON.stringify(join(directory.path, name)),
         ),
