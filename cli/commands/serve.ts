@@ -4,8 +4,7 @@ import { ConfigError } from '../../src/config/faults.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { withVault } from '../../src/config/vault.ts';
 import { createReload, type Reload } from '../../src/server/reload.ts';
-import { StillOpen } from '../../src/platform/disposal.ts';
-import { startServer, type RunningServer } from '../../src/server/start.ts';
+import { startServer, StillOpen, type RunningServer } from '../../src/server/start.ts';
 import { configFlags, sourcesOf } from '../lib/config-flags.ts';
 import { EXIT } from '../lib/exit-codes.ts';
 

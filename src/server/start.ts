@@ -28,6 +28,8 @@ import { RELEASE } from './release.ts';
 import { traceEngine } from './traced-engine.ts';
 import { openTraffic } from './traffic.ts';
 
+export { StillOpen } from '../platform/disposal.ts';
+
 /** A server that runs. */
 export interface RunningServer {
   readonly url: string;
