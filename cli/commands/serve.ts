@@ -4,7 +4,7 @@ import { ConfigError } from '../../src/config/faults.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { withVault } from '../../src/config/vault.ts';
 import { createReload, type Reload } from '../../src/server/reload.ts';
-import { startServer, type RunningServer } from '../../src/server/start.ts';
+import { startServer, StillOpen, type RunningServer } from '../../src/server/start.ts';
 import { configFlags, readLine, sourcesOf } from '../lib/config-flags.ts';
 import { EXIT } from '../lib/exit-codes.ts';
 
@@ -15,7 +15,7 @@ const NEVER = 'never use it where others can reach it';
 export default class Serve extends Command {
   static override readonly summary = 'Run a server.';
   static override readonly description =
-    'Listens until it gets SIGINT or SIGTERM; then running calls end, and the store is closed. A second signal ends it at once. SIGHUP reads the configuration again.';
+    'Listens until it gets SIGINT or SIGTERM; then running calls end, and the store is closed. A second signal ends it at once. Exit code 0, or SIGKILL (137 to a shell) when it could not be closed within --shutdown-timeout. SIGHUP reads the configuration again.';
   static override readonly flags: Interfaces.FlagInput = configFlags;
   static override readonly examples: string[] = [
     '<%= config.bin %> serve --dev-mode',
@@ -36,7 +36,7 @@ export default class Serve extends Command {
     this.log(greeting(server, loaded));
     afterStart(createReload(server, loaded, load));
     await untilTold();
-    await server.close();
+    await close(server);
     // A worker or a socket that will not end must not keep a server that was told to.
     this.exit(0);
   }
@@ -77,6 +77,18 @@ function onHangUp(): (reload: Reload) => void {
     reload = ready;
     if (isWanted) ready();
   };
+}
+
+/** Closes the server; ends the process with SIGKILL when it cannot be closed in time. */
+async function close(server: RunningServer): Promise<void> {
+  try {
+    await server.close();
+  } catch (error) {
+    if (!(error instanceof StillOpen)) throw error;
+    server.logger.error('the server did not close in time and is killed', { open: error.open });
+    // To exit would be to wait for a thread that hangs in the system.
+    process.kill(process.pid, 'SIGKILL');
+  }
 }
 
 /** Waits for the first signal. The next one finds no listener, and ends the process at once. */

@@ -129,7 +129,9 @@ function settings(read: OptionReader): Settings {
     slowQueryMs: read.whole('slow-query-ms'),
     snapshots: readSnapshots(read),
     sweepIntervalMs: SWEEP_INTERVAL_MS,
+    shutdownDelayMs: read.whole('shutdown-delay') * MS_PER_SECOND,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
+    shutdownTimeoutMs: read.whole('shutdown-timeout') * MS_PER_SECOND,
   };
 }
 

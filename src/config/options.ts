@@ -234,6 +234,16 @@ export const OPTIONS: readonly Option[] = [
     help: 'How long a query may wait for a thread, or a write for the writer, before no more are taken until it had its turn. 0: no bound.',
   },
   {
+    ...{ name: 'shutdown-delay', fallback: '0' },
+    type: { kind: 'whole', min: 0, max: 3600, unit: 'seconds' },
+    help: 'How long a server that is told to stop goes on with all calls while /readyz and gRPC health say that it is not ready, so that a load balancer sends it no more. A second signal ends it at once.',
+  },
+  {
+    ...{ name: 'shutdown-timeout', fallback: '30' },
+    type: { kind: 'whole', min: 1, max: 3600, unit: 'seconds' },
+    help: 'How long archive, audit log and store may take to close, after the five seconds that running calls have. Then the server logs what hangs and kills itself; what it acknowledged as `sync` is kept.',
+  },
+  {
     ...{ name: 'strict', type: { kind: 'switch' }, fallback: 'false' },
     help: 'Collections must be made before documents are put into them.',
   },

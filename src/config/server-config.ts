@@ -80,8 +80,12 @@ export interface ServerConfig {
   };
   /** Milliseconds between two sweeps of what has expired. */
   readonly sweepIntervalMs: number;
-  /** How long calls may go on after the server is told to stop, in milliseconds. */
+  /** How long it says that it is not ready before it stops, and takes calls all the same, in milliseconds. */
+  readonly shutdownDelayMs: number;
+  /** How long calls may go on after that. */
   readonly shutdownGraceMs: number;
+  /** How long the rest may take to close after that. */
+  readonly shutdownTimeoutMs: number;
 }
 
 /** What proves the server, in PEM, and which clients must prove themselves. */

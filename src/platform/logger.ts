@@ -21,13 +21,16 @@ export interface LeveledLogger extends Logger {
 /** The least severe level that is written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** Members that are never written, wherever they appear: a second lock, for nobody should log them. */
-const SECRET_NAMES = [
-  ...['authorization', 'cookie', 'set-cookie', 'password', 'rootPassword', 'secret', 'jwtSecret'],
-  ...['token', 'accessToken', 'refreshToken', 'apiKey', 'privateKey', 'x-api-key', 'setupToken'],
-  ...['currentPassword', 'newPassword', 'encryptionKey', 'clientSecret', 'bindPassword'],
-  ...['recoveryCode', 'recoveryCodes', 'challenge', 'otp', 'webhookSecret'],
-];
+/**
+ * Names of members that are never written, in small letters and without `-` and `_`: a second lock, for nobody
+ * should log them. `storagePassword`, `X-Api-Key` and `refresh_tokens` are among them.
+ */
+const SECRET_NAME =
+  /(authorization|cookie|password|passphrase|secret|token|credential|apikey|privatekey|encryptionkey|recoverycode)s?$|^(otp|challenge)$/;
+const REDACTED = '[redacted]';
+/** Members of members are written down to here. */
+const DEPTH_MAX = 8;
+const TOO_DEEP = '[too deep]';
 
 /**
  * Creates a logger. Writes to standard error unless a destination is given, so that standard output
@@ -40,15 +43,10 @@ export function createLogger({
   readonly level: LogLevel;
   readonly destination?: DestinationStream;
 }): LeveledLogger {
-  const paths = SECRET_NAMES.flatMap((name) => {
-    const member = `["${name}"]`;
-    return [member, `*${member}`, `*.*${member}`];
-  });
   const options = {
     level,
     base: null,
-    redact: { paths, censor: '[redacted]' },
-    formatters: { level: (label: string) => ({ level: label }) },
+    formatters: { level: (label: string) => ({ level: label }), log: redactMembers },
   };
   const log = pino(options, destination ?? pino.destination({ fd: 2, sync: true }));
   return {
@@ -71,4 +69,25 @@ export function createLogger({
       log.error(fields, message);
     },
   };
+}
+
+/** A copy without secrets, whatever is below what and however names are written. */
+function redactMembers(fields: object, depth = 0): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]: [string, unknown]) => {
+      const isSecret = SECRET_NAME.test(name.toLowerCase().replaceAll(/[-_]/g, ''));
+      return [name, isSecret ? REDACTED : redact(value, depth + 1)];
+    }),
+  );
+}
+
+function redact(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > DEPTH_MAX) return TOO_DEEP;
+  if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
+  if (value instanceof Error) return String(value);
+  if ('toJSON' in value && typeof value.toJSON === 'function') {
+    return redact((value.toJSON as () => unknown)(), depth + 1);
+  }
+  return redactMembers(value, depth);
 }

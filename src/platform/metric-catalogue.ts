@@ -169,6 +169,11 @@ export const METRICS = {
     labels: [],
     help: 'The lowest sequence that can be read at or resumed after.',
   },
+  molten_log_oldest_age_seconds: {
+    kind: 'gauge',
+    labels: [],
+    help: 'The age of the oldest entry that the log still has: how far back the past can be read, watched from and restored.',
+  },
   molten_history_bytes: { kind: 'gauge', labels: [], help: 'Bodies that only the past needs.' },
   molten_store_bytes: { kind: 'gauge', labels: [], help: 'The size of the store on disk.' },
   molten_store_lag_seconds: {
@@ -215,6 +220,11 @@ export const METRICS = {
     kind: 'counter',
     labels: ['kind'],
     help: 'Work of the server itself that failed, by kind.',
+  },
+  molten_metric_failures_total: {
+    kind: 'counter',
+    labels: [],
+    help: 'Readings of metrics that failed, as when the database is away. A metric that cannot be read has no sample; the log names it.',
   },
 
   molten_audit_records_total: { kind: 'counter', labels: [], help: 'Audit records written.' },

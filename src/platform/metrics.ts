@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import { invariant } from '../errors/invariant.ts';
 import { BUCKETS, METRICS, type MetricName, type MetricSpec } from './metric-catalogue.ts';
+import { after } from './timers.ts';
 
 /** Label values by label name. */
 export type Labels = Readonly<Record<string, string>>;
@@ -15,6 +16,16 @@ export type Reading = number | undefined | readonly Sample[];
 /** Takes durations or sizes. */
 export type Observe = (value: number, labels?: Labels) => void;
 
+/** What becomes of metrics that cannot be read. */
+export interface MetricsOptions {
+  /** Told of each, once for as long as that lasts. */
+  readonly onFailure?: (name: MetricName, error: unknown) => void;
+  /** How long a reading may take. Default three seconds, for scrapers give up after ten. */
+  readonly readingMsMax?: number;
+}
+
+const READING_MS_MAX = 3000;
+
 /** All metrics of one server. Most are read only when they are asked for, so that they cost nothing. */
 export interface Metrics {
   /** Where values of a histogram go. Each metric is claimed once. */
@@ -27,9 +38,13 @@ export interface Metrics {
   readonly contentType: string;
 }
 
-/** Creates a set of metrics of its own. */
-export function createMetrics(): Metrics {
+/**
+ * Creates a set of metrics of its own. One that cannot be read in time has no sample, and the others are told
+ * all the same.
+ */
+export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registry = new Registry();
+  const samplesOf = createSampler(registry, options);
   return {
     histogram(name) {
       const { buckets = 'seconds', ...options } = optionsOf(name, 'histogram');
@@ -41,25 +56,27 @@ export function createMetrics(): Metrics {
     },
     read(name, read) {
       const { kind, ...options } = optionsOf(name);
+      const made = { ...options, registers: [registry] };
       // The library calls `collect` with the metric as `this` before it writes it.
       if (kind === 'counter') {
         new Counter({
-          ...{ ...options, registers: [registry] },
+          ...made,
           async collect() {
-            const samples = samplesOf(await read());
+            const samples = await samplesOf(options.name, read);
             this.reset();
-            for (const [labels, value] of samples) this.inc(labels, value);
+            if (samples === undefined) this.remove({});
+            for (const [labels, value] of samples ?? []) this.inc(labels, value);
           },
         });
         return;
       }
       invariant(kind === 'gauge', `${name} is not read`);
       new Gauge({
-        ...{ ...options, registers: [registry] },
+        ...made,
         async collect() {
-          const samples = samplesOf(await read());
+          const samples = (await samplesOf(options.name, read)) ?? [];
           this.reset();
-          if (samples.length === 0) this.remove();
+          if (samples.length === 0) this.remove({});
           for (const [labels, value] of samples) this.set(labels, value);
         },
       });
@@ -69,7 +86,46 @@ export function createMetrics(): Metrics {
   };
 }
 
-function samplesOf(reading: Reading): readonly Sample[] {
+/** The samples of one metric; undefined: it could not be read. Never rejects. */
+type Sampler = (
+  name: MetricName,
+  read: () => Reading | Promise<Reading>,
+) => Promise<readonly Sample[] | undefined>;
+
+function createSampler(registry: Registry, options: MetricsOptions): Sampler {
+  const { onFailure, readingMsMax = READING_MS_MAX } = options;
+  const failures = new Counter({
+    ...optionsOf('molten_metric_failures_total', 'counter'),
+    registers: [registry],
+  });
+  const failing = new Set<MetricName>();
+  return async (name, read) => {
+    try {
+      const samples = toSamples(await inTime(read, readingMsMax));
+      failing.delete(name);
+      return samples;
+    } catch (error) {
+      failures.inc();
+      if (!failing.has(name)) onFailure?.(name, error);
+      failing.add(name);
+      return undefined;
+    }
+  };
+}
+
+async function inTime(read: () => Reading | Promise<Reading>, ms: number): Promise<Reading> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const stop = after(ms, () => {
+    reject(new Error(`no answer within ${String(ms)} ms`));
+  });
+  try {
+    return await Promise.race([read(), late]);
+  } finally {
+    stop();
+  }
+}
+
+function toSamples(reading: Reading): readonly Sample[] {
   if (reading === undefined) return [];
   return typeof reading === 'number' ? [[{}, reading]] : reading;
 }

@@ -5,12 +5,16 @@ import { lookup } from 'node:dns/promises';
 
 import type { Clock } from './clock.ts';
 import { isPrivateAddress } from './private-address.ts';
-import { delay } from './timers.ts';
+import { delay, every, type StopTimer } from './timers.ts';
 
 /** Tells another server of what happened, as signed JSON. */
 export interface Webhook extends AsyncDisposable {
-  /** Queues a message. The oldest goes when too many wait. */
-  send(body: object): void;
+  /**
+   * Queues what has become of a topic. The oldest message goes when too many wait. The last of each topic
+   * that could not be told is told again from time to time, until it is taken or a newer one is: topics are
+   * of a closed set.
+   */
+  send(topic: string, body: object): void;
   /** Attempts so far. */
   deliveries(): { readonly success: number; readonly failure: number };
 }
@@ -25,13 +29,16 @@ export interface WebhookOptions {
   readonly clock: Clock;
   /** The wait before the first retry; each is twice as long. Default a second. */
   readonly retryMs?: number;
-  /** Told of a message that was given up, or dropped. */
+  /** How often what was not taken is told again. Default a minute. */
+  readonly againMs?: number;
+  /** Told of a message that was not taken, once, or dropped. */
   readonly onFailure: (problem: string) => void;
 }
 
 const WAITING_MAX = 100;
 const ATTEMPTS_MAX = 6;
 const RETRY_MS = 1000;
+const AGAIN_MS = 60_000;
 const TIMEOUT_MS = 10_000;
 const MS_PER_SECOND = 1000;
 
@@ -43,27 +50,38 @@ export function openWebhook(options: WebhookOptions): Webhook {
   return new QueuedWebhook(options);
 }
 
+interface Message {
+  readonly topic: string;
+  readonly text: string;
+}
+
 class QueuedWebhook implements Webhook {
   readonly #options: WebhookOptions;
   readonly #stopping = new AbortController();
-  readonly #waiting: string[] = [];
+  readonly #waiting: Message[] = [];
+  /** What could not be told, by topic: the last of each. */
+  readonly #untold = new Map<string, string>();
+  readonly #stopTimer: StopTimer;
+  #isDue = false;
   readonly #counts = { success: 0, failure: 0 };
   #running: Promise<void> | undefined;
 
   constructor(options: WebhookOptions) {
     this.#options = options;
+    this.#stopTimer = every(options.againMs ?? AGAIN_MS, () => {
+      this.#isDue = this.#untold.size > 0;
+      this.#wake();
+    });
   }
 
-  send(body: object): void {
+  send(topic: string, body: object): void {
     if (this.#stopping.signal.aborted) return;
     if (this.#waiting.length >= WAITING_MAX) {
       this.#waiting.shift();
       this.#options.onFailure('too many messages wait; the oldest was dropped');
     }
-    this.#waiting.push(JSON.stringify(body));
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#waiting.push({ topic, text: JSON.stringify(body) });
+    this.#wake();
   }
 
   deliveries(): { readonly success: number; readonly failure: number } {
@@ -71,35 +89,66 @@ class QueuedWebhook implements Webhook {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopTimer();
     this.#stopping.abort();
     await this.#running;
   }
 
+  #wake(): void {
+    if (this.#waiting.length === 0 && !this.#isDue) return;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
   async #run(): Promise<void> {
-    for (let body = this.#waiting.shift(); body !== undefined; body = this.#waiting.shift()) {
-      await this.#deliver(body);
-      if (this.#stopping.signal.aborted) return;
+    while (!this.#stopping.signal.aborted) {
+      const next = this.#waiting.shift();
+      if (next !== undefined) {
+        this.#untold.delete(next.topic);
+        await this.#deliver(next);
+      } else if (this.#isDue) {
+        this.#isDue = false;
+        await this.#tellAgain();
+      } else {
+        return;
+      }
     }
   }
 
-  async #deliver(body: string): Promise<void> {
+  /** One attempt each, until one fails: whoever is away takes none of the others. */
+  async #tellAgain(): Promise<void> {
+    for (const [topic, text] of this.#untold) {
+      if ((await this.#attempt(text)) !== undefined) return;
+      this.#untold.delete(topic);
+    }
+  }
+
+  async #deliver({ topic, text }: Message): Promise<void> {
     const { retryMs = RETRY_MS, onFailure } = this.#options;
     const { signal } = this.#stopping;
     const isStopping = (): boolean => signal.aborted;
-    let problem = '';
+    let problem: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       if (attempt > 0) await delay(retryMs * 2 ** (attempt - 1), signal);
       if (isStopping()) return;
-      try {
-        await post(this.#options, body, signal);
-        this.#counts.success += 1;
-        return;
-      } catch (error) {
-        this.#counts.failure += 1;
-        problem = error instanceof Error ? error.message : String(error);
-      }
+      problem = await this.#attempt(text);
+      if (problem === undefined) return;
     }
-    onFailure(`given up after ${String(ATTEMPTS_MAX)} attempts: ${problem}`);
+    this.#untold.set(topic, text);
+    onFailure(`not taken in ${String(ATTEMPTS_MAX)} attempts, tried again later: ${problem ?? ''}`);
+  }
+
+  /** Undefined: it was taken. */
+  async #attempt(text: string): Promise<string | undefined> {
+    try {
+      await post(this.#options, text, this.#stopping.signal);
+      this.#counts.success += 1;
+      return undefined;
+    } catch (error) {
+      this.#counts.failure += 1;
+      return error instanceof Error ? error.message : String(error);
+    }
   }
 }
 

@@ -110,7 +110,7 @@ async function openAudit(
       logger.error(`audit log: ${problem}`, error === undefined ? {} : { error: error.message });
     },
   });
-  rooms.defer(async () => {
+  rooms.defer('the audit log', async () => {
     await audit[Symbol.asyncDispose]();
   });
   return audit;
@@ -124,7 +124,7 @@ async function openWatches(
     ...{ engine, clock, times: watchTimes },
     lapseOf: (principal) => access.authenticator.lapseOf(principal),
   });
-  rooms.defer(async () => {
+  rooms.defer('watches', async () => {
     await watches[Symbol.asyncDispose]();
   });
   return watches;
@@ -164,7 +164,7 @@ async function openSnapshotRooms(
       logger.error('an operation failed', { id, kind, subject, error: error?.message });
     },
   });
-  rooms.defer(async () => {
+  rooms.defer('operations', async () => {
     await operations[Symbol.asyncDispose]();
   });
   const snapshots = await openSnapshots({
@@ -204,7 +204,7 @@ function startSnapshotSchedule(
       logger.error('a scheduled snapshot was not begun', { error: String(error) });
     },
   });
-  rooms.defer(() => {
+  rooms.defer('the schedule of snapshots', () => {
     schedule[Symbol.dispose]();
   });
 }
@@ -221,7 +221,7 @@ async function startArchive(
       logger.error('the log could not be archived; it is tried again', { error: String(error) });
     },
   });
-  rooms.defer(async () => {
+  rooms.defer('the archive', async () => {
     await archive[Symbol.asyncDispose]();
   });
   return archive;
@@ -249,7 +249,7 @@ function startHousekeeping(
       logger.error('the log could not be shortened; it is tried again', { error: String(error) });
     },
   });
-  rooms.defer(async () => {
+  rooms.defer('sweeping and retention', async () => {
     await sweeper[Symbol.asyncDispose]();
     await retention[Symbol.asyncDispose]();
   });

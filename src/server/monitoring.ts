@@ -46,13 +46,13 @@ export function openMonitoring(config: ServerConfig, parts: MonitoringParts): Mo
     configFingerprint: () => fingerprintOf({ ...config, ...parts.live() }),
     onAlert: (alert) => {
       tell(logger, alert);
-      webhook?.send(messageOf(alert, monitor));
+      webhook?.send(alert.rule, messageOf(alert, monitor));
     },
     onFailure: (error) => {
       logger.error('the state of the server could not be judged', { error: String(error) });
     },
   });
-  rooms.defer(() => {
+  rooms.defer('the monitor', () => {
     monitor[Symbol.dispose]();
   });
   return { monitor, webhook };
@@ -69,7 +69,7 @@ function openAlertWebhook(
       logger.error(`alert webhook: ${problem}`);
     },
   });
-  rooms.defer(async () => {
+  rooms.defer('the webhook of alerts', async () => {
     await webhook[Symbol.asyncDispose]();
   });
   return webhook;

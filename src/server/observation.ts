@@ -41,7 +41,11 @@ export function createObservation({
   readonly logger: Logger;
   readonly admission: OpenAdmission;
 }): Observation {
-  const metrics = createMetrics();
+  const metrics = createMetrics({
+    onFailure: (metric, error) => {
+      logger.warn('a metric cannot be read; it is left out', { metric, error: String(error) });
+    },
+  });
   const observeCommit = metrics.histogram('molten_commit_duration_seconds');
   const observeSize = metrics.histogram('molten_commit_group_size');
   const observeSync = metrics.histogram('molten_fsync_duration_seconds');

@@ -28,7 +28,7 @@ export async function openStore(
     const { openCopyWriter } = await import('../storage/embedded/copy-writer.ts');
     const { lockStore } = await import('../storage/embedded/lock.ts');
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    rooms.defer(lockStore(directory));
+    rooms.defer('the lock of the directory', lockStore(directory));
     const copies = await openCopyWriter({ directory, password });
     return await openPostgresStore({ ...storage, ...parts, copies });
   }

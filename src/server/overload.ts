@@ -34,7 +34,7 @@ export function openAdmission({
   });
   const probe = openProbe(clock, admission);
   const stop = every(ADMISSION_LOOK_MS, probe.send);
-  rooms.defer(() => {
+  rooms.defer('admission', () => {
     stop();
     probe.close();
   });

@@ -5,6 +5,7 @@ import { AuthService } from '../../gen/molten/v1/auth_pb.ts';
 import { audit as auditRule } from '../../gen/molten/v1/options_pb.ts';
 import { OK } from '../domain/node/call-figures.ts';
 import { INCIDENT_KINDS } from '../domain/node/incidents.ts';
+import { createOldestEntry } from '../domain/node/log-age.ts';
 import { readDisk } from '../platform/disk.ts';
 import type { Sample } from '../platform/metrics.ts';
 import { nameOf } from '../protocol/dispatcher.ts';
@@ -78,7 +79,9 @@ function registerCalls({ observation: { metrics, calls, admission } }: ReadingPa
   });
 }
 
-function registerStore({ observation: { metrics }, engine, directory }: ReadingParts): void {
+function registerStore(parts: ReadingParts): void {
+  const { engine, directory, nowMs } = parts;
+  const { metrics } = parts.observation;
   metrics.read('molten_commits_total', () => engine.figures().commits);
   metrics.read('molten_write_queue_bytes', () => engine.health().queuedBytes);
   metrics.read('molten_reader_queue', () =>
@@ -95,6 +98,11 @@ function registerStore({ observation: { metrics }, engine, directory }: ReadingP
   metrics.read('molten_log_head_sequence', () => Number(engine.health().lastSequence));
   metrics.read('molten_log_durable_sequence', () => Number(engine.health().durableSequence));
   metrics.read('molten_log_floor_sequence', async () => Number((await engine.head()).oldest));
+  const oldestEntry = createOldestEntry(engine);
+  metrics.read('molten_log_oldest_age_seconds', async () => {
+    const atMs = await oldestEntry();
+    return atMs === undefined ? undefined : (nowMs() - atMs) / MS_PER_SECOND;
+  });
   metrics.read('molten_history_bytes', () => engine.health().historyBytes);
   metrics.read('molten_store_bytes', () => engine.health().storedBytes);
   metrics.read('molten_store_writable', () => (engine.health().state === 'ready' ? 1 : 0));

@@ -9,6 +9,7 @@ import { systemClock, type Clock } from '../platform/clock.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
 import { createLogger, type LeveledLogger, type Logger } from '../platform/logger.ts';
 import { createAddressOf } from '../protocol/http/client-address.ts';
+import { delay } from '../platform/timers.ts';
 import type { Tracer } from '../platform/tracing.ts';
 import { listenForScrapers } from '../protocol/http/metrics-server.ts';
 import { createHttpServer, type ListenAddress } from '../protocol/http/server.ts';
@@ -27,6 +28,8 @@ import { RELEASE } from './release.ts';
 import { traceEngine } from './traced-engine.ts';
 import { openTraffic } from './traffic.ts';
 
+export { StillOpen } from '../platform/disposal.ts';
+
 /** A server that runs. */
 export interface RunningServer {
   readonly url: string;
@@ -37,7 +40,10 @@ export interface RunningServer {
   apply(settings: LiveSettings): void;
   /** Where scrapers read metrics; undefined: nowhere. */
   readonly metricsUrl: string | undefined;
-  /** Refuses new calls, lets running ones end, closes the store. Calling it twice is harmless. */
+  /**
+   * Says that it is not ready, and goes on for as long as it is configured to; then refuses new calls, lets
+   * running ones end, closes the store. StillOpen when that takes too long. Calling it twice is harmless.
+   */
   close(): Promise<void>;
 }
 
@@ -74,13 +80,13 @@ async function open(
   const { loopDelayMaxMs, queueWaitMaxMs: waitMaxMs } = config.overload;
   const admission = openAdmission({ loopDelayMaxMs, clock, logger, rooms });
   const observation = createObservation({ clock, logger, admission });
-  rooms.defer(() => {
+  rooms.defer('figures of the process', () => {
     observation.process[Symbol.dispose]();
   });
   const tracer = await openTracer(config, rooms);
   const observer = observation.storeObserver;
   const opened = await openStore(config, { clock, observer, waitMaxMs }, rooms);
-  rooms.defer(() => opened.close());
+  rooms.defer('the store', () => opened.close());
   const engine = tracer === undefined ? opened : traceEngine(opened, tracer);
   return await serve(config, parts, { engine, clock, logger, rooms, observation, tracer });
 }
@@ -103,6 +109,7 @@ async function serve(
   const { engine, clock, logger, rooms, observation, tracer } = opened;
   let settings: LiveSettings = config;
   let isStopping = false;
+  let closing: Promise<void> | undefined;
   const startedAtMs = clock.now();
   const ground = {
     ...{ engine, clock, logger, rooms, watchTimes, observation },
@@ -130,7 +137,7 @@ async function serve(
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, admit, logger, graceMs },
     ...{ limits, isProxy, rates, onRefused },
   });
-  rooms.defer(() => server.close());
+  rooms.defer('calls and connections', () => server.close());
   registerReadings({
     ...{ observation, engine, domain, monitoring, directory: config.dbPath, startedAtMs },
     nowMs: () => clock.now(),
@@ -139,6 +146,17 @@ async function serve(
   const metricsUrl = await listenForMetrics(config, { observation, logger, rooms });
   const address = await server.listen(config.host, config.port);
   const url = urlOf(tls === undefined ? 'http' : 'https', address);
+
+  async function shutDown(): Promise<void> {
+    isStopping = true;
+    if (config.shutdownDelayMs > 0) await delay(config.shutdownDelayMs);
+    // First, so that nobody who watches or follows holds up the others.
+    domain.watches.stop();
+    domain.audit.stopFollowing();
+    webSockets.stop();
+    await rooms.dispose(graceMs + config.shutdownTimeoutMs);
+  }
+
   return {
     ...{ ...address, url, metricsUrl, logger },
     apply(next) {
@@ -147,14 +165,7 @@ async function serve(
       logger.setLevel?.(next.logLevel);
       settings = next;
     },
-    close() {
-      isStopping = true;
-      // First, so that nobody who watches or follows holds up the others.
-      domain.watches.stop();
-      domain.audit.stopFollowing();
-      webSockets.stop();
-      return rooms.dispose();
-    },
+    close: () => (closing ??= shutDown()),
   };
 }
 
@@ -166,7 +177,7 @@ async function openTracer(
   if (endpoint === undefined) return undefined;
   const { openTracing } = await import('../platform/open-telemetry.ts');
   const tracing = await openTracing({ endpoint, release: RELEASE });
-  rooms.defer(async () => {
+  rooms.defer('traces', async () => {
     await tracing[Symbol.asyncDispose]();
   });
   return tracing;
@@ -180,7 +191,7 @@ async function listenForMetrics(
   const { observation, logger, rooms } = parts;
   const { metrics } = observation;
   const listener = await listenForScrapers({ metrics, logger, ...place });
-  rooms.defer(() => listener.close());
+  rooms.defer('the listener for scrapers', () => listener.close());
   return `${urlOf('http', listener.address)}/metrics`;
 }
 

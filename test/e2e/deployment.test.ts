@@ -19,6 +19,7 @@ import {
 import { CreateSnapshotRequestSchema, SnapshotService } from '../../gen/molten/v1/snapshots_pb.ts';
 import { SystemService } from '../../gen/molten/v1/system_pb.ts';
 import { judgeConfig } from '../../src/config/load.ts';
+import { OPTIONS } from '../../src/config/options.ts';
 import { WATCH_TIMES } from '../../src/domain/watch/watches.ts';
 import { routesOf } from '../../src/protocol/rest/route.ts';
 import { SERVICES } from '../../src/protocol/services/mounted.ts';
@@ -29,6 +30,17 @@ import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const textOf = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 const run = promisify(execFile);
+const UNIT = 'deploy/moltendb.service';
+const BALANCER = textOf('deploy/nodes/haproxy.cfg');
+
+/** The settings of a unit; of one that comes twice the last. */
+const settingsOf = (path: string): ReadonlyMap<string, string> =>
+  new Map(
+    textOf(path)
+      .split('\n')
+      .filter((line) => /^\w+=/.test(line))
+      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
 
 interface Service {
   readonly image: string;
@@ -42,6 +54,7 @@ interface Service {
   readonly secrets?: readonly (string | { readonly source: string })[];
   readonly networks?: { readonly default: { readonly ipv4_address: string } };
   readonly ports?: readonly string[];
+  readonly stop_grace_period?: string;
 }
 
 interface Compose {
@@ -102,6 +115,25 @@ describe.each([
   });
 });
 
+describe.each([
+  ['compose.yaml', 'deploy/molten.toml', compose.services['moltendb']?.stop_grace_period],
+  ['compose.nodes.yaml', 'deploy/nodes/molten.toml', nodes.services['node1']?.stop_grace_period],
+  ['the unit', 'docs/operating/production.md', settingsOf(UNIT).get('TimeoutStopSec')],
+] as const)('%s', (_, configured, patience = '') => {
+  const secondsOf = (name: string): number => {
+    const [, given] = new RegExp(`^ *${name} = (\\d+)$`, 'm').exec(textOf(configured)) ?? [];
+    return Number(given ?? OPTIONS.find((option) => option.name === name)?.fallback);
+  };
+
+  it('waits longer for a server to stop than one takes, which balancers see in time', () => {
+    // Calls have five seconds.
+    const longest = secondsOf('shutdown-delay') + 5 + secondsOf('shutdown-timeout');
+    expect(Number.parseInt(patience)).toBeGreaterThan(longest);
+    const [, seconds, looks] = /inter (\d+)s fall (\d+)/.exec(BALANCER) ?? [];
+    expect(secondsOf('shutdown-delay')).toBeGreaterThan((Number(looks) + 1) * Number(seconds));
+  });
+});
+
 /** Calls that are answered when something has ended: how long they may wait for it. */
 const waits = [CreateSnapshotRequestSchema.field.wait, WaitOperationRequestSchema.field.timeout];
 
@@ -128,7 +160,7 @@ function pathsOf(rpc: DescMethod): readonly string[] {
 
 describe('compose.nodes.yaml', () => {
   const names = Object.keys(nodes.services).filter((name) => /^node\d$/.test(name));
-  const balancer = textOf('deploy/nodes/haproxy.cfg');
+  const balancer = BALANCER;
 
   it('has a load balancer that knows every node, and waits longer than a watch or a call is silent', () => {
     expect(names).toHaveLength(3);
@@ -225,12 +257,12 @@ describe('compose.yaml', () => {
     for (const name of ['jwt-secret', 'root-password', 'encryption-key']) {
       put(name, `the ${name} of a test, 0123456789abcdef`);
     }
-    put('tls-cert', certificate);
-    put('tls-key', privateKey);
+    put('cert.pem', certificate);
+    put('key.pem', privateKey);
     put(
       'molten.toml',
       textOf('deploy/molten.toml')
-        .replaceAll('/run/secrets', directory.path)
+        .replaceAll(/\/run\/secrets|\/etc\/moltendb\/tls/g, directory.path)
         .replaceAll(/"\/(data|archive)"/g, (_, name: string) =>
           JSON.stringify(join(directory.path, name)),
         ),
@@ -298,12 +330,7 @@ describe('the Dockerfile', () => {
 
 describe('the systemd unit', () => {
   it('gives the server its store and nothing else', () => {
-    const settings = new Map(
-      textOf('deploy/moltendb.service')
-        .split('\n')
-        .filter((line) => /^\w+=/.test(line))
-        .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-    );
+    const settings = settingsOf(UNIT);
     const wanted = {
       ...{ User: 'moltendb', NoNewPrivileges: 'yes', ProtectSystem: 'strict', ProtectHome: 'yes' },
       ...{ PrivateTmp: 'yes', PrivateDevices: 'yes', CapabilityBoundingSet: '', UMask: '0077' },

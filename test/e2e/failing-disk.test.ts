@@ -2,8 +2,11 @@
  * A disk that takes no more, under a running server: nothing is acknowledged any more, everything can still
  * be read, and whoever asks is told. The limit is one on the size of files, which the kernel enforces.
  */
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { describe, expect, it } from 'vitest';
 
+import { Health, HealthCheckResponse_ServingStatus } from '../../gen/grpc/health/v1/health_pb.ts';
 import { toBody } from '../../src/client/documents.ts';
 import { createMoltenClient, type MoltenClient } from '../../src/client/index.ts';
 import { toMoltenError } from '../../src/client/molten-error.ts';
@@ -34,6 +37,12 @@ function clientOf({ url }: ServeProcess, token: string): MoltenClient {
   return createMoltenClient({ url, token: () => token });
 }
 
+/** What a load balancer is told. */
+async function readinessOf({ url }: ServeProcess): Promise<readonly [number, unknown]> {
+  const answer = await fetch(`${url}/readyz`);
+  return [answer.status, await answer.json()];
+}
+
 /** Writes one document; the reason when it is refused. */
 async function write(client: MoltenClient, key: string): Promise<string> {
   const request = { collection: 'things', key, body: toBody({ text: TEXT }) };
@@ -49,6 +58,7 @@ describe('a server whose disk takes no more', () => {
       await using server = await serve(directory.path, FILE_KIBIBYTES_MAX);
       const token = await tokenOf(server);
       const client = clientOf(server, token);
+      expect(await readinessOf(server)).toEqual([200, { status: 'ready' }]);
       let answer = await write(client, 'k0');
       for (let n = 1; answer === 'written'; n++) {
         acknowledged.push(`k${String(n - 1)}`);
@@ -72,6 +82,11 @@ describe('a server whose disk takes no more', () => {
           statusCode: 503,
         },
       ]);
+      expect(await readinessOf(server)).toEqual([503, { status: 'readOnly' }]);
+      const probe = createClient(Health, createGrpcTransport({ baseUrl: server.url }));
+      expect(await probe.check({})).toMatchObject({
+        status: HealthCheckResponse_ServingStatus.NOT_SERVING,
+      });
       const health = await fetch(`${server.url}/v1/health`);
       expect(await health.json()).toMatchObject({ state: 'SERVING_STATE_READ_ONLY' });
       for (const key of [acknowledged[0] ?? '', acknowledged.at(-1) ?? '']) {

@@ -1,7 +1,10 @@
 /** How a server begins and ends for those who are connected to it, in a process of its own. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 
 import { Code, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -21,8 +24,8 @@ const LONG_MS = 90_000;
 const SERVICES = ['', 'molten.v1.DocumentService', 'molten.v1.WatchService'];
 const BODY = JSON.stringify({ body: { fields: { n: 2 } } });
 
-function start(directory: string): Promise<ServeProcess> {
-  const args = ['--db-path', directory, '--port', '0'];
+function start(directory: string, flags: readonly string[] = []): Promise<ServeProcess> {
+  const args = ['--db-path', directory, '--port', '0', ...flags];
   return startServe({ args, variables: SECRETS });
 }
 
@@ -171,6 +174,82 @@ describe('a server that is told to end', () => {
     expect(await server.stop('SIGTERM')).toBe('SIGTERM');
   });
 });
+
+const readiness = async (url: string): Promise<number> => (await fetch(`${url}/readyz`)).status;
+
+describe('a server that is told to end, with --shutdown-delay', () => {
+  it(
+    'is not ready for load balancers, and takes every call all the same',
+    { timeout: LONG_MS },
+    async () => {
+      using directory = createTemporaryDirectory();
+      await using server = await start(directory.path, ['--shutdown-delay', '600']);
+      const token = await login(server.url);
+      const health = createClient(Health, createGrpcTransport({ baseUrl: server.url }));
+      server.child.kill('SIGTERM');
+      await expect.poll(() => readiness(server.url), { timeout: LONG_MS }).toBe(503);
+      expect(await (await fetch(`${server.url}/readyz`)).json()).toEqual({ status: 'stopping' });
+      expect(await health.check({})).toMatchObject({ status: Status.NOT_SERVING });
+      // On a connection of its own.
+      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+      const url = `${server.url}/v1/collections/things/documents/late`;
+      expect((await fetch(url, { method: 'PUT', headers, body: BODY })).status).toBe(200);
+      expect((await fetch(url, { headers })).status).toBe(200);
+      // Told again, it waits no longer.
+      expect(await server.stop('SIGTERM')).toBe('SIGTERM');
+    },
+  );
+
+  it('ends by itself when that is over', { timeout: LONG_MS }, async () => {
+    using directory = createTemporaryDirectory();
+    await using server = await start(directory.path, ['--shutdown-delay', '3']);
+    const exited = once(server.child, 'exit');
+    server.child.kill('SIGTERM');
+    await expect.poll(() => readiness(server.url), { timeout: LONG_MS, interval: 20 }).toBe(503);
+    expect((await exited)[0]).toBe(0);
+  });
+});
+
+describe('a server that cannot be closed', () => {
+  it(
+    'says what hangs, is killed after --shutdown-timeout, and loses nothing',
+    { timeout: LONG_MS },
+    async () => {
+      using directory = createTemporaryDirectory();
+      const pipe = join(directory.path, 'audit');
+      execFileSync('mkfifo', [pipe]);
+      // Whoever ships the audit log stands still.
+      const shipper = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+      fill(shipper);
+      const store = join(directory.path, 'store');
+      {
+        const flags = ['--audit-file', pipe, '--shutdown-timeout', '1'];
+        await using server = await start(store, flags);
+        const slow = await beginWrite(server.url, await login(server.url));
+        slow.socket.write(BODY.slice(-1));
+        await slow.until('"sequence"');
+        expect(await server.stop('SIGTERM')).toBe('SIGKILL');
+        expect(server.stderr()).toMatch(
+          /"open":\["the audit log",.*"the store".*"msg":"the server did not close in time and is killed"/,
+        );
+      }
+      closeSync(shipper);
+      await using server = await start(store);
+      const headers = { authorization: `Bearer ${await login(server.url)}` };
+      const url = `${server.url}/v1/collections/things/documents/slow`;
+      expect((await fetch(url, { headers })).status).toBe(200);
+    },
+  );
+});
+
+/** Writes until there is no more room. */
+function fill(pipe: number): void {
+  try {
+    for (;;) writeSync(pipe, Buffer.alloc(4096));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+  }
+}
 
 describe('a store that another server has open', () => {
   it('is named, with what to do, and goes on being served', { timeout: LONG_MS }, async () => {

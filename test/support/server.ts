@@ -63,7 +63,7 @@ export function testConfig(dbPath: string): ServerConfig {
     ...{ metrics: undefined, slowQueryMs: 0, alertWebhook: undefined },
     otlpEndpoint: undefined,
     snapshots: { schedule: undefined, keep: 0, hook: undefined },
-    shutdownGraceMs: 500,
+    ...{ shutdownDelayMs: 0, shutdownGraceMs: 500, shutdownTimeoutMs: 30_000 },
   };
 }
 

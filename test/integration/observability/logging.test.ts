@@ -27,6 +27,64 @@ function openLog(): Log {
   };
 }
 
+describe('members of what is logged', () => {
+  const SECRET = 'nobody-is-to-read-this';
+
+  /** `value` below so many members. */
+  function below(depth: number, value: unknown): Readonly<Record<string, unknown>> {
+    return { inner: depth === 1 ? value : below(depth - 1, value) };
+  }
+
+  it.each([
+    ...[
+      'password',
+      'rootPassword',
+      'storagePassword',
+      'bindPassword',
+      'encryptionKey',
+      'jwtSecret',
+    ],
+    ...['previousJwtSecrets', 'token', 'accessToken', 'refresh_token', 'recoveryCodes', 'otp'],
+    ...['authorization', 'Authorization', 'AUTHORIZATION', 'Proxy-Authorization', 'challenge'],
+    ...['Cookie', 'set-cookie', 'Set-Cookie', 'x-api-key', 'X-API-Key', 'apiKey', 'privateKey'],
+  ])('that are called %s are not written, however deep they are', (name) => {
+    const log = openLog();
+    for (const value of [SECRET, [SECRET], { value: SECRET }]) {
+      log.logger.info('direct', { [name]: value, beside: 'told' });
+      for (const depth of [1, 2, 3, 4, 5, 6, 7]) {
+        log.logger.warn('below', below(depth, { [name]: value, beside: 'told' }));
+        log.logger.error('in a list', below(depth, [{ [name]: value, beside: 'told' }]));
+      }
+    }
+    expect(log.lines.filter((line) => line.includes(SECRET))).toEqual([]);
+    expect(log.of('direct')).toHaveLength(3);
+    expect(log.of('direct')[0]).toMatchObject({ [name]: '[redacted]', beside: 'told' });
+    expect(log.of('below')[5]).toMatchObject(below(6, { [name]: '[redacted]', beside: 'told' }));
+  });
+
+  it('are not written beyond a depth, nor for ever', () => {
+    const log = openLog();
+    const circle: Record<string, unknown> = { n: 1 };
+    circle['self'] = circle;
+    log.logger.info('a circle', { circle, deep: below(40, SECRET) });
+    expect(log.lines.join('')).not.toContain(SECRET);
+    expect(log.of('a circle')[0]).toMatchObject({ circle: { n: 1, self: { n: 1 } } });
+  });
+
+  it('are written when they are no secret', () => {
+    const log = openLog();
+    const fields = {
+      ...{ tokenId: 'id', keys: ['a'], key: 'b', count: 2, isOpen: false, none: null },
+      ...{ at: new Date(0), error: new TypeError('wrong'), id: 12n },
+    };
+    log.logger.info('all', fields);
+    expect(log.of('all')[0]).toMatchObject({
+      ...{ tokenId: 'id', keys: ['a'], key: 'b', count: 2, isOpen: false, none: null },
+      ...{ at: '1970-01-01T00:00:00.000Z', error: 'TypeError: wrong', id: 12 },
+    });
+  });
+});
+
 describe('the log of requests', () => {
   it('tells which call, by which door, whose, how it ended and how long it took', async () => {
     const log = openLog();

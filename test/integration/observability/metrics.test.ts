@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { METRICS } from '../../../src/platform/metric-catalogue.ts';
 import { REASONS } from '../../../src/errors/reason.ts';
+import { createManualClock } from '../../support/manual-clock.ts';
 import { parseMetrics, valueOf, type ScrapedFamily } from '../../support/prometheus.ts';
 import { ROOT, startTestServer, type TestServer } from '../../support/server.ts';
 
@@ -130,6 +131,19 @@ describe('counters', () => {
     expect(sampleOf('molten_commit_group_size_sum')).toBe(valueOf(after, 'molten_commits_total'));
     expect(valueOf(after, 'molten_process_resident_bytes')).toBeGreaterThan(1e6);
     expect(valueOf(after, 'molten_disk_size_bytes')).toBeGreaterThan(0);
+  });
+});
+
+describe('the age of the log', () => {
+  it('is that of its oldest entry', async () => {
+    const clock = createManualClock();
+    await using server = await startTestServer(PLACE, { clock });
+    const ageOf = async (): Promise<number> =>
+      valueOf(await scrape(server), 'molten_log_oldest_age_seconds');
+    expect(await ageOf()).toBe(0);
+    clock.advance(3_600_000);
+    await server.asRoot('PUT', '/v1/collections/things/documents/a', { body: { fields: {} } });
+    expect(await ageOf()).toBe(3600);
   });
 });
 

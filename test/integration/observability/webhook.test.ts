@@ -43,15 +43,42 @@ describe('a webhook', () => {
     });
     const problems: string[] = [];
     await using webhook = openWebhook(optionsOf(target.url, problems));
-    webhook.send({ n: 1 });
-    webhook.send({ n: 2 });
+    webhook.send('a', { n: 1 });
+    webhook.send('a', { n: 2 });
     await expect.poll(() => bodies.length, { timeout: 5000 }).toBe(2);
     expect(bodies).toEqual(['{"n":1}', '{"n":2}']);
     await expect.poll(() => webhook.deliveries()).toEqual({ success: 2, failure: 3 });
     expect(problems).toEqual([]);
   });
 
-  it('follows no redirect, and gives up in the end', async () => {
+  it('tells again what was not taken, the last of each topic, until it is', async () => {
+    const bodies: string[] = [];
+    let isAway = true;
+    await using target = await listen((request, response) => {
+      const isTaken = !isAway;
+      request.on('data', (chunk: Buffer) => {
+        if (isTaken) bodies.push(chunk.toString('utf8'));
+      });
+      request.on('end', () => response.writeHead(isTaken ? 204 : 503).end());
+    });
+    const problems: string[] = [];
+    await using webhook = openWebhook({ ...optionsOf(target.url, problems), againMs: 20 });
+    webhook.send('a', { a: 'raised' });
+    webhook.send('b', { b: 'raised' });
+    webhook.send('a', { a: 'cleared' });
+    await expect.poll(() => problems.length, { timeout: 5000 }).toBe(3);
+    // Nobody is told more than once that it is away.
+    await expect.poll(() => webhook.deliveries().failure).toBeGreaterThan(3 * 6 + 2);
+    expect(problems).toHaveLength(3);
+    isAway = false;
+    await expect.poll(() => bodies.length, { timeout: 5000 }).toBe(2);
+    expect(bodies.toSorted()).toEqual(['{"a":"cleared"}', '{"b":"raised"}']);
+    webhook.send('a', { a: 'raised again' });
+    await expect.poll(() => bodies.length).toBe(3);
+    expect(webhook.deliveries().success).toBe(3);
+  });
+
+  it('follows no redirect, and says so in the end', async () => {
     let hits = 0;
     await using elsewhere = await listen((_request, response) => {
       hits += 1;
@@ -62,7 +89,7 @@ describe('a webhook', () => {
     );
     const problems: string[] = [];
     await using webhook = openWebhook(optionsOf(target.url, problems));
-    webhook.send({});
+    webhook.send('a', {});
     await expect.poll(() => problems.length, { timeout: 5000 }).toBe(1);
     expect(problems[0]).toContain('307');
     expect(hits).toBe(0);
@@ -79,7 +106,7 @@ describe('a webhook', () => {
       const problems: string[] = [];
       const options = optionsOf(`http://${host}:${port}/`, problems);
       await using webhook = openWebhook({ ...options, allowPrivate: false });
-      webhook.send({});
+      webhook.send('a', {});
       await expect.poll(() => problems.length, { timeout: 5000 }).toBe(1);
       expect([host, problems[0]]).toEqual([host, expect.stringContaining('private address')]);
     }
@@ -90,10 +117,10 @@ describe('a webhook', () => {
     await using target = await listen(() => undefined);
     const problems: string[] = [];
     const webhook = openWebhook(optionsOf(target.url, problems));
-    for (let n = 0; n < 151; n++) webhook.send({ n });
+    for (let n = 0; n < 151; n++) webhook.send('a', { n });
     expect(problems).toHaveLength(50);
     await webhook[Symbol.asyncDispose]();
-    webhook.send({});
+    webhook.send('a', {});
     expect(webhook.deliveries().success).toBe(0);
   });
 });

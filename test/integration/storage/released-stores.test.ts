@@ -1,7 +1,9 @@
 /** Every format of the store that a release has written is read by this one. */
+import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import Database from 'better-sqlite3-multiple-ciphers';
 import { describe, expect, it } from 'vitest';
 
 import { recover, verify } from '../../../src/server/recovery.ts';
@@ -52,6 +54,26 @@ async function documentsOf(server: TestServer, sequence?: string): Promise<unkno
   return Object.fromEntries(documents.map(({ key, fields }) => [key, fields]));
 }
 
+/** As another release would have written it; tables that this one does not know are beside its own. */
+function setFormat(store: string, format: number): void {
+  const database = new Database(join(store, 'moltendb.sqlite'));
+  database.exec('CREATE TABLE IF NOT EXISTS of_a_newer_release (n)');
+  database.prepare("UPDATE meta SET value = ? WHERE name = 'format'").run(format);
+  database.close();
+}
+
+/** Every file of a store with a digest of what is in it. */
+function contentsOf(store: string): readonly (readonly [string, string])[] {
+  const files = readdirSync(store, { recursive: true, withFileTypes: true });
+  return files
+    .filter((file) => file.isFile())
+    .map(({ name, parentPath }) => [name, digestOf(join(parentPath, name))] as const)
+    .toSorted();
+}
+
+const digestOf = (path: string): string =>
+  createHash('sha256').update(readFileSync(path)).digest('hex');
+
 describe('a store of a release', () => {
   it('is kept for the format of this one', () => {
     expect(readdirSync(STORES)).toContain(String(STORE_FORMAT));
@@ -67,6 +89,28 @@ describe('a store of a release', () => {
     expect(files).toEqual([
       ...['LOCK', 'keyring.copy.json', 'keyring.json', 'moltendb.sqlite', 'snapshots'],
     ]);
+  });
+
+  it('of a newer format is refused and left as it is', async () => {
+    using directory = createTemporaryDirectory();
+    const { path: dbPath } = directory;
+    const path = '/v1/collections/things/documents/a';
+    {
+      await using server = await startTestServer({ dbPath });
+      await server.asRoot('PUT', path, { body: { fields: { n: 1 } } });
+    }
+    setFormat(dbPath, STORE_FORMAT + 1);
+    const before = contentsOf(dbPath);
+    expect(before.map(([name]) => name)).toContain('moltendb.sqlite');
+    await expect(startTestServer({ dbPath })).rejects.toMatchObject({
+      reason: 'ENGINE_UNAVAILABLE',
+      message: `the store has format ${String(STORE_FORMAT + 1)}, this release reads ${String(STORE_FORMAT)}; use the release that wrote it`,
+    });
+    expect(contentsOf(dbPath)).toEqual(before);
+    // The release that wrote it finds all of it.
+    setFormat(dbPath, STORE_FORMAT);
+    await using server = await startTestServer({ dbPath });
+    expect((await server.asRoot('GET', path)).body.document.fields).toEqual({ n: 1 });
   });
 
   describe.each(readdirSync(STORES))('with format %s', (format) => {

@@ -1,6 +1,7 @@
 /** How much of the past a store keeps, on a store that is real. */
 import { describe, expect, it } from 'vitest';
 
+import { createOldestEntry } from '../../../src/domain/node/log-age.ts';
 import { startRetention, type Retention } from '../../../src/domain/node/retention.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import type { StorageEngine } from '../../../src/storage/engine.ts';
@@ -46,6 +47,31 @@ async function openScene(): Promise<Scene> {
     },
   };
 }
+
+describe('the oldest entry of a log', () => {
+  it('is as old as the past reaches, also when that was cut', async () => {
+    await using scene = await openScene();
+    const { engine, clock } = scene;
+    const oldestEntry = createOldestEntry(engine);
+    const age = async (): Promise<number> => clock.now() - ((await oldestEntry()) ?? NaN);
+    expect(await age()).toBe(WRITES * 1000);
+    clock.advance(500);
+    expect(await age()).toBe(WRITES * 1000 + 500);
+    await using retention = scene.keep({ ageMs: 10_000 });
+    await retention.apply();
+    // The youngest of those that were there ten seconds ago can be read at; the next is the first kept.
+    expect(await age()).toBe(9500);
+  });
+
+  it('is none in a log without entries', async () => {
+    using directory = createTemporaryDirectory();
+    const engine = await openEmbeddedStore({
+      ...{ directory: directory.path, clock: createManualClock() },
+    });
+    expect(await createOldestEntry(engine)()).toBeUndefined();
+    await engine.close();
+  });
+});
 
 describe('the history of a store', () => {
   it('is cut by its size, and no further', async () => {
