@@ -117,18 +117,18 @@ async function serve(
     ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer, traffic },
   });
   const { maxBodyBytes, tls, shutdownGraceMs: graceMs, connections: limits } = config;
-  const { rates, isProxy, onRefused } = traffic;
+  const { isProxy } = traffic;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies);
   const admit = (): DomainError | undefined => observation.admission.refusal();
   const webSockets = createWebSocketDoor({
-    ...{ dispatcher, corsOrigins, addressOf, admit, rates, onRefused, times: webSocketTimes },
+    ...{ dispatcher, corsOrigins, addressOf, admit, addressLimit: traffic, times: webSocketTimes },
   });
   const server = await createHttpServer({
-    doors: composeDoors(config, dispatcher, { ...domain, clock }),
+    doors: composeDoors(config, dispatcher, { ...domain, clock, admit, addressLimit: traffic }),
     onUpgrade: webSockets.onUpgrade,
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, admit, logger, graceMs },
-    ...{ limits, isProxy, rates, onRefused },
+    ...{ limits, isProxy, addressLimit: traffic },
   });
   rooms.defer(() => server.close());
   registerReadings({

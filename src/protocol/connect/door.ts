@@ -15,6 +15,7 @@ import {
 } from '@connectrpc/connect-node';
 import type { UniversalHandler } from '@connectrpc/connect/protocol';
 
+import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
@@ -73,8 +74,10 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
       const { method } = handler;
       const isLean = method.methodKind === 'unary' && dispatched.has(method);
       const lean = isLean ? createLeanUnary({ ...options, method }) : undefined;
-      // Health and reflection cost little, and tell whether anybody is there.
-      const isVital = dispatched.has(method) ? routeConfig(method).isVital : true;
+      // Health costs little, and tells whether anybody is there.
+      const isVital = dispatched.has(method)
+        ? routeConfig(method).isVital
+        : method.parent.typeName === Health.typeName;
       const config = { isVital, words: refuseCallBriefly };
       app.all(handler.requestPath, { config }, async (request, reply) => {
         if ((await lean?.(request, reply)) !== true) await serve(handler, { request, reply });

@@ -7,32 +7,22 @@ import { constants, type Http2ServerRequest, type ServerHttp2Stream } from 'node
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import { soon } from '../../platform/timers.ts';
+import { countRequest, type AddressLimit, type RefusedRequest } from './address-limit.ts';
 import type { Buffered } from './buffered.ts';
 import type { ConnectionLimits } from './one-port.ts';
 import { createPipeline } from './pipeline.ts';
 import { announce } from './rate-limit-fields.ts';
 import { HttpRefusal } from './refusal.ts';
 
-/** A request that was refused for its address. */
-export interface RefusedRequest {
-  readonly address: string;
-  readonly requestId: string;
-  /** The pattern of its route, such as `/v1/collections/:collection`; empty when there is none. */
-  readonly route: string;
-}
-
 /** What the edge is told. */
 export interface EdgeOptions {
   /** Absent: nothing is counted. */
-  readonly rates?: RateLimits | undefined;
+  readonly addressLimit?: AddressLimit | undefined;
   readonly limits: Pick<ConnectionLimits, 'urlCharsMax' | 'headerBytesMax'>;
   /** The most a body may have. */
   readonly bodyBytesMax: number;
   readonly buffered: Pick<Buffered, 'holdAnswer' | 'watchBody'>;
-  /** Told of requests beyond the limit of their address. */
-  readonly onRefused?: ((refused: RefusedRequest) => void) | undefined;
 }
 
 /** Asked by machines all the time, answered from memory: no limit of calls. */
@@ -120,16 +110,14 @@ function checkHead({ raw }: FastifyRequest, limits: EdgeOptions['limits']): void
 
 function count(
   { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
-  { rates, onRefused }: EdgeOptions,
+  { addressLimit }: Pick<EdgeOptions, 'addressLimit'>,
 ): void {
-  if (rates === undefined) return;
+  if (addressLimit === undefined) return;
   request.isCounted = true;
   if (UNCOUNTED.has(request.routeOptions.url ?? '')) return;
-  const verdict = rates.request(request.server.addressOf(request));
+  const verdict = countRequest(addressLimit, describe(request));
   if (verdict?.standing !== undefined) announce(reply, verdict.standing);
-  if (verdict?.refusal === undefined) return;
-  onRefused?.(describe(request));
-  throw verdict.refusal;
+  if (verdict?.refusal !== undefined) throw verdict.refusal;
 }
 
 /**

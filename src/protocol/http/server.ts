@@ -3,18 +3,18 @@ import type { Server as TlsServer } from 'node:tls';
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance } from 'fastify';
 
-import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import { invariant } from '../../errors/invariant.ts';
 import { after, every } from '../../platform/timers.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { toProblem } from '../mapping/error.ts';
 import { sendProblem } from '../rest/problem.ts';
+import type { AddressLimit } from './address-limit.ts';
 import type { Buffered } from './buffered.ts';
 import { createAddressOf, type AddressOf } from './client-address.ts';
 import type { Connections } from './connections.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
-import { guardEdge, type RefusedRequest } from './edge.ts';
+import { guardEdge } from './edge.ts';
 import { frameworkCodeOf } from './framework-error.ts';
 import {
   CONNECTION_LIMITS,
@@ -49,9 +49,7 @@ export interface HttpServerOptions {
   /** Whose connections are those of many callers. Absent: nobody's. */
   readonly isProxy?: (address: string) => boolean;
   /** How much each address may ask. Absent: anything. */
-  readonly rates?: RateLimits;
-  /** Told of requests that were refused for their address. */
-  readonly onRefused?: (refused: RefusedRequest) => void;
+  readonly addressLimit?: AddressLimit;
   /** Takes WebSocket handshakes. Absent: none is taken. */
   readonly onUpgrade?: UpgradeHandler;
   /** How long calls may go on after `close` is called, in milliseconds. Default 5,000. */
@@ -105,7 +103,7 @@ const CLOSE_IDLE_MS = 50;
 /** Creates the server and lets every door register its routes. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { app, port } = createApp(options);
-  const { limits = CONNECTION_LIMITS, rates, onRefused, admit } = options;
+  const { limits = CONNECTION_LIMITS, addressLimit, admit } = options;
   const bodyBytesMax = options.maxBodyBytes;
   app.decorateRequest('response');
   app.decorateRequest('answer');
@@ -121,7 +119,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     reply.headers(headersOf(options));
   });
   await allowOrigins(app, options.corsOrigins);
-  guardEdge(app, { limits, rates, bodyBytesMax, onRefused, buffered: port.buffered });
+  guardEdge(app, { limits, addressLimit, bodyBytesMax, buffered: port.buffered });
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(

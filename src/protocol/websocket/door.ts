@@ -5,11 +5,10 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 
 import type { DomainError } from '../../errors/domain-error.ts';
 import { after, every } from '../../platform/timers.ts';
-import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import type { Dispatcher } from '../dispatcher.ts';
+import { countRequest, type AddressLimit } from '../http/address-limit.ts';
 import type { AddressOf } from '../http/client-address.ts';
 import { headerOf, requestIdOf, REQUEST_ID_HEADER } from '../http/door.ts';
-import type { RefusedRequest } from '../http/edge.ts';
 import type { UpgradeHandler } from '../http/one-port.ts';
 import { createSession, type Session } from './session.ts';
 
@@ -23,9 +22,7 @@ export interface WebSocketDoorOptions {
   /** Defined: no connection is taken now. Absent: all are. */
   readonly admit?: () => DomainError | undefined;
   /** How much each address may ask. */
-  readonly rates: RateLimits;
-  /** Told of handshakes beyond the limit of their address. */
-  readonly onRefused: (refused: RefusedRequest) => void;
+  readonly addressLimit: AddressLimit;
   readonly times?: Partial<WebSocketTimes>;
 }
 
@@ -100,13 +97,16 @@ function isOriginAllowed({ headers }: IncomingMessage, allowed: readonly string[
 function isBeyondLimit(
   request: IncomingMessage,
   socket: Duplex,
-  { rates, addressOf, onRefused }: WebSocketDoorOptions,
+  { addressLimit, addressOf }: WebSocketDoorOptions,
 ): boolean {
   const address = addressOf(request);
-  const refusal = rates.request(address)?.refusal;
-  if (refusal === undefined) return false;
   const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
-  onRefused({ address, requestId, route: WEB_SOCKET_PATH });
+  const refusal = countRequest(addressLimit, {
+    address,
+    requestId,
+    route: WEB_SOCKET_PATH,
+  })?.refusal;
+  if (refusal === undefined) return false;
   const seconds = Math.ceil((refusal.retryAfterMs ?? 0) / MS_PER_SECOND);
   refuse(socket, '429 Too Many Requests', `retry-after: ${String(seconds)}\r\n`);
   return true;
