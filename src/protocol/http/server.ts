@@ -14,7 +14,7 @@ import type { Buffered } from './buffered.ts';
 import { createAddressOf, type AddressOf } from './client-address.ts';
 import type { Connections } from './connections.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
-import { guardEdge } from './edge.ts';
+import { countExchange, createEdge, type Exchange } from './edge.ts';
 import { frameworkCodeOf } from './framework-error.ts';
 import {
   CONNECTION_LIMITS,
@@ -29,6 +29,7 @@ import {
 import { RATE_LIMIT_FIELDS } from './rate-limit-fields.ts';
 import { bodyTooLarge } from './read-body.ts';
 import { HttpRefusal } from './refusal.ts';
+import { setRetryAfter } from './retry-after.ts';
 import { turnAway } from './turn-away.ts';
 
 /** How the one port behaves. */
@@ -118,8 +119,15 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     reply.header(REQUEST_ID_HEADER, request.id);
     reply.headers(headersOf(options));
   });
+  // Before any route, of which that of CORS is the first.
+  app.setErrorHandler(
+    async (error, request, reply) =>
+      await sendProblem(request, reply, fromFastify(error, request.routeOptions.bodyLimit)),
+  );
+  const edge = createEdge({ limits, addressLimit, bodyBytesMax, buffered: port.buffered });
+  edge.guardPreflights(app);
   await allowOrigins(app, options.corsOrigins);
-  guardEdge(app, { limits, addressLimit, bodyBytesMax, buffered: port.buffered });
+  edge.guardRequests(app);
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(
@@ -130,10 +138,6 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     const problem = toProblem(error, request.id);
     return await reply.code(problem.status).type('application/problem+json').send(problem);
   });
-  app.setErrorHandler(
-    async (error, request, reply) =>
-      await sendProblem(request, reply, fromFastify(error, request.routeOptions.bodyLimit)),
-  );
   for (const door of options.doors) {
     await app.register(async (scope) => {
       await door(scope);
@@ -187,19 +191,8 @@ function createApp(options: HttpServerOptions): {
     bodyLimit: maxBodyBytes,
     genReqId: ({ headers }) => requestIdOf(headers[REQUEST_ID_HEADER]),
     logger: false,
-    // A path that cannot be decoded never reaches a route.
     frameworkErrors: (error, request, reply) => {
-      const problem =
-        FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? 'the path has a broken percent-encoding';
-      const cause = new DomainError('ARGUMENT_INVALID', problem);
-      const body = JSON.stringify(toProblem(cause, request.id));
-      reply.hijack();
-      reply.raw.writeHead(400, {
-        ...headersOf(options),
-        'content-type': 'application/problem+json',
-        [REQUEST_ID_HEADER]: request.id,
-      });
-      reply.raw.end(body);
+      refusePath(error, { request, reply }, options);
     },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -217,6 +210,26 @@ function createApp(options: HttpServerOptions): {
   });
   invariant(place.port !== undefined, 'Fastify makes its server at once');
   return { app, port: place.port };
+}
+
+/** A path that cannot be decoded never reaches a route, nor what every other request passes. */
+function refusePath(
+  error: unknown,
+  { request, reply }: Exchange,
+  options: HttpServerOptions,
+): void {
+  const text = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? 'the path has a broken percent-encoding';
+  const beyondLimit = countExchange({ request, reply }, options.addressLimit);
+  const problem = toProblem(beyondLimit ?? new DomainError('ARGUMENT_INVALID', text), request.id);
+  if (beyondLimit !== undefined) setRetryAfter(reply, beyondLimit);
+  reply.hijack();
+  reply.raw.writeHead(problem.status, {
+    ...headersOf(options),
+    ...(reply.getHeaders() as Record<string, string>),
+    'content-type': 'application/problem+json',
+    [REQUEST_ID_HEADER]: request.id,
+  });
+  reply.raw.end(JSON.stringify(problem));
 }
 
 /** CORS for exactly these origins; everything a browser client of any protocol needs. */

@@ -60,22 +60,16 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     clientTracking: false,
   });
   const onUpgrade: UpgradeHandler = (request, socket, head) => {
-    const path = request.url?.split('?', 1)[0];
-    if (isStopping) {
-      refuse(socket, '503 Service Unavailable');
-    } else if (path !== WEB_SOCKET_PATH) {
-      refuse(socket, '404 Not Found');
-    } else if (!isOriginAllowed(request, options.corsOrigins())) {
-      refuse(socket, '403 Forbidden');
-    } else if (options.admit?.() !== undefined) {
-      refuse(socket, '503 Service Unavailable', 'retry-after: 1\r\n');
-    } else if (!isBeyondLimit(request, socket, options)) {
-      server.handleUpgrade(request, socket, head, (connection) => {
-        const session = serve(connection, request, options);
-        sessions.add(session);
-        connection.once('close', () => sessions.delete(session));
-      });
+    const refusal = isStopping ? UNAVAILABLE : refusalOf(request, options);
+    if (refusal !== undefined) {
+      refuse(socket, refusal);
+      return;
     }
+    server.handleUpgrade(request, socket, head, (connection) => {
+      const session = serve(connection, request, options);
+      sessions.add(session);
+      connection.once('close', () => sessions.delete(session));
+    });
   };
   return {
     onUpgrade,
@@ -93,26 +87,37 @@ function isOriginAllowed({ headers }: IncomingMessage, allowed: readonly string[
   return origin === `http://${host ?? ''}` || origin === `https://${host ?? ''}`;
 }
 
-/** A handshake is a request like every other. */
-function isBeyondLimit(
-  request: IncomingMessage,
-  socket: Duplex,
-  { addressLimit, addressOf }: WebSocketDoorOptions,
-): boolean {
-  const address = addressOf(request);
-  const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
-  const refusal = countRequest(addressLimit, {
-    address,
-    requestId,
-    route: WEB_SOCKET_PATH,
-  })?.refusal;
-  if (refusal === undefined) return false;
-  const seconds = Math.ceil((refusal.retryAfterMs ?? 0) / MS_PER_SECOND);
-  refuse(socket, '429 Too Many Requests', `retry-after: ${String(seconds)}\r\n`);
-  return true;
+/** How a handshake is refused. */
+interface Refusal {
+  readonly status: string;
+  /** Seconds until it may come again. */
+  readonly retryAfter?: number;
 }
 
-function refuse(socket: Duplex, status: string, fields = ''): void {
+const UNAVAILABLE: Refusal = { status: '503 Service Unavailable' };
+
+/** A handshake is a request like every other, and counts as one also when it is no good. */
+function refusalOf(
+  request: IncomingMessage,
+  { admit, addressOf, addressLimit, corsOrigins }: WebSocketDoorOptions,
+): Refusal | undefined {
+  if (admit?.() !== undefined) return { ...UNAVAILABLE, retryAfter: 1 };
+  const isHere = request.url?.split('?', 1)[0] === WEB_SOCKET_PATH;
+  const beyondLimit = countRequest(addressLimit, {
+    address: addressOf(request),
+    requestId: requestIdOf(request.headers[REQUEST_ID_HEADER]),
+    route: isHere ? WEB_SOCKET_PATH : '',
+  })?.refusal;
+  if (beyondLimit !== undefined) {
+    const retryAfter = Math.ceil((beyondLimit.retryAfterMs ?? 0) / MS_PER_SECOND);
+    return { status: '429 Too Many Requests', retryAfter };
+  }
+  if (!isHere) return { status: '404 Not Found' };
+  return isOriginAllowed(request, corsOrigins()) ? undefined : { status: '403 Forbidden' };
+}
+
+function refuse(socket: Duplex, { status, retryAfter }: Refusal): void {
+  const fields = retryAfter === undefined ? '' : `retry-after: ${String(retryAfter)}\r\n`;
   socket.end(`HTTP/1.1 ${status}\r\n${fields}connection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
