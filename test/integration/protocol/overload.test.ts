@@ -143,7 +143,7 @@ describe('an overloaded server', () => {
   test('answers health checks and operators all the same', async () => {
     await using server = await startOverloaded();
     for (let n = 0; n < 50; n++) {
-      for (const path of ['/healthz', '/readyz', '/version', '/v1/health']) {
+      for (const path of ['/healthz', '/readyz', '/version', '/v1/health', '/system/health']) {
         expect((await server.request('GET', path)).status).toBe(200);
       }
       const grpc = await server.request('POST', '/grpc.health.v1.Health/Check', { body: {} });
