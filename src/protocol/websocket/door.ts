@@ -124,13 +124,16 @@ function refuse(socket: Duplex, { status, retryAfter }: Refusal): void {
 function serve(
   connection: WebSocket,
   request: IncomingMessage,
-  { dispatcher, addressOf, times }: WebSocketDoorOptions,
+  { dispatcher, addressOf, addressLimit, admit, times }: WebSocketDoorOptions,
 ): Session {
   const { authMs, pingMs } = { ...TIMES, ...times };
   const { send } = createSender(connection);
+  const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
+  const frame = { address: addressOf(request), requestId, route: WEB_SOCKET_PATH };
   const session = createSession(dispatcher, {
-    requestId: requestIdOf(request.headers[REQUEST_ID_HEADER]),
-    address: addressOf(request),
+    ...{ requestId, address: frame.address },
+    count: () => countRequest(addressLimit, frame)?.refusal,
+    admit: () => admit?.(),
     header: (name) => headerOf(request, name),
     send,
     close: (code) => {
