@@ -19,7 +19,7 @@ import { createProbesDoor } from '../protocol/http/probes.ts';
 import { createInterceptors } from '../protocol/interceptors/order.ts';
 import { createOAuthDoor } from '../protocol/oauth/door.ts';
 import { createOpenApiDoor } from '../protocol/openapi/door.ts';
-import { registerReflection } from '../protocol/reflection/service.ts';
+import { registerReflection, type ReflectionBounds } from '../protocol/reflection/service.ts';
 import { createRestDoor } from '../protocol/rest/door.ts';
 import { createAdminService } from '../protocol/services/admin.ts';
 import { createApiKeyService } from '../protocol/services/api-keys.ts';
@@ -102,11 +102,16 @@ function bindAll(
   });
 }
 
+/** What the doors need of the domain and of each other's bounds. */
+export interface DoorParts extends Pick<Domain, 'node' | 'csrfKey'>, ReflectionBounds {
+  readonly clock: Clock;
+}
+
 /** Every protocol of the one port. */
 export function composeDoors(
   { maxBodyBytes, access, tls, dbPath: directory }: ServerConfig,
   dispatcher: Dispatcher,
-  { node, csrfKey, clock }: Pick<Domain, 'node' | 'csrfKey'> & { readonly clock: Clock },
+  { node, csrfKey, clock, ...bounds }: DoorParts,
 ): readonly Door[] {
   const { services } = dispatcher;
   const { tokenIssuer, tokenAudience } = access;
@@ -119,7 +124,7 @@ export function composeDoors(
         const isReady = (): boolean => node.state() === 'ready';
         const isStopping = (): boolean => node.state() === 'stopping';
         registerHealth(router, { services: names, serving: { isReady, isStopping } });
-        registerReflection(router, services);
+        registerReflection(router, services, bounds);
       },
     }),
     createProbesDoor({ release: RELEASE, state: () => node.state() }),

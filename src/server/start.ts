@@ -124,18 +124,18 @@ async function serve(
     ...{ clock, logger, live, observation, monitor: monitoring.monitor, tracer, traffic },
   });
   const { maxBodyBytes, tls, shutdownGraceMs: graceMs, connections: limits } = config;
-  const { rates, isProxy, onRefused, onForwarded } = traffic;
+  const { isProxy, onForwarded } = traffic;
   const corsOrigins = (): readonly string[] => settings.corsOrigins;
   const addressOf = createAddressOf(config.trustedProxies, onForwarded);
   const admit = (): DomainError | undefined => observation.admission.refusal();
   const webSockets = createWebSocketDoor({
-    ...{ dispatcher, corsOrigins, addressOf, admit, rates, onRefused, times: webSocketTimes },
+    ...{ dispatcher, corsOrigins, addressOf, admit, addressLimit: traffic, times: webSocketTimes },
   });
   const server = await createHttpServer({
-    doors: composeDoors(config, dispatcher, { ...domain, clock }),
+    doors: composeDoors(config, dispatcher, { ...domain, clock, admit, addressLimit: traffic }),
     onUpgrade: webSockets.onUpgrade,
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, admit, logger, graceMs },
-    ...{ limits, isProxy, rates, onRefused },
+    ...{ limits, isProxy, addressLimit: traffic },
   });
   rooms.defer('calls and connections', () => server.close());
   registerReadings({

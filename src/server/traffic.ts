@@ -2,26 +2,23 @@ import type { ServerConfig } from '../config/server-config.ts';
 import type { Audit } from '../domain/audit/audit.ts';
 import { createBans, type Ban, type Bans } from '../domain/quota/bans.ts';
 import { openBudgets } from '../domain/quota/budgets.ts';
-import { createRateLimits, type RateLimits, type RateRules } from '../domain/quota/rate-limits.ts';
+import { createRateLimits, type RateRules } from '../domain/quota/rate-limits.ts';
 import { createAddressRanges } from '../platform/address-ranges.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { StorageEngine } from '../storage/engine.ts';
-import type { RefusedRequest } from '../protocol/http/edge.ts';
+import type { AddressLimit } from '../protocol/http/address-limit.ts';
 import type { LiveSettings } from './reload.ts';
 import { createUndeclaredProxies } from './undeclared-proxies.ts';
 
-/** How much is taken of whom. */
-export interface Traffic {
+/** How much is taken of whom. What was refused is recorded. */
+export interface Traffic extends AddressLimit {
   readonly bans: Bans;
-  readonly rates: RateLimits;
   /** Whose connections and requests are those of many. */
   readonly isProxy: (address: string) => boolean;
   /** Notes a peer that forwards requests of others though nobody said that it is a proxy. */
   readonly onForwarded: (address: string) => void;
-  /** Records that a request was refused for its address. */
-  readonly onRefused: (refused: RefusedRequest) => void;
-  /** How many were. */
+  /** How many requests were refused for their address. */
   refusedRequests(): number;
 }
 

@@ -16,9 +16,12 @@ const SERVED_MAX = 2;
 export async function mountedRoutes(): Promise<readonly string[]> {
   const services = Object.values(SERVICES).map((service) => ({ service, handlers: new Map() }));
   const dispatcher = createDispatcher({ services, interceptors: [] });
-  // No call is made, so that nobody asks it.
-  const node = {} as never;
-  const parts = { node, csrfKey: Buffer.alloc(32), clock: createManualClock() };
+  // No call is made, so that nobody asks them.
+  const [node, addressLimit] = [{} as never, {} as never];
+  const parts = {
+    ...{ node, addressLimit, csrfKey: Buffer.alloc(32), clock: createManualClock() },
+    admit: () => undefined,
+  };
   const found = new Set<string>();
   const app = fastify({ exposeHeadRoutes: false });
   app.addHook('onRoute', ({ method, url }) => {

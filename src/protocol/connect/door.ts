@@ -7,13 +7,7 @@
  * that both answer alike.
  */
 import type { DescMethod, Message } from '@bufbuild/protobuf';
-import {
-  createContextKey,
-  createContextValues,
-  createConnectRouter,
-  type ConnectRouter,
-  type HandlerContext,
-} from '@connectrpc/connect';
+import { createConnectRouter, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
@@ -21,8 +15,9 @@ import {
 } from '@connectrpc/connect-node';
 import type { UniversalHandler } from '@connectrpc/connect/protocol';
 
+import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import type { Logger } from '../../platform/logger.ts';
-import type { CallOrigin, ProtocolName } from '../call.ts';
+import type { ProtocolName } from '../call.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import {
   createOrigin,
@@ -36,6 +31,7 @@ import { toConnectError } from '../mapping/error.ts';
 import { DETAILS } from '../mapping/json-options.ts';
 import { completeErrors } from './complete-errors.ts';
 import { createLeanUnary } from './lean-unary.ts';
+import { carryOrigin, originOf } from './origin.ts';
 import { refuseCall, refuseCallBriefly } from './refuse-call.ts';
 
 /** What the door needs. */
@@ -51,8 +47,6 @@ export interface ConnectDoorOptions {
 
 /** Shorter answers are sent as they are: packing them costs more than it saves. */
 const COMPRESS_MIN_BYTES = 4096;
-
-const originKey = createContextKey<CallOrigin | undefined>(undefined);
 
 /** Creates the door of the three RPC protocols. */
 export function createConnectDoor(options: ConnectDoorOptions): Door {
@@ -80,8 +74,10 @@ export function createConnectDoor(options: ConnectDoorOptions): Door {
       const { method } = handler;
       const isLean = method.methodKind === 'unary' && dispatched.has(method);
       const lean = isLean ? createLeanUnary({ ...options, method }) : undefined;
-      // Health and reflection cost little, and tell whether anybody is there.
-      const isVital = dispatched.has(method) ? routeConfig(method).isVital : true;
+      // Health costs little, and tells whether anybody is there.
+      const isVital = dispatched.has(method)
+        ? routeConfig(method).isVital
+        : method.parent.typeName === Health.typeName;
       const config = { isVital, words: refuseCallBriefly };
       app.all(handler.requestPath, { config }, async (request, reply) => {
         if ((await lean?.(request, reply)) !== true) await serve(handler, { request, reply });
@@ -130,8 +126,7 @@ interface Exchange {
 /** Lets Connect's own handler answer. */
 async function serve(handler: UniversalHandler, { request, reply }: Exchange): Promise<void> {
   reply.hijack();
-  const origin = createOrigin(request, protocolOf(request));
-  const values = createContextValues().set(originKey, origin);
+  const values = carryOrigin(createOrigin(request, protocolOf(request)));
   try {
     const call = universalRequestFromNodeRequest(request.raw, reply.raw, undefined, values);
     const response = await completeErrors(await handler(call), request.id);
@@ -141,12 +136,6 @@ async function serve(handler: UniversalHandler, { request, reply }: Exchange): P
     // The caller has gone, or is no HTTP client at all; there is nobody to tell.
     reply.raw.destroy();
   }
-}
-
-function originOf(context: HandlerContext): CallOrigin {
-  const origin = context.values.get(originKey);
-  if (origin === undefined) throw new Error('a call came without its origin');
-  return origin;
 }
 
 /** Every parser of this scope leaves the body on the socket for who reads it. */

@@ -5,8 +5,9 @@ import {
   HealthCheckResponse_ServingStatus,
 } from '../../../gen/grpc/health/v1/health_pb.ts';
 import { DomainError } from '../../errors/domain-error.ts';
-import { delay } from '../../platform/timers.ts';
+import { originOf } from '../connect/origin.ts';
 import { toConnectError } from '../mapping/error.ts';
+import { createWatchers } from './watchers.ts';
 
 /** Reports whether the server takes reads and writes, as `/readyz` does, and whether it is about to end. */
 export interface Serving {
@@ -16,15 +17,13 @@ export interface Serving {
 
 type Statuses = Record<string, { status: HealthCheckResponse_ServingStatus }>;
 
-/** How often a watched state is looked at, in milliseconds. */
-const WATCH_INTERVAL_MS = 1000;
-
 /** Registers `grpc.health.v1.Health` (the gRPC health checking protocol) for the named services. */
 export function registerHealth(
   router: ConnectRouter,
   { services, serving }: { readonly services: readonly string[]; readonly serving: Serving },
 ): void {
   const known = new Set(['', ...services]);
+  const watchers = createWatchers();
 
   function statusOf(service: string): HealthCheckResponse_ServingStatus {
     if (!known.has(service)) return HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN;
@@ -47,17 +46,28 @@ export function registerHealth(
       const statuses = [...known].map((service) => [service, { status: statusOf(service) }]);
       return { statuses: Object.fromEntries(statuses) as Statuses };
     },
-    async *watch({ service }, { signal }) {
+    async *watch({ service }, context) {
+      const { signal } = context;
+      enter(originOf(context).address, signal);
       let last: HealthCheckResponse_ServingStatus | undefined;
+      // There is nothing more to come: whoever stops does not serve again.
+      const isLast = (): boolean => serving.isStopping() && known.has(service);
       while (!signal.aborted) {
-        // There is nothing more to come: whoever stops does not serve again.
-        const isLast = serving.isStopping() && known.has(service);
+        const ends = isLast();
         const status = statusOf(service);
         if (status !== last) yield { status };
-        if (isLast) return;
+        if (ends) return;
         last = status;
-        await delay(WATCH_INTERVAL_MS, signal);
+        await watchers.until(() => isLast() || statusOf(service) !== last, signal);
       }
     },
   });
+
+  function enter(address: string, signal: AbortSignal): void {
+    try {
+      watchers.enter(address, signal);
+    } catch (error) {
+      throw toConnectError(error);
+    }
+  }
 }

@@ -7,32 +7,23 @@ import { constants, type Http2ServerRequest, type ServerHttp2Stream } from 'node
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-import type { RateLimits } from '../../domain/quota/rate-limits.ts';
+import type { DomainError } from '../../errors/domain-error.ts';
 import { soon } from '../../platform/timers.ts';
+import { countRequest, type AddressLimit, type RefusedRequest } from './address-limit.ts';
 import type { Buffered } from './buffered.ts';
 import type { ConnectionLimits } from './one-port.ts';
 import { createPipeline } from './pipeline.ts';
 import { announce } from './rate-limit-fields.ts';
 import { HttpRefusal } from './refusal.ts';
 
-/** A request that was refused for its address. */
-export interface RefusedRequest {
-  readonly address: string;
-  readonly requestId: string;
-  /** The pattern of its route, such as `/v1/collections/:collection`; empty when there is none. */
-  readonly route: string;
-}
-
 /** What the edge is told. */
 export interface EdgeOptions {
   /** Absent: nothing is counted. */
-  readonly rates?: RateLimits | undefined;
+  readonly addressLimit?: AddressLimit | undefined;
   readonly limits: Pick<ConnectionLimits, 'urlCharsMax' | 'headerBytesMax'>;
   /** The most a body may have. */
   readonly bodyBytesMax: number;
   readonly buffered: Pick<Buffered, 'holdAnswer' | 'watchBody'>;
-  /** Told of requests beyond the limit of their address. */
-  readonly onRefused?: ((refused: RefusedRequest) => void) | undefined;
 }
 
 /** Asked by machines all the time, answered from memory: no limit of calls. */
@@ -41,22 +32,64 @@ const UNCOUNTED: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/version
 /** What HTTP/2 counts of a header besides its name and value (RFC 9113 section 10.5.1). */
 const HEADER_OVERHEAD_BYTES = 32;
 
-/** Makes every request of the server pass. */
-export function guardEdge(app: FastifyInstance, options: EdgeOptions): void {
-  const { limits, bodyBytesMax, buffered } = options;
+/** What requests pass, in two places: CORS, which answers preflights, stands between them. */
+export interface Edge {
+  /** Counts preflights before they are answered: no page is told why one was refused, whatever CORS says of it. */
+  guardPreflights(app: FastifyInstance): void;
+  /** Makes every other request of the server pass. */
+  guardRequests(app: FastifyInstance): void;
+}
+
+/** Creates it. */
+export function createEdge(options: EdgeOptions): Edge {
+  const { limits, addressLimit, bodyBytesMax, buffered } = options;
   const awaitTurn = createPipeline();
-  app.addHook('onRequest', async (request, reply) => {
+
+  async function pass({ request, reply }: Exchange, turnedAway?: DomainError): Promise<void> {
     try {
       await awaitTurn(request, reply);
-      if (request.refusal !== undefined) throw request.refusal;
+      if (turnedAway !== undefined) throw turnedAway;
       checkHead(request, limits);
-      count({ request, reply }, options);
+      const refusal = countExchange({ request, reply }, addressLimit);
+      if (refusal !== undefined) throw refusal;
     } catch (error) {
       discardBody(request, bodyBytesMax);
       throw error;
     }
-    if (mayBeLarge(request.raw)) buffered.watchBody(request.raw);
-  });
+  }
+
+  return {
+    guardPreflights(app) {
+      app.addHook('onRequest', async (request, reply) => {
+        // Overload is told to what follows, which a page can read.
+        if (request.method === PREFLIGHT) await pass({ request, reply });
+      });
+    },
+    guardRequests(app) {
+      app.addHook('onRequest', async (request, reply) => {
+        const { refusal } = request;
+        if (request.method !== PREFLIGHT) {
+          await pass({ request, reply }, refusal);
+        } else if (refusal !== undefined) {
+          discardBody(request, bodyBytesMax);
+          throw refusal;
+        }
+        if (mayBeLarge(request.raw)) buffered.watchBody(request.raw);
+      });
+      guardAnswers(app, buffered);
+    },
+  };
+}
+
+/** A request that is to be answered. */
+export interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+const PREFLIGHT = 'OPTIONS';
+
+function guardAnswers(app: FastifyInstance, buffered: EdgeOptions['buffered']): void {
   app.addHook('onSend', async ({ response }, reply, payload) => {
     const isLong = typeof payload === 'string' && payload.length > TEXT_CHARS_MAX;
     const sent = isLong ? Buffer.from(payload) : payload;
@@ -118,18 +151,17 @@ function checkHead({ raw }: FastifyRequest, limits: EdgeOptions['limits']): void
   }
 }
 
-function count(
-  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
-  { rates, onRefused }: EdgeOptions,
-): void {
-  if (rates === undefined) return;
+/** Counts a request against its address, and announces how that stands. The refusal, when it is beyond its limit. */
+export function countExchange(
+  { request, reply }: Exchange,
+  addressLimit: AddressLimit | undefined,
+): DomainError | undefined {
+  if (addressLimit === undefined) return undefined;
   request.isCounted = true;
-  if (UNCOUNTED.has(request.routeOptions.url ?? '')) return;
-  const verdict = rates.request(request.server.addressOf(request));
+  if (UNCOUNTED.has(request.routeOptions.url ?? '')) return undefined;
+  const verdict = countRequest(addressLimit, describe(request));
   if (verdict?.standing !== undefined) announce(reply, verdict.standing);
-  if (verdict?.refusal === undefined) return;
-  onRefused?.(describe(request));
-  throw verdict.refusal;
+  return verdict?.refusal;
 }
 
 /**

@@ -3,18 +3,18 @@ import type { Server as TlsServer } from 'node:tls';
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance } from 'fastify';
 
-import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import { DomainError } from '../../errors/domain-error.ts';
 import { invariant } from '../../errors/invariant.ts';
 import { after, every } from '../../platform/timers.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { toProblem } from '../mapping/error.ts';
 import { sendProblem } from '../rest/problem.ts';
+import type { AddressLimit } from './address-limit.ts';
 import type { Buffered } from './buffered.ts';
 import { createAddressOf, type AddressOf } from './client-address.ts';
 import type { Connections } from './connections.ts';
 import { REQUEST_ID_HEADER, requestIdOf, type Door } from './door.ts';
-import { guardEdge, type RefusedRequest } from './edge.ts';
+import { countExchange, createEdge, type Exchange } from './edge.ts';
 import { frameworkCodeOf } from './framework-error.ts';
 import {
   CONNECTION_LIMITS,
@@ -29,6 +29,7 @@ import {
 import { RATE_LIMIT_FIELDS } from './rate-limit-fields.ts';
 import { bodyTooLarge } from './read-body.ts';
 import { HttpRefusal } from './refusal.ts';
+import { setRetryAfter } from './retry-after.ts';
 import { turnAway } from './turn-away.ts';
 
 /** How the one port behaves. */
@@ -49,9 +50,7 @@ export interface HttpServerOptions {
   /** Whose connections are those of many callers. Absent: nobody's. */
   readonly isProxy?: (address: string) => boolean;
   /** How much each address may ask. Absent: anything. */
-  readonly rates?: RateLimits;
-  /** Told of requests that were refused for their address. */
-  readonly onRefused?: (refused: RefusedRequest) => void;
+  readonly addressLimit?: AddressLimit;
   /** Takes WebSocket handshakes. Absent: none is taken. */
   readonly onUpgrade?: UpgradeHandler;
   /** How long calls may go on after `close` is called, in milliseconds. Default 5,000. */
@@ -105,7 +104,7 @@ const CLOSE_IDLE_MS = 50;
 /** Creates the server and lets every door register its routes. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { app, port } = createApp(options);
-  const { limits = CONNECTION_LIMITS, rates, onRefused, admit } = options;
+  const { limits = CONNECTION_LIMITS, addressLimit, admit } = options;
   const bodyBytesMax = options.maxBodyBytes;
   app.decorateRequest('response');
   app.decorateRequest('answer');
@@ -120,8 +119,15 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     reply.header(REQUEST_ID_HEADER, request.id);
     reply.headers(headersOf(options));
   });
+  // Before any route, of which that of CORS is the first.
+  app.setErrorHandler(
+    async (error, request, reply) =>
+      await sendProblem(request, reply, fromFastify(error, request.routeOptions.bodyLimit)),
+  );
+  const edge = createEdge({ limits, addressLimit, bodyBytesMax, buffered: port.buffered });
+  edge.guardPreflights(app);
   await allowOrigins(app, options.corsOrigins);
-  guardEdge(app, { limits, rates, bodyBytesMax, onRefused, buffered: port.buffered });
+  edge.guardRequests(app);
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const error = new DomainError(
@@ -132,10 +138,6 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     const problem = toProblem(error, request.id);
     return await reply.code(problem.status).type('application/problem+json').send(problem);
   });
-  app.setErrorHandler(
-    async (error, request, reply) =>
-      await sendProblem(request, reply, fromFastify(error, request.routeOptions.bodyLimit)),
-  );
   for (const door of options.doors) {
     await app.register(async (scope) => {
       await door(scope);
@@ -189,19 +191,8 @@ function createApp(options: HttpServerOptions): {
     bodyLimit: maxBodyBytes,
     genReqId: ({ headers }) => requestIdOf(headers[REQUEST_ID_HEADER]),
     logger: false,
-    // A path that cannot be decoded never reaches a route.
     frameworkErrors: (error, request, reply) => {
-      const problem =
-        FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? 'the path has a broken percent-encoding';
-      const cause = new DomainError('ARGUMENT_INVALID', problem);
-      const body = JSON.stringify(toProblem(cause, request.id));
-      reply.hijack();
-      reply.raw.writeHead(400, {
-        ...headersOf(options),
-        'content-type': 'application/problem+json',
-        [REQUEST_ID_HEADER]: request.id,
-      });
-      reply.raw.end(body);
+      refusePath(error, { request, reply }, options);
     },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -219,6 +210,26 @@ function createApp(options: HttpServerOptions): {
   });
   invariant(place.port !== undefined, 'Fastify makes its server at once');
   return { app, port: place.port };
+}
+
+/** A path that cannot be decoded never reaches a route, nor what every other request passes. */
+function refusePath(
+  error: unknown,
+  { request, reply }: Exchange,
+  options: HttpServerOptions,
+): void {
+  const text = FRAMEWORK_ERRORS[frameworkCodeOf(error)] ?? 'the path has a broken percent-encoding';
+  const beyondLimit = countExchange({ request, reply }, options.addressLimit);
+  const problem = toProblem(beyondLimit ?? new DomainError('ARGUMENT_INVALID', text), request.id);
+  if (beyondLimit !== undefined) setRetryAfter(reply, beyondLimit);
+  reply.hijack();
+  reply.raw.writeHead(problem.status, {
+    ...headersOf(options),
+    ...(reply.getHeaders() as Record<string, string>),
+    'content-type': 'application/problem+json',
+    [REQUEST_ID_HEADER]: request.id,
+  });
+  reply.raw.end(JSON.stringify(problem));
 }
 
 /** CORS for exactly these origins; everything a browser client of any protocol needs. */

@@ -11,11 +11,27 @@ import {
   type Registry,
 } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import type { ConnectRouter } from '@connectrpc/connect';
+import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
 
 import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import { ServerReflection } from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
+import { DomainError } from '../../errors/domain-error.ts';
+import type { CallOrigin } from '../call.ts';
+import { originOf } from '../connect/origin.ts';
+import { countAnonymous, countRequest, type AddressLimit } from '../http/address-limit.ts';
+import { toConnectError } from '../mapping/error.ts';
+
+/** What may be asked. */
+export interface ReflectionBounds {
+  /** How much each address may ask: a question is a call without a credential. */
+  readonly addressLimit: AddressLimit;
+  /** The refusal of a question that is turned away; undefined: it is answered. */
+  readonly admit: () => DomainError | undefined;
+}
+
+/** Questions of one stream; a client that asks for everything there is needs fewer. */
+const QUESTIONS_MAX = 1000;
 
 /** Status codes of the gRPC protocol that reflection answers inside its messages. */
 const NOT_FOUND = 5;
@@ -27,13 +43,23 @@ interface Question {
 }
 
 /** Registers both versions; they tell of the given services, of health and of themselves. */
-export function registerReflection(router: ConnectRouter, services: readonly DescService[]): void {
+export function registerReflection(
+  router: ConnectRouter,
+  services: readonly DescService[],
+  bounds: ReflectionBounds,
+): void {
   const catalogue = createCatalogue([...services, Health, ServerReflection, ServerReflectionAlpha]);
 
   async function* answerAll(
     requests: AsyncIterable<{ readonly messageRequest: Question }>,
+    context: HandlerContext,
   ): AsyncIterable<{ originalRequest: never; messageResponse: never }> {
+    const origin = originOf(context);
+    let asked = 0;
     for await (const request of requests) {
+      asked += 1;
+      const refusal = refusalOf(origin, asked, bounds);
+      if (refusal !== undefined) throw toConnectError(refusal);
       const messageResponse = catalogue.answer(request.messageRequest);
       // Both versions have the same shape, which their generated types cannot say.
       yield { originalRequest: request as never, messageResponse: messageResponse as never };
@@ -42,6 +68,28 @@ export function registerReflection(router: ConnectRouter, services: readonly Des
 
   router.service(ServerReflection, { serverReflectionInfo: answerAll });
   router.service(ServerReflectionAlpha, { serverReflectionInfo: answerAll });
+}
+
+/** Why the question of this number ends its stream. The first one was let in, and counted, as the request. */
+function refusalOf(
+  { address, requestId, isCounted }: CallOrigin,
+  asked: number,
+  { addressLimit, admit }: ReflectionBounds,
+): DomainError | undefined {
+  if (asked > QUESTIONS_MAX) return tooMany();
+  const isFirst = asked === 1;
+  const turnedAway = isFirst ? undefined : admit();
+  if (turnedAway !== undefined) return turnedAway;
+  const request = { address, requestId, route: ServerReflection.typeName };
+  const verdict = isFirst && isCounted === true ? undefined : countRequest(addressLimit, request);
+  if (verdict?.refusal !== undefined) return verdict.refusal;
+  return countAnonymous(addressLimit, request)?.refusal;
+}
+
+function tooMany(): DomainError {
+  const limit = QUESTIONS_MAX.toString();
+  const message = `this stream has asked ${limit} questions already; open another one`;
+  return new DomainError('QUOTA_EXCEEDED', message, { metadata: { limit } });
 }
 
 interface Catalogue {
@@ -128,10 +176,19 @@ function fileAnswer(files: ReadonlyMap<string, DescFile>, asked: DescFile | unde
     for (const dependency of file.dependencies) add(files.get(dependency.proto.name) ?? dependency);
   };
   add(asked);
-  const fileDescriptorProto = [...wanted].map((file) =>
-    toBinary(FileDescriptorProtoSchema, file.proto),
-  );
+  const fileDescriptorProto = [...wanted].map(encoded);
   return { case: 'fileDescriptorResponse', value: { fileDescriptorProto } };
+}
+
+/** What does not change is encoded once. */
+const ENCODED = new WeakMap<DescFile, Uint8Array>();
+
+function encoded(file: DescFile): Uint8Array {
+  const known = ENCODED.get(file);
+  if (known !== undefined) return known;
+  const bytes = toBinary(FileDescriptorProtoSchema, file.proto);
+  ENCODED.set(file, bytes);
+  return bytes;
 }
 
 function failure(errorCode: number, errorMessage: string): unknown {

@@ -5,11 +5,10 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 
 import type { DomainError } from '../../errors/domain-error.ts';
 import { after, every } from '../../platform/timers.ts';
-import type { RateLimits } from '../../domain/quota/rate-limits.ts';
 import type { Dispatcher } from '../dispatcher.ts';
+import { countRequest, type AddressLimit } from '../http/address-limit.ts';
 import type { AddressOf } from '../http/client-address.ts';
 import { headerOf, requestIdOf, REQUEST_ID_HEADER } from '../http/door.ts';
-import type { RefusedRequest } from '../http/edge.ts';
 import type { UpgradeHandler } from '../http/one-port.ts';
 import { createSession, type Session } from './session.ts';
 
@@ -23,9 +22,7 @@ export interface WebSocketDoorOptions {
   /** Defined: no connection is taken now. Absent: all are. */
   readonly admit?: () => DomainError | undefined;
   /** How much each address may ask. */
-  readonly rates: RateLimits;
-  /** Told of handshakes beyond the limit of their address. */
-  readonly onRefused: (refused: RefusedRequest) => void;
+  readonly addressLimit: AddressLimit;
   readonly times?: Partial<WebSocketTimes>;
 }
 
@@ -63,22 +60,16 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     clientTracking: false,
   });
   const onUpgrade: UpgradeHandler = (request, socket, head) => {
-    const path = request.url?.split('?', 1)[0];
-    if (isStopping) {
-      refuse(socket, '503 Service Unavailable');
-    } else if (path !== WEB_SOCKET_PATH) {
-      refuse(socket, '404 Not Found');
-    } else if (!isOriginAllowed(request, options.corsOrigins())) {
-      refuse(socket, '403 Forbidden');
-    } else if (options.admit?.() !== undefined) {
-      refuse(socket, '503 Service Unavailable', 'retry-after: 1\r\n');
-    } else if (!isBeyondLimit(request, socket, options)) {
-      server.handleUpgrade(request, socket, head, (connection) => {
-        const session = serve(connection, request, options);
-        sessions.add(session);
-        connection.once('close', () => sessions.delete(session));
-      });
+    const refusal = isStopping ? UNAVAILABLE : refusalOf(request, options);
+    if (refusal !== undefined) {
+      refuse(socket, refusal);
+      return;
     }
+    server.handleUpgrade(request, socket, head, (connection) => {
+      const session = serve(connection, request, options);
+      sessions.add(session);
+      connection.once('close', () => sessions.delete(session));
+    });
   };
   return {
     onUpgrade,
@@ -96,36 +87,53 @@ function isOriginAllowed({ headers }: IncomingMessage, allowed: readonly string[
   return origin === `http://${host ?? ''}` || origin === `https://${host ?? ''}`;
 }
 
-/** A handshake is a request like every other. */
-function isBeyondLimit(
-  request: IncomingMessage,
-  socket: Duplex,
-  { rates, addressOf, onRefused }: WebSocketDoorOptions,
-): boolean {
-  const address = addressOf(request);
-  const refusal = rates.request(address)?.refusal;
-  if (refusal === undefined) return false;
-  const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
-  onRefused({ address, requestId, route: WEB_SOCKET_PATH });
-  const seconds = Math.ceil((refusal.retryAfterMs ?? 0) / MS_PER_SECOND);
-  refuse(socket, '429 Too Many Requests', `retry-after: ${String(seconds)}\r\n`);
-  return true;
+/** How a handshake is refused. */
+interface Refusal {
+  readonly status: string;
+  /** Seconds until it may come again. */
+  readonly retryAfter?: number;
 }
 
-function refuse(socket: Duplex, status: string, fields = ''): void {
+const UNAVAILABLE: Refusal = { status: '503 Service Unavailable' };
+
+/** A handshake is a request like every other, and counts as one also when it is no good. */
+function refusalOf(
+  request: IncomingMessage,
+  { admit, addressOf, addressLimit, corsOrigins }: WebSocketDoorOptions,
+): Refusal | undefined {
+  if (admit?.() !== undefined) return { ...UNAVAILABLE, retryAfter: 1 };
+  const isHere = request.url?.split('?', 1)[0] === WEB_SOCKET_PATH;
+  const beyondLimit = countRequest(addressLimit, {
+    address: addressOf(request),
+    requestId: requestIdOf(request.headers[REQUEST_ID_HEADER]),
+    route: isHere ? WEB_SOCKET_PATH : '',
+  })?.refusal;
+  if (beyondLimit !== undefined) {
+    const retryAfter = Math.ceil((beyondLimit.retryAfterMs ?? 0) / MS_PER_SECOND);
+    return { status: '429 Too Many Requests', retryAfter };
+  }
+  if (!isHere) return { status: '404 Not Found' };
+  return isOriginAllowed(request, corsOrigins()) ? undefined : { status: '403 Forbidden' };
+}
+
+function refuse(socket: Duplex, { status, retryAfter }: Refusal): void {
+  const fields = retryAfter === undefined ? '' : `retry-after: ${String(retryAfter)}\r\n`;
   socket.end(`HTTP/1.1 ${status}\r\n${fields}connection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
 function serve(
   connection: WebSocket,
   request: IncomingMessage,
-  { dispatcher, addressOf, times }: WebSocketDoorOptions,
+  { dispatcher, addressOf, addressLimit, admit, times }: WebSocketDoorOptions,
 ): Session {
   const { authMs, pingMs } = { ...TIMES, ...times };
   const { send } = createSender(connection);
+  const requestId = requestIdOf(request.headers[REQUEST_ID_HEADER]);
+  const frame = { address: addressOf(request), requestId, route: WEB_SOCKET_PATH };
   const session = createSession(dispatcher, {
-    requestId: requestIdOf(request.headers[REQUEST_ID_HEADER]),
-    address: addressOf(request),
+    ...{ requestId, address: frame.address },
+    count: () => countRequest(addressLimit, frame)?.refusal,
+    admit: () => admit?.(),
     header: (name) => headerOf(request, name),
     send,
     close: (code) => {

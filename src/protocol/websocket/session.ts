@@ -15,7 +15,8 @@ import type { Dispatcher } from '../dispatcher.ts';
 import { toProblem, toWireError } from '../mapping/error.ts';
 import { eventName, parseWatchRequest, toWatchJson } from '../mapping/watch-json.ts';
 import { createWindow, type Window } from './acknowledgements.ts';
-import { parseFrame, type ClientFrame } from './client-frame.ts';
+import { parseFrame, type ClientFrame, type FrameFailure } from './client-frame.ts';
+import { codeOf, failure, invalid, notAcknowledged, tooManySubscriptions } from './failures.ts';
 import { feedFrames, type FeedFrame } from './feed-frames.ts';
 
 /** The connection as a session sees it. */
@@ -24,6 +25,10 @@ export interface Channel {
   readonly address: string;
   /** One header of the handshake, by lower-case name. */
   readonly header: (name: string) => string | undefined;
+  /** Counts a frame against the address, as a request; the refusal of one beyond its limit. */
+  count(): DomainError | undefined;
+  /** The refusal of a call that is turned away; undefined: come in. */
+  admit(): DomainError | undefined;
   /** Resolves when the frame has left this process, or the connection is closed. */
   send(frame: object): Promise<void>;
   /** Closes after what was sent; a status code of RFC 6455 section 7.4. */
@@ -88,6 +93,8 @@ class DispatchingSession implements Session {
   #proof: Proof | undefined;
   /** One AUTH frame is taken; the headers of the handshake are not it. */
   #hasAuthFrame = false;
+  /** Messages that were sent and may still be acknowledged. */
+  #acknowledgeable = 0;
 
   constructor(dispatcher: Dispatcher, channel: Channel) {
     this.#dispatcher = dispatcher;
@@ -109,6 +116,11 @@ class DispatchingSession implements Session {
 
   async receive(text: string | undefined): Promise<void> {
     const frame = parseFrame(text);
+    const refusal = this.#refusalOf(frame);
+    if (refusal !== undefined) {
+      await this.#tellRefusal(frame, refusal);
+      return;
+    }
     if ('error' in frame) {
       await this.#channel.send(frame);
       if (!this.isAuthenticated) this.#channel.close(POLICY_VIOLATION);
@@ -122,7 +134,7 @@ class DispatchingSession implements Session {
   async recheck(): Promise<void> {
     if (this.#proof === undefined) return;
     try {
-      await this.#whoAmI(this.#proof, { isCounted: true });
+      await this.#whoAmI(this.#proof);
     } catch (error) {
       // Anything else, such as too many calls from an address, says nothing of the caller.
       if (isAboutCredential(toWireError(error).reason)) await this.#refuse(error);
@@ -137,6 +149,25 @@ class DispatchingSession implements Session {
 
   closed(): void {
     this.#closing.abort();
+  }
+
+  /** A frame is a request, whatever it says, but for an acknowledgement of each message. */
+  #refusalOf(frame: ClientFrame | FrameFailure): DomainError | undefined {
+    const action = 'error' in frame ? undefined : frame.action;
+    if (action === 'ACK' && this.#acknowledgeable > 0) {
+      this.#acknowledgeable -= 1;
+      return undefined;
+    }
+    const turnedAway =
+      action === 'SUBSCRIBE' && this.isAuthenticated ? this.#channel.admit() : undefined;
+    return turnedAway ?? this.#channel.count();
+  }
+
+  /** Who is banned, or has not said who it is, is not listened to any more. */
+  async #tellRefusal(frame: ClientFrame | FrameFailure, refusal: DomainError): Promise<void> {
+    if (!this.isAuthenticated || refusal.metadata['policy'] === 'ban') await this.#refuse(refusal);
+    else if ('id' in frame) await this.#tellProblem(frame.id, refusal);
+    else await this.#channel.send(failure(codeOf(refusal.reason), refusal.message));
   }
 
   async #authenticate(frame: ClientFrame): Promise<void> {
@@ -207,12 +238,7 @@ class DispatchingSession implements Session {
       return;
     }
     if (this.#subscriptions.size >= SUBSCRIPTIONS_MAX) {
-      const limit = SUBSCRIPTIONS_MAX.toString();
-      const message = `this connection has ${limit} subscriptions already; end some`;
-      await this.#tellProblem(
-        id,
-        new DomainError('QUOTA_EXCEEDED', message, { metadata: { limit } }),
-      );
+      await this.#tellProblem(id, tooManySubscriptions(SUBSCRIPTIONS_MAX));
       return;
     }
     const window = createWindow(frame.unacknowledgedMax);
@@ -239,6 +265,8 @@ class DispatchingSession implements Session {
       };
       const messages = await this.#watch(request, { signal, disconnect: tooSlow });
       for await (const message of messages) {
+        // Before it is sent: it may be acknowledged before that is known here.
+        this.#acknowledgeable += 1;
         await this.#channel.send({ event: eventName(message), id, ...withoutKind(message) });
         await window.passed(message.resumeToken, unheld);
       }
@@ -295,9 +323,8 @@ class DispatchingSession implements Session {
     return result as AsyncIterable<Message> as AsyncIterable<WatchResponse>;
   }
 
-  /** What the server asks by itself is not counted against anybody. */
-  async #whoAmI(proof: Proof, { isCounted = false } = {}): Promise<void> {
-    const origin = { ...this.#origin(proof, this.#whole()), isCounted };
+  async #whoAmI(proof: Proof): Promise<void> {
+    const origin = this.#origin(proof, this.#whole());
     await this.#dispatcher.dispatch(AuthService.method.whoAmI, create(WhoAmIRequestSchema), origin);
   }
 
@@ -316,7 +343,8 @@ class DispatchingSession implements Session {
     return {
       ...{ protocol: 'websocket', requestId, address, signal, timeoutMs: undefined },
       header: (name) => proof[name],
-      disconnect,
+      // The handshake and each frame were; what the server asks by itself is counted against nobody.
+      ...{ isCounted: true, disconnect },
     };
   }
 
@@ -324,7 +352,7 @@ class DispatchingSession implements Session {
   async #refuse(error: unknown): Promise<void> {
     if (this.#closing.signal.aborted) return;
     const known = error instanceof DomainError ? error : undefined;
-    const code = CODES[known?.reason ?? ''] ?? 'internal_error';
+    const code = codeOf(known?.reason);
     const isStopping = known?.reason === 'SHUTTING_DOWN';
     await this.#fail(code, known?.message ?? 'the server failed; see its log', {
       status: isStopping ? GOING_AWAY : POLICY_VIOLATION,
@@ -342,33 +370,6 @@ class DispatchingSession implements Session {
       error: toProblem(error, this.#channel.requestId),
     });
   }
-}
-
-/** The codes of MoltenDB for what may end a connection, and ours for what it does not know. */
-const CODES: Readonly<Record<string, string>> = {
-  CREDENTIAL_MISSING: 'missing_token',
-  CREDENTIAL_INVALID: 'invalid_token',
-  CREDENTIAL_EXPIRED: 'token_expired',
-  CREDENTIAL_REVOKED: 'token_revoked',
-  WATCHER_TOO_SLOW: 'too_slow',
-  SHUTTING_DOWN: 'shutting_down',
-  RATE_LIMITED: 'rate_limited',
-  QUOTA_EXCEEDED: 'quota_exceeded',
-};
-
-function failure(error: string, detail: string): { error: string; detail: string } {
-  return { error, detail };
-}
-
-function invalid(message: string): DomainError {
-  return new DomainError('ARGUMENT_INVALID', message, { metadata: { field: 'id' } });
-}
-
-function notAcknowledged(): DomainError {
-  return new DomainError(
-    'WATCHER_TOO_SLOW',
-    'messages were not acknowledged for too long; subscribe again with the last token',
-  );
 }
 
 function withoutKind(message: WatchResponse): object {

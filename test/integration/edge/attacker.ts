@@ -5,7 +5,9 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls, getCACertificates, setDefaultCACertificates } from 'node:tls';
 
+import { certificate } from '../../support/certificate.ts';
 import type { TestServer } from '../../support/server.ts';
 
 /** What came back over a raw connection. */
@@ -17,12 +19,22 @@ export interface RawConnection {
   readonly closed: Promise<void>;
 }
 
-/** Opens a TCP connection; `from` is the address it comes from. */
+/** Makes every client of this process believe servers with the certificate of the tests. */
+export function trustTestCertificate(): void {
+  setDefaultCACertificates([...getCACertificates(), certificate]);
+}
+
+/** Opens a TCP connection, with TLS in it where the server speaks that; `from` is the address it comes from. */
 export function openRaw(
-  server: Pick<TestServer, 'port'>,
-  { from = '127.0.0.1' }: { readonly from?: string } = {},
+  server: Pick<TestServer, 'port'> & { readonly url?: string },
+  {
+    from = '127.0.0.1',
+    alpn = 'http/1.1',
+  }: { readonly from?: string; readonly alpn?: string } = {},
 ): RawConnection {
-  const socket = connect({ port: server.port, host: '127.0.0.1', localAddress: from });
+  const place = { port: server.port, host: '127.0.0.1', localAddress: from };
+  const hasTls = server.url?.startsWith('https:') === true;
+  const socket = hasTls ? connectTls({ ...place, ALPNProtocols: [alpn] }) : connect(place);
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
   // What the server does to a connection is what is looked at.
@@ -148,7 +160,10 @@ export const HTTP2_START: Buffer = Buffer.concat([
   frame(4),
 ]);
 
-/** Asks as somebody else would, until `attack` is over; fails when an answer is not as it should be. */
+/** Requests of the other client at once, so that several are under way in an attack that is soon over. */
+const OTHERS = 4;
+
+/** Asks as somebody else would, until `attack` is over; fails when one answer is not as it should be. */
 export async function whileOthersAreServed<T>(
   server: TestServer,
   attack: Promise<T>,
@@ -156,12 +171,23 @@ export async function whileOthersAreServed<T>(
   const token = await server.rootToken();
   const progress = { isOver: false };
   const over = attack.finally(() => (progress.isOver = true));
+  const headers = { 'x-forwarded-for': '203.0.113.200' };
   let served = 0;
-  while (!progress.isOver || served === 0) {
-    const headers = { 'x-forwarded-for': '203.0.113.200' };
-    const { status } = await server.request('GET', '/v1/status', { token, headers });
-    if (status !== 200) throw new Error(`another client was answered ${String(status)}`);
-    served += 1;
-  }
+  do {
+    const answers = await Promise.all(
+      Array.from({ length: OTHERS }, () => server.request('GET', '/v1/status', { token, headers })),
+    );
+    const bad = answers.find(({ status }) => status !== 200);
+    if (bad !== undefined) throw new Error(`another client was answered ${String(bad.status)}`);
+    served += answers.length;
+  } while (!progress.isOver);
   return { result: await over, served };
+}
+
+/** A number as protobuf writes lengths. */
+export function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
+  return Buffer.from([...bytes, rest]);
 }

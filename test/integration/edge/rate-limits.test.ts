@@ -25,6 +25,33 @@ function health(server: TestServer, headers: Record<string, string> = {}): Promi
   return server.request('GET', '/v1/health', { headers }).then(({ status }) => status);
 }
 
+const PAGE = 'https://app.example.org';
+const FOREIGN = 'https://evil.example.org';
+const BEHIND = '198.51.100.77';
+
+async function preflight(server: TestServer): Promise<number> {
+  const headers = {
+    ...{ 'x-forwarded-for': BEHIND, origin: PAGE, 'access-control-request-method': 'GET' },
+  };
+  const answer = await fetch(`${server.url}/v1/health`, { method: 'OPTIONS', headers });
+  return answer.status;
+}
+
+async function status(server: TestServer, path: string): Promise<number> {
+  const answer = await fetch(`${server.url}${path}`, { headers: { 'x-forwarded-for': BEHIND } });
+  if (answer.status === 429) expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+  return answer.status;
+}
+
+/** The status with which a handshake is refused. */
+async function handshake(server: TestServer, path: string, origin?: string): Promise<number> {
+  const headers = { 'x-forwarded-for': BEHIND };
+  const url = `${server.url.replace('http', 'ws')}${path}`;
+  const socket = new WebSocket(url, { headers, ...(origin === undefined ? {} : { origin }) });
+  const { message } = await new Promise<Error>((resolve) => socket.once('error', resolve));
+  return Number(/\d{3}$/.exec(message)?.[0]);
+}
+
 describe('an address beyond its limit', () => {
   let shared: TestServer;
   beforeAll(async () => {
@@ -104,6 +131,26 @@ describe('an address beyond its limit', () => {
     const refused = new WebSocket(`${server.url.replace('http', 'ws')}/ws`);
     const error = await new Promise<Error>((resolve) => refused.once('error', resolve));
     expect(error.message).toContain('429');
+  });
+
+  it.each([
+    ['preflights of a page', 204, preflight],
+    ['paths that cannot be decoded', 400, (server: TestServer) => status(server, '/v1/health%zz')],
+    ['handshakes for another path', 404, (server: TestServer) => handshake(server, '/nowhere')],
+    ['handshakes of another page', 403, (server: TestServer) => handshake(server, '/ws', FOREIGN)],
+  ])('is refused %s, each of which counts', async (...[, answered, ask]) => {
+    await using server = await startTestServer({
+      ...{ rateLimit: { requests: 3, windowMs: WINDOW_MS }, corsOrigins: [PAGE] },
+      ...{ bans: { refusals: 2, firstMs: WINDOW_MS }, trustedProxies: ['127.0.0.1'] },
+    });
+    const statuses = [];
+    for (let n = 0; n < 8; n++) statuses.push(await ask(server));
+    expect(statuses).toEqual([...Array<number>(3).fill(answered), ...Array<number>(5).fill(429)]);
+    const headers = { 'x-forwarded-for': BEHIND };
+    const banned = await server.request('GET', '/v1/health', { headers });
+    expect(banned.body.metadata.policy).toBe('ban');
+    // Nobody else is held up.
+    expect(await health(server)).toBe(200);
   });
 
   it('cannot get away by naming other addresses', async () => {

@@ -11,6 +11,7 @@ import { systemClock, type Clock } from '../../../src/platform/clock.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { parseMetrics, valueOf } from '../../support/prometheus.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
+import { openSocket, type Frame } from '../../support/web-socket.ts';
 import { connectAll, WAYS } from './clients.ts';
 import { startFakeServer } from './fake-server.ts';
 
@@ -143,7 +144,7 @@ describe('an overloaded server', () => {
   test('answers health checks and operators all the same', async () => {
     await using server = await startOverloaded();
     for (let n = 0; n < 50; n++) {
-      for (const path of ['/healthz', '/readyz', '/version', '/v1/health']) {
+      for (const path of ['/healthz', '/readyz', '/version', '/v1/health', '/system/health']) {
         expect((await server.request('GET', path)).status).toBe(200);
       }
       const grpc = await server.request('POST', '/grpc.health.v1.Health/Check', { body: {} });
@@ -174,6 +175,36 @@ describe('an overloaded server', () => {
     const refused = answers.filter((answer) => answer.startsWith('HTTP/1.1 503'));
     expect(refused.length).toBeGreaterThan(10);
     expect(refused[0]).toContain('retry-after: 1');
+  });
+
+  test('takes no subscription of a WebSocket that is open, and ends none', async () => {
+    const state = { isLate: false, atMs: 0 };
+    const monotonic = (): number =>
+      state.isLate ? (state.atMs += 1000) : (state.atMs = systemClock.monotonic());
+    await using server = await startTestServer(
+      { overload: { loopDelayMaxMs: 50, queueWaitMaxMs: 0 } },
+      { clock: { now: () => systemClock.now(), monotonic } },
+    );
+    const authorization = `Bearer ${await server.rootToken()}`;
+    await using socket = await openSocket(`${server.url.replace('http', 'ws')}/ws`, {
+      authorization,
+    });
+    socket.send({ action: 'SUBSCRIBE', id: 'before', collection: 'things' });
+    await socket.find(({ event }) => event === 'started');
+    state.isLate = true;
+    let refused: Frame = {};
+    for (let n = 0; refused['event'] !== 'error'; n++) {
+      const id = `s${String(n)}`;
+      socket.send({ action: 'SUBSCRIBE', id, collection: 'things' });
+      refused = await socket.find((frame) => frame['id'] === id);
+      socket.send({ action: 'UNSUBSCRIBE', id });
+      await socket.find((frame) => frame['id'] === id && frame['event'] === 'unsubscribed');
+    }
+    expect(refused['error']).toMatchObject({ reason: 'OVERLOADED', status: 503 });
+    expect(refused['error'].retryAfterMs).toBeGreaterThanOrEqual(1000);
+    socket.send({ action: 'UNSUBSCRIBE', id: 'before' });
+    const ended = await socket.find(({ id, event }) => id === 'before' && event !== 'started');
+    expect(ended['event']).toBe('unsubscribed');
   });
 
   test('counts them, and tells the log once, not for each', async () => {

@@ -35,6 +35,8 @@ export interface MoltenDbDoorOptions {
 
 type Routes = readonly (readonly ['GET' | 'POST' | 'DELETE', string, RouteHandler])[];
 
+const HEALTH = '/system/health';
+
 /** Creates the door of the compatibility routes. */
 export function createMoltenDbDoor(options: MoltenDbDoorOptions): Door {
   const { dispatcher, maxBodyBytes } = options;
@@ -54,14 +56,16 @@ export function createMoltenDbDoor(options: MoltenDbDoorOptions): Door {
     ['GET', '/collections/:collection', getCollectionRoute],
     ['GET', '/collections/:collection/docs/:key', getDocumentRoute],
     ['POST', '/analytics', analyticsRoute],
-    ['GET', '/system/health', healthRoute],
+    ['GET', HEALTH, healthRoute],
     ['GET', '/system/metrics', metricsRoute(options)],
   ];
   return (app) => {
     readBodies(app, maxBodyBytes);
     for (const [method, url, route] of routes) {
       const handler = compileHandler(dispatcher, route);
-      app.route({ method, url, handler, exposeHeadRoute: method === 'GET' });
+      // Health is answered under overload too: it tells whether anybody is there.
+      const config = { isVital: url === HEALTH };
+      app.route({ method, url, handler, config, exposeHeadRoute: method === 'GET' });
     }
     for (const url of new Set(routes.map(([, one]) => one))) refuseOtherMethods(app, url);
   };
