@@ -27,6 +27,8 @@ const LINES: StreamFormat = {
   problem: (problem) => `${JSON.stringify({ error: problem })}\n`,
 };
 
+const EMPTY = Buffer.alloc(0);
+
 /** How long a browser waits before it connects again, in milliseconds. */
 const RETRY_MS = 2000;
 
@@ -61,10 +63,12 @@ export async function sendStream(
   const requestId = reply.request.id;
 
   async function* pieces(): AsyncIterable<string | Buffer> {
+    let prefix = Buffer.from(format.first);
     try {
-      if (format.first !== '') yield format.first;
       for (let next = first; next.done !== true; next = await iterator.next()) {
-        yield bytesOf(format, rpc, next.value);
+        const bytes = bytesOf(format, rpc, next.value);
+        yield prefix.length === 0 ? bytes : Buffer.concat([prefix, bytes]);
+        prefix = EMPTY;
       }
     } catch (error) {
       yield format.problem(toProblem(error, requestId));
