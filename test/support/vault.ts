@@ -1,7 +1,9 @@
 /**
- * The part of HashiCorp Vault's HTTP API that secrets are read by, with the shapes of answers that its
- * documentation has (api-docs: KV version 2, AppRole, Kubernetes, token, HTTP status codes).
+ * The part of HashiCorp Vault's HTTP API that secrets are read by, with the answers that a Vault 1.21.4 gave to the
+ * same requests (KV version 2, AppRole, tokens). Kubernetes answers a sign-in as AppRole does, by its documentation; statuses
+ * that no healthy Vault gives are those of its documentation too.
  */
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 
@@ -102,15 +104,34 @@ const ERRORS: Readonly<Record<number, string>> = {
 
 type Reply = readonly [status: number, body: object];
 
-const DENIED: Reply = [403, { errors: ['permission denied'] }];
+/** What Vault answered to a request, by what was asked. */
+interface Recorded {
+  readonly name: string;
+  readonly status: number;
+  readonly answer?: Record<string, unknown>;
+}
+
+const RECORDED = JSON.parse(
+  readFileSync(new URL('../fixtures/vault/answers-1.21.4.json', import.meta.url), 'utf8'),
+) as readonly Recorded[];
+
+/** An answer as it was, but for these members, and those of a member of it. */
+function recorded(name: string, member?: string, changed: object = {}): Reply {
+  const found = RECORDED.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`no answer was recorded of: ${name}`);
+  const { status, answer = {} } = found;
+  if (member === undefined) return [status, answer];
+  return [status, { ...answer, [member]: { ...(answer[member] as object), ...changed } }];
+}
 
 function answerTo(request: VaultRequest, content: VaultContent): Reply {
-  if (request.namespace !== content.namespace) return DENIED;
+  if (request.namespace !== content.namespace) return recorded('login not mounted');
   const { method, path, body } = request;
   if (method === 'POST' && path.endsWith('/login')) return login(path, parse(body));
   const isKnown = request.token === VAULT_TOKEN || request.token === LOGIN_TOKEN;
-  if (!isKnown || path.startsWith('secret/data/forbidden')) return DENIED;
-  if (method === 'POST' && path === 'auth/token/revoke-self') return [204, {}];
+  if (!isKnown) return recorded('token that is wrong');
+  if (path.startsWith('secret/data/forbidden')) return recorded('secret that is forbidden');
+  if (method === 'POST' && path === 'auth/token/revoke-self') return recorded('token given back');
   return read(decodeURIComponent(path), content);
 }
 
@@ -118,37 +139,15 @@ function login(path: string, body: Readonly<Record<string, unknown>>): Reply {
   const isRole = body['role_id'] === ROLE_ID && body['secret_id'] === SECRET_ID;
   const isAccount = body['role'] === 'moltendb' && body['jwt'] === SERVICE_ACCOUNT_JWT;
   if (path === 'auth/approle/login' || path === 'auth/machines/login') {
-    if (!isRole) return [400, { errors: ['invalid role or secret ID'] }];
-  } else if (path !== 'auth/kubernetes/login' || !isAccount) return DENIED;
-  return [
-    200,
-    {
-      ...{ lease_id: '', renewable: false, lease_duration: 0, data: null },
-      ...{ wrap_info: null, warnings: null },
-      auth: {
-        ...{ client_token: LOGIN_TOKEN, accessor: 'fd6c9a00-d2dc-3b11-0be5-af7ae0e1d374' },
-        ...{ policies: ['default'], token_policies: ['default'], metadata: null },
-        ...{ lease_duration: 1200, renewable: true },
-      },
-    },
-  ];
+    if (!isRole) return recorded('approle login refused');
+  } else if (path !== 'auth/kubernetes/login' || !isAccount) return recorded('login not mounted');
+  return recorded('approle login', 'auth', { client_token: LOGIN_TOKEN });
 }
 
 function read(path: string, { secrets }: VaultContent): Reply {
   const data = secrets[path];
-  if (data === undefined) return [404, { errors: [] }];
-  const metadata = {
-    ...{ created_time: '2018-03-22T02:24:06.945319214Z', custom_metadata: null, version: 2 },
-    deletion_time: data === null ? '2018-03-22T02:36:43.986212308Z' : '',
-    destroyed: false,
-  };
-  return [
-    data === null ? 404 : 200,
-    {
-      ...{ request_id: '3ed52f5b', lease_id: '', renewable: false, lease_duration: 0 },
-      ...{ data: { data, metadata }, wrap_info: null, warnings: null, auth: null },
-    },
-  ];
+  if (data === undefined) return recorded('secret that is not there');
+  return data === null ? recorded('secret that was deleted') : recorded('secret', 'data', { data });
 }
 
 function parse(text: string): Readonly<Record<string, unknown>> {
