@@ -3,7 +3,8 @@
  * The `molten` command.
  *
  * On a Node below the floor it starts itself again on the Node that the packages bring, and passes on
- * signals and the exit code. In a clone it first compiles the sources when `dist` does not fit them.
+ * signals and the exit code; so it does as the first process of a container, which no signal ends that it has not asked for, not even
+ * its own. In a clone it first compiles the sources when `dist` does not fit them.
  * Plain JavaScript without imports from the product, so that any Node can read it.
  */
 import { spawn } from 'node:child_process';
@@ -15,15 +16,15 @@ const FLOOR = [22, 12];
 /** Marks the second start, so that a wrong runtime cannot start itself for ever. */
 const MARK = 'MOLTEN_RESTARTED';
 const SIGNAL_BASE = 128;
+/** The process that a container begins with. */
+const INIT = 1;
 
 const here = fileURLToPath(import.meta.url);
 const root = dirname(dirname(here));
 
-if (isNewEnough(process.versions.node)) {
-  await run();
-} else {
-  restart();
-}
+if (!isNewEnough(process.versions.node)) restartOnNewer();
+else if (process.pid === INIT && process.env[MARK] === undefined) restart(process.execPath);
+else await run();
 
 function isNewEnough(release) {
   const [major, minor] = release.split('.').map(Number);
@@ -51,7 +52,7 @@ async function run() {
   await import('../dist/cli/bin/run.js');
 }
 
-function restart() {
+function restartOnNewer() {
   const runtime = join(
     root,
     'node_modules',
@@ -64,6 +65,10 @@ function restart() {
       `Node ${process.versions.node} is too old; run \`npm install\` here, or use Node ${FLOOR.join('.')} or newer`,
     );
   }
+  restart(runtime);
+}
+
+function restart(runtime) {
   const child = spawn(runtime, [...process.execArgv, here, ...process.argv.slice(2)], {
     stdio: 'inherit',
     env: { ...process.env, [MARK]: '1' },

@@ -88,6 +88,8 @@ async function close(server: RunningServer): Promise<void> {
     server.logger.error('the server did not close in time and is killed', { open: error.open });
     // To exit would be to wait for a thread that hangs in the system.
     process.kill(process.pid, 'SIGKILL');
+    // Nothing more is to be said of it.
+    await new Promise<never>(() => undefined);
   }
 }
 
