@@ -47,7 +47,7 @@ export const EDGE_OPTIONS: readonly Option[] = [
   {
     ...{ name: 'max-connections', fallback: '10000' },
     type: { kind: 'whole', min: 16, max: 1_000_000, unit: 'connections' },
-    help: 'Open connections; those beyond are closed at once, but for 16 more from this machine.',
+    help: 'Open connections; those beyond are closed at once, but for 16 more from this machine, where proxies are named in --trusted-proxy.',
   },
   {
     ...{ name: 'max-connections-per-address', fallback: '1000' },

@@ -37,7 +37,7 @@ export function createDisposer(): Disposer {
       } catch (error) {
         failures.push(error);
       }
-      open.pop();
+      open.splice(open.indexOf(last), 1);
     }
     if (failures.length > 0) throw new AggregateError(failures, 'closing failed');
   }

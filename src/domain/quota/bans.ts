@@ -100,7 +100,7 @@ export function createBans(parts: BanParts): Bans {
 
   return {
     refusalOf(address) {
-      if (bans.size === 0) return undefined;
+      if (bans.size === 0 || isExempt(address)) return undefined;
       const ban = bans.peek(subnetOf(address));
       const leftMs = ban === undefined ? 0 : ban.endsAtMs - clock.now();
       return leftMs > 0 ? banned(leftMs) : undefined;

@@ -53,10 +53,17 @@ describe('a proxy that nobody named', () => {
     expect(warned).toEqual([]);
   });
 
-  it('is remembered in a bounded number', () => {
+  it('is let in also when others of its network were banned before', () => {
+    const { traffic } = open();
+    expect(refuseFrom(traffic, 'fd00::2')).toBe(true);
+    expect(refuseFrom(traffic, 'fd00::1', '8.8.8.8')).toBe(false);
+  });
+
+  it('is remembered and told of in a bounded number, the last ones rather than the first', () => {
     const { traffic, warned } = open();
     for (let n = 0; n < 250; n++) traffic.onForwarded(`10.0.0.${String(n)}`);
     expect(warned).toHaveLength(100);
-    expect(refuseFrom(traffic, '10.9.9.9', '8.8.8.8')).toBe(true);
+    expect(refuseFrom(traffic, '10.9.9.9', '8.8.8.8')).toBe(false);
+    expect(refuseFrom(traffic, '10.0.0.1')).toBe(true);
   });
 });
