@@ -9,10 +9,10 @@ import { originOf } from '../connect/origin.ts';
 import { toConnectError } from '../mapping/error.ts';
 import { createWatchers } from './watchers.ts';
 
-/** Reports whether the server takes reads and writes, as `/readyz` does, and whether it is about to end. */
+/** Reports whether the server takes reads and writes, as `/readyz` does, and whether it closes by now. */
 export interface Serving {
   readonly isReady: () => boolean;
-  readonly isStopping: () => boolean;
+  readonly isEnding: () => boolean;
 }
 
 type Statuses = Record<string, { status: HealthCheckResponse_ServingStatus }>;
@@ -50,8 +50,8 @@ export function registerHealth(
       const { signal } = context;
       enter(originOf(context).address, signal);
       let last: HealthCheckResponse_ServingStatus | undefined;
-      // There is nothing more to come: whoever stops does not serve again.
-      const isLast = (): boolean => serving.isStopping() && known.has(service);
+      // Not before it closes: who is sent away while calls are taken comes again at once.
+      const isLast = (): boolean => serving.isEnding() && known.has(service);
       while (!signal.aborted) {
         const ends = isLast();
         const status = statusOf(service);
