@@ -134,7 +134,7 @@ async function serve(
   });
   const server = await createHttpServer({
     doors: composeDoors(config, dispatcher, {
-      ...{ ...domain, clock, admit, addressLimit: traffic, isEnding: () => isEnding },
+      ...{ ...domain, clock, admit, addressLimit: traffic, isProxy, isEnding: () => isEnding },
     }),
     onUpgrade: webSockets.onUpgrade,
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, admit, logger, graceMs },

@@ -15,15 +15,23 @@ export interface Serving {
   readonly isEnding: () => boolean;
 }
 
+/** What is registered for whom. */
+export interface HealthParts {
+  readonly services: readonly string[];
+  readonly serving: Serving;
+  /** Whose calls are those of many. */
+  readonly isProxy: (address: string) => boolean;
+}
+
 type Statuses = Record<string, { status: HealthCheckResponse_ServingStatus }>;
 
 /** Registers `grpc.health.v1.Health` (the gRPC health checking protocol) for the named services. */
 export function registerHealth(
   router: ConnectRouter,
-  { services, serving }: { readonly services: readonly string[]; readonly serving: Serving },
+  { services, serving, isProxy }: HealthParts,
 ): void {
   const known = new Set(['', ...services]);
-  const watchers = createWatchers();
+  const watchers = createWatchers(isProxy);
 
   function statusOf(service: string): HealthCheckResponse_ServingStatus {
     if (!known.has(service)) return HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN;
