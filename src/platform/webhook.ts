@@ -10,9 +10,9 @@ import { delay, every, type StopTimer } from './timers.ts';
 /** Tells another server of what happened, as signed JSON. */
 export interface Webhook extends AsyncDisposable {
   /**
-   * Queues what has become of a topic. The oldest message goes when too many wait. The last of each topic
-   * that could not be told is told again from time to time, until it is taken or a newer one is: topics are
-   * of a closed set.
+   * Queues what has become of a topic. The oldest message gives way when too many wait. The last of each
+   * topic that could not be told, or gave way, is told again from time to time, until it is taken or a newer
+   * one is: topics are of a closed set.
    */
   send(topic: string, body: object): void;
   /** Attempts so far. */
@@ -55,6 +55,14 @@ interface Message {
   readonly text: string;
 }
 
+/** What has become of a message. */
+interface Outcome {
+  /** Undefined: it was taken. */
+  readonly problem: string | undefined;
+  /** Whoever is to be told has answered, whatever that was. */
+  readonly isReached: boolean;
+}
+
 class QueuedWebhook implements Webhook {
   readonly #options: WebhookOptions;
   readonly #stopping = new AbortController();
@@ -76,11 +84,8 @@ class QueuedWebhook implements Webhook {
 
   send(topic: string, body: object): void {
     if (this.#stopping.signal.aborted) return;
-    if (this.#waiting.length >= WAITING_MAX) {
-      this.#waiting.shift();
-      this.#options.onFailure('too many messages wait; the oldest was dropped');
-    }
     this.#waiting.push({ topic, text: JSON.stringify(body) });
+    if (this.#waiting.length > WAITING_MAX) this.#drop();
     this.#wake();
   }
 
@@ -92,6 +97,15 @@ class QueuedWebhook implements Webhook {
     this.#stopTimer();
     this.#stopping.abort();
     await this.#running;
+  }
+
+  /** Takes the oldest out. It is told later, unless there is something newer to tell of its topic. */
+  #drop(): void {
+    const oldest = this.#waiting.shift();
+    if (oldest === undefined) return;
+    const { topic, text } = oldest;
+    if (!this.#waiting.some((other) => other.topic === topic)) this.#untold.set(topic, text);
+    this.#options.onFailure('too many messages wait; the oldest was dropped');
   }
 
   #wake(): void {
@@ -116,11 +130,14 @@ class QueuedWebhook implements Webhook {
     }
   }
 
-  /** One attempt each, until one fails: whoever is away takes none of the others. */
+  /** One attempt each, until one reaches nobody: whoever is away takes none of the others. */
   async #tellAgain(): Promise<void> {
-    for (const [topic, text] of this.#untold) {
-      if ((await this.#attempt(text)) !== undefined) return;
-      this.#untold.delete(topic);
+    for (const [topic, text] of [...this.#untold]) {
+      const { problem, isReached } = await this.#attempt(text);
+      if (!isReached) return;
+      // By now there may be something newer.
+      const isLast = this.#untold.get(topic) === text;
+      if (problem === undefined && isLast) this.#untold.delete(topic);
     }
   }
 
@@ -132,28 +149,33 @@ class QueuedWebhook implements Webhook {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       if (attempt > 0) await delay(retryMs * 2 ** (attempt - 1), signal);
       if (isStopping()) return;
-      problem = await this.#attempt(text);
+      ({ problem } = await this.#attempt(text));
       if (problem === undefined) return;
     }
-    this.#untold.set(topic, text);
+    // What is there was dropped meanwhile, and is newer.
+    if (!this.#untold.has(topic)) this.#untold.set(topic, text);
     onFailure(`not taken in ${String(ATTEMPTS_MAX)} attempts, tried again later: ${problem ?? ''}`);
   }
 
-  /** Undefined: it was taken. */
-  async #attempt(text: string): Promise<string | undefined> {
+  async #attempt(text: string): Promise<Outcome> {
     try {
-      await post(this.#options, text, this.#stopping.signal);
-      this.#counts.success += 1;
-      return undefined;
+      const status = await post(this.#options, text, this.#stopping.signal);
+      const isTaken = status >= 200 && status < 300;
+      this.#counts[isTaken ? 'success' : 'failure'] += 1;
+      const problem = isTaken ? undefined : `the webhook answered ${String(status)}`;
+      return { problem, isReached: true };
     } catch (error) {
       this.#counts.failure += 1;
-      return error instanceof Error ? error.message : String(error);
+      return { problem: error instanceof Error ? error.message : String(error), isReached: false };
     }
   }
 }
 
-/** Resolves the name once, judges the address, and connects to just that one. Redirects are failures. */
-async function post(options: WebhookOptions, body: string, signal: AbortSignal): Promise<void> {
+/**
+ * Resolves the name once, judges the address, and connects to just that one; the status of the answer.
+ * Redirects are not followed.
+ */
+async function post(options: WebhookOptions, body: string, signal: AbortSignal): Promise<number> {
   const { url, allowPrivate } = options;
   const { hostname, protocol } = new URL(url);
   const { address, family } = await lookup(hostname.replace(/^\[|\]$/g, ''));
@@ -169,7 +191,7 @@ async function post(options: WebhookOptions, body: string, signal: AbortSignal):
       else done(null, address, family);
     },
   });
-  const status = await new Promise<number>((resolve, reject) => {
+  return await new Promise<number>((resolve, reject) => {
     request.once('error', reject);
     request.once('response', (response) => {
       // What it says is of no interest, and may be of any length.
@@ -178,7 +200,6 @@ async function post(options: WebhookOptions, body: string, signal: AbortSignal):
     });
     request.end(body);
   });
-  if (status < 200 || status >= 300) throw new Error(`the webhook answered ${String(status)}`);
 }
 
 function headersOf({ secret, clock }: WebhookOptions, body: string): Record<string, string> {

@@ -105,13 +105,17 @@ function bindAll(
 /** What the doors need of the domain and of each other's bounds. */
 export interface DoorParts extends Pick<Domain, 'node' | 'csrfKey'>, ReflectionBounds {
   readonly clock: Clock;
+  /** The server closes by now: what goes on for ever is to end. */
+  readonly isEnding: () => boolean;
+  /** Whose connections and requests are those of many. */
+  readonly isProxy: (address: string) => boolean;
 }
 
 /** Every protocol of the one port. */
 export function composeDoors(
   { maxBodyBytes, access, tls, dbPath: directory }: ServerConfig,
   dispatcher: Dispatcher,
-  { node, csrfKey, clock, ...bounds }: DoorParts,
+  { node, csrfKey, clock, isEnding, isProxy, ...bounds }: DoorParts,
 ): readonly Door[] {
   const { services } = dispatcher;
   const { tokenIssuer, tokenAudience } = access;
@@ -122,8 +126,7 @@ export function composeDoors(
       extras: (router) => {
         const names = services.map(({ typeName }) => typeName);
         const isReady = (): boolean => node.state() === 'ready';
-        const isStopping = (): boolean => node.state() === 'stopping';
-        registerHealth(router, { services: names, serving: { isReady, isStopping } });
+        registerHealth(router, { services: names, serving: { isReady, isEnding }, isProxy });
         registerReflection(router, services, bounds);
       },
     }),

@@ -109,6 +109,7 @@ async function serve(
   const { engine, clock, logger, rooms, observation, tracer } = opened;
   let settings: LiveSettings = config;
   let isStopping = false;
+  let isEnding = false;
   let closing: Promise<void> | undefined;
   const startedAtMs = clock.now();
   const ground = {
@@ -132,7 +133,9 @@ async function serve(
     ...{ dispatcher, corsOrigins, addressOf, admit, addressLimit: traffic, times: webSocketTimes },
   });
   const server = await createHttpServer({
-    doors: composeDoors(config, dispatcher, { ...domain, clock, admit, addressLimit: traffic }),
+    doors: composeDoors(config, dispatcher, {
+      ...{ ...domain, clock, admit, addressLimit: traffic, isProxy, isEnding: () => isEnding },
+    }),
     onUpgrade: webSockets.onUpgrade,
     ...{ tls, maxBodyBytes, corsOrigins, addressOf, admit, logger, graceMs },
     ...{ limits, isProxy, addressLimit: traffic },
@@ -150,6 +153,7 @@ async function serve(
   async function shutDown(): Promise<void> {
     isStopping = true;
     if (config.shutdownDelayMs > 0) await delay(config.shutdownDelayMs);
+    isEnding = true;
     // First, so that nobody who watches or follows holds up the others.
     domain.watches.stop();
     domain.audit.stopFollowing();

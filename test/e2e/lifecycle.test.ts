@@ -186,6 +186,8 @@ describe('a server that is told to end, with --shutdown-delay', () => {
       await using server = await start(directory.path, ['--shutdown-delay', '600']);
       const token = await login(server.url);
       const health = createClient(Health, createGrpcTransport({ baseUrl: server.url }));
+      const watched = health.watch({})[Symbol.asyncIterator]();
+      expect(await watched.next()).toMatchObject({ value: { status: Status.SERVING } });
       server.child.kill('SIGTERM');
       await expect.poll(() => readiness(server.url), { timeout: LONG_MS }).toBe(503);
       expect(await (await fetch(`${server.url}/readyz`)).json()).toEqual({ status: 'stopping' });
@@ -195,6 +197,13 @@ describe('a server that is told to end, with --shutdown-delay', () => {
       const url = `${server.url}/v1/collections/things/documents/late`;
       expect((await fetch(url, { method: 'PUT', headers, body: BODY })).status).toBe(200);
       expect((await fetch(url, { headers })).status).toBe(200);
+      // Who watches is told, and kept: a stream that ends is opened again at once.
+      expect(await watched.next()).toMatchObject({ value: { status: Status.NOT_SERVING } });
+      let hasEnded = false;
+      const end = watched.next().finally(() => (hasEnded = true));
+      end.catch(() => undefined);
+      for (let n = 0; n < 20; n++) await health.check({});
+      expect(hasEnded).toBe(false);
       // Told again, it waits no longer.
       expect(await server.stop('SIGTERM')).toBe('SIGTERM');
     },
@@ -203,9 +212,18 @@ describe('a server that is told to end, with --shutdown-delay', () => {
   it('ends by itself when that is over', { timeout: LONG_MS }, async () => {
     using directory = createTemporaryDirectory();
     await using server = await start(directory.path, ['--shutdown-delay', '3']);
+    const health = createClient(Health, createGrpcTransport({ baseUrl: server.url }));
+    const statuses: Status[] = [];
+    const watch = async (): Promise<void> => {
+      for await (const { status } of health.watch({})) statuses.push(status);
+    };
+    const watched = watch();
+    await expect.poll(() => statuses, { timeout: LONG_MS }).toEqual([Status.SERVING]);
     const exited = once(server.child, 'exit');
     server.child.kill('SIGTERM');
     await expect.poll(() => readiness(server.url), { timeout: LONG_MS, interval: 20 }).toBe(503);
+    await watched;
+    expect(statuses).toEqual([Status.SERVING, Status.NOT_SERVING]);
     expect((await exited)[0]).toBe(0);
   });
 });

@@ -20,7 +20,7 @@ export async function mountedRoutes(): Promise<readonly string[]> {
   const [node, addressLimit] = [{} as never, {} as never];
   const parts = {
     ...{ node, addressLimit, csrfKey: Buffer.alloc(32), clock: createManualClock() },
-    admit: () => undefined,
+    ...{ admit: () => undefined, isEnding: () => false, isProxy: () => false },
   };
   const found = new Set<string>();
   const app = fastify({ exposeHeadRoutes: false });

@@ -1,3 +1,4 @@
+import { hasReason } from '../../errors/domain-error.ts';
 import type { StorageEngine } from '../../storage/engine.ts';
 import type { Sequence } from '../../storage/types.ts';
 
@@ -8,11 +9,21 @@ export type OldestEntry = () => Promise<number | undefined>;
 export function createOldestEntry(engine: Pick<StorageEngine, 'head' | 'readLog'>): OldestEntry {
   let known:
     { readonly floor: Sequence; readonly epoch: string; readonly atMs: number } | undefined;
-  return async () => {
+  async function look(): Promise<number | undefined> {
     const { epoch, oldest: floor } = await engine.head();
     if (known?.floor === floor && known.epoch === epoch) return known.atMs;
     const [entry] = await engine.readLog({ epoch, sequence: floor }, { limit: 1, charsMax: 1 });
     known = entry && { floor, epoch, atMs: entry.timestampMs };
     return known?.atMs;
+  }
+
+  return async () => {
+    try {
+      return await look();
+    } catch (error) {
+      // The floor rose between the two questions, as it does a step at a time.
+      if (hasReason(error, 'SEQUENCE_COMPACTED')) return await look();
+      throw error;
+    }
   };
 }

@@ -9,10 +9,18 @@ import { originOf } from '../connect/origin.ts';
 import { toConnectError } from '../mapping/error.ts';
 import { createWatchers } from './watchers.ts';
 
-/** Reports whether the server takes reads and writes, as `/readyz` does, and whether it is about to end. */
+/** Reports whether the server takes reads and writes, as `/readyz` does, and whether it closes by now. */
 export interface Serving {
   readonly isReady: () => boolean;
-  readonly isStopping: () => boolean;
+  readonly isEnding: () => boolean;
+}
+
+/** What is registered for whom. */
+export interface HealthParts {
+  readonly services: readonly string[];
+  readonly serving: Serving;
+  /** Whose calls are those of many. */
+  readonly isProxy: (address: string) => boolean;
 }
 
 type Statuses = Record<string, { status: HealthCheckResponse_ServingStatus }>;
@@ -20,10 +28,10 @@ type Statuses = Record<string, { status: HealthCheckResponse_ServingStatus }>;
 /** Registers `grpc.health.v1.Health` (the gRPC health checking protocol) for the named services. */
 export function registerHealth(
   router: ConnectRouter,
-  { services, serving }: { readonly services: readonly string[]; readonly serving: Serving },
+  { services, serving, isProxy }: HealthParts,
 ): void {
   const known = new Set(['', ...services]);
-  const watchers = createWatchers();
+  const watchers = createWatchers(isProxy);
 
   function statusOf(service: string): HealthCheckResponse_ServingStatus {
     if (!known.has(service)) return HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN;
@@ -50,8 +58,8 @@ export function registerHealth(
       const { signal } = context;
       enter(originOf(context).address, signal);
       let last: HealthCheckResponse_ServingStatus | undefined;
-      // There is nothing more to come: whoever stops does not serve again.
-      const isLast = (): boolean => serving.isStopping() && known.has(service);
+      // Not before it closes: who is sent away while calls are taken comes again at once.
+      const isLast = (): boolean => serving.isEnding() && known.has(service);
       while (!signal.aborted) {
         const ends = isLast();
         const status = statusOf(service);

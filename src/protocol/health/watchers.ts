@@ -3,22 +3,25 @@ import { DomainError } from '../../errors/domain-error.ts';
 import { subnetOf } from '../../platform/subnet.ts';
 import { every, type StopTimer } from '../../platform/timers.ts';
 
-/** Streams at once, in all and of one address; nobody shows a credential for one. */
+/** Streams at once, in all and of one address; nobody shows a credential for one. Each keeps some 60 kB. */
 const WATCHERS_MAX = 1000;
-const WATCHERS_PER_ADDRESS_MAX = 32;
+const WATCHERS_PER_ADDRESS_MAX = 256;
 /** How often a watched state is looked at, in milliseconds. */
 const LOOK_MS = 1000;
 
 /** Those who watch. */
 export interface Watchers {
-  /** Takes a place for a stream of this address until `signal` aborts. QUOTA_EXCEEDED when there is none. */
+  /**
+   * Takes a place for a stream of this address until `signal` aborts. FEATURE_DISABLED when there is none: a
+   * client that is told so by the health checking protocol asks no more, and takes the server for one that serves.
+   */
   enter(address: string, signal: AbortSignal): void;
   /** Resolves soon after `isDue` has become true, or at once when `signal` aborts. Never rejects. */
   until(isDue: () => boolean, signal: AbortSignal): Promise<void>;
 }
 
-/** Creates them; nobody watches yet. */
-export function createWatchers(): Watchers {
+/** Creates them; nobody watches yet. Only the bound of all holds for the addresses of proxies, who are many. */
+export function createWatchers(isProxy: (address: string) => boolean): Watchers {
   const places = new Map<string, number>();
   const looks = new Set<() => void>();
   let taken = 0;
@@ -35,7 +38,8 @@ export function createWatchers(): Watchers {
     enter(address, signal) {
       const key = subnetOf(address);
       const own = places.get(key) ?? 0;
-      if (own >= WATCHERS_PER_ADDRESS_MAX) throw tooMany('address', WATCHERS_PER_ADDRESS_MAX);
+      const isFull = own >= WATCHERS_PER_ADDRESS_MAX && !isProxy(address);
+      if (isFull) throw tooMany('address', WATCHERS_PER_ADDRESS_MAX);
       if (taken >= WATCHERS_MAX) throw tooMany('server', WATCHERS_MAX);
       taken += 1;
       places.set(key, own + 1);
@@ -76,8 +80,8 @@ export function createWatchers(): Watchers {
 function tooMany(holder: 'address' | 'server', max: number): DomainError {
   const limit = max.toString();
   return new DomainError(
-    'QUOTA_EXCEEDED',
-    `this ${holder} has ${limit} watches of health already; end some, or ask Check from time to time`,
+    'FEATURE_DISABLED',
+    `this ${holder} has ${limit} watches of health already, and no more are taken; ask Check from time to time`,
     { metadata: { limit } },
   );
 }

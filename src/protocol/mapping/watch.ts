@@ -51,10 +51,11 @@ function fromStart(start: RequestMessage['start']): WatchStart {
 export function toWatchResponse(event: WatchEvent, encoding: DocumentEncoding): WatchResponse {
   const [first] = event.kind === 'commit' ? event.changes : [];
   if (first === undefined) return makeResponse(event, encoding);
-  const known = told.get(first);
-  if (known !== undefined && isSame(known, { event, encoding })) return known.message;
+  const known = told.get(first) ?? [];
+  const same = known.find((one) => isSame(one, { event, encoding }));
+  if (same !== undefined) return same.message;
   const message = makeResponse(event, encoding);
-  told.set(first, { event, encoding, message });
+  told.set(first, [{ event, encoding, message }, ...known.slice(0, TOLD_MAX - 1)]);
   return message;
 }
 
@@ -65,8 +66,11 @@ interface Told {
   readonly message: WatchResponse;
 }
 
-/** What was told last of a commit that begins with a change. */
-const told = new WeakMap<WatchedChange, Told>();
+/** Kinds of watchers that are told of a commit, by encoding and by what of it concerns them. */
+const TOLD_MAX = 4;
+
+/** What was told last of a commit that begins with a change, to so many kinds of watchers. */
+const told = new WeakMap<WatchedChange, readonly Told[]>();
 
 function isSame(known: Told, { event, encoding }: Omit<Told, 'message'>): boolean {
   const before = known.event;

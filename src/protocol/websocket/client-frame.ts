@@ -24,7 +24,16 @@ export interface FrameFailure {
 }
 
 const ID = /^[A-Za-z0-9_.:-]{1,64}$/;
-const UNACKNOWLEDGED_MAX = 1000;
+/** Messages of one subscription that may go unacknowledged. */
+export const UNACKNOWLEDGED_MAX = 1000;
+
+/** Whether it is a frame, and of this action. */
+export function isFrame<A extends ClientFrame['action']>(
+  frame: ClientFrame | FrameFailure,
+  action: A,
+): frame is Extract<ClientFrame, { action: A }> {
+  return 'action' in frame && frame.action === action;
+}
 
 /** Reads one frame; undefined stands for one that is no text. */
 export function parseFrame(text: string | undefined): ClientFrame | FrameFailure {

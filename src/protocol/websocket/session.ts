@@ -15,7 +15,13 @@ import type { Dispatcher } from '../dispatcher.ts';
 import { toProblem, toWireError } from '../mapping/error.ts';
 import { eventName, parseWatchRequest, toWatchJson } from '../mapping/watch-json.ts';
 import { createWindow, type Window } from './acknowledgements.ts';
-import { parseFrame, type ClientFrame, type FrameFailure } from './client-frame.ts';
+import {
+  isFrame,
+  parseFrame,
+  UNACKNOWLEDGED_MAX,
+  type ClientFrame,
+  type FrameFailure,
+} from './client-frame.ts';
 import { codeOf, failure, invalid, notAcknowledged, tooManySubscriptions } from './failures.ts';
 import { feedFrames, type FeedFrame } from './feed-frames.ts';
 
@@ -117,7 +123,7 @@ class DispatchingSession implements Session {
   async receive(text: string | undefined): Promise<void> {
     const frame = parseFrame(text);
     const refusal = this.#refusalOf(frame);
-    if (refusal !== undefined) {
+    if (refusal !== undefined && !this.#isTakenBeyond(frame, refusal)) {
       await this.#tellRefusal(frame, refusal);
       return;
     }
@@ -153,20 +159,25 @@ class DispatchingSession implements Session {
 
   /** A frame is a request, whatever it says, but for an acknowledgement of each message. */
   #refusalOf(frame: ClientFrame | FrameFailure): DomainError | undefined {
-    const action = 'error' in frame ? undefined : frame.action;
-    if (action === 'ACK' && this.#acknowledgeable > 0) {
+    if (isFrame(frame, 'ACK') && this.#acknowledgeable > 0) {
       this.#acknowledgeable -= 1;
       return undefined;
     }
-    const turnedAway =
-      action === 'SUBSCRIBE' && this.isAuthenticated ? this.#channel.admit() : undefined;
-    return turnedAway ?? this.#channel.count();
+    const isCall = isFrame(frame, 'SUBSCRIBE') && this.isAuthenticated;
+    return (isCall ? this.#channel.admit() : undefined) ?? this.#channel.count();
+  }
+
+  /** Ending a watch costs less than it goes on to cost; who is banned loses it with the connection. */
+  #isTakenBeyond(frame: ClientFrame | FrameFailure, { metadata }: DomainError): boolean {
+    if (!this.isAuthenticated || metadata['policy'] === 'ban') return false;
+    return isFrame(frame, 'UNSUBSCRIBE');
   }
 
   /** Who is banned, or has not said who it is, is not listened to any more. */
   async #tellRefusal(frame: ClientFrame | FrameFailure, refusal: DomainError): Promise<void> {
     if (!this.isAuthenticated || refusal.metadata['policy'] === 'ban') await this.#refuse(refusal);
-    else if ('id' in frame) await this.#tellProblem(frame.id, refusal);
+    else if (isFrame(frame, 'SUBSCRIBE')) await this.#tellProblem(frame.id, refusal);
+    // With the id it would tell that the subscription failed, which goes on.
     else await this.#channel.send(failure(codeOf(refusal.reason), refusal.message));
   }
 
@@ -266,7 +277,7 @@ class DispatchingSession implements Session {
       const messages = await this.#watch(request, { signal, disconnect: tooSlow });
       for await (const message of messages) {
         // Before it is sent: it may be acknowledged before that is known here.
-        this.#acknowledgeable += 1;
+        this.#mayBeAcknowledged();
         await this.#channel.send({ event: eventName(message), id, ...withoutKind(message) });
         await window.passed(message.resumeToken, unheld);
       }
@@ -276,6 +287,12 @@ class DispatchingSession implements Session {
       // Its id may belong to another one by now.
       if (this.#subscriptions.get(id)?.abort === abort) this.#subscriptions.delete(id);
     }
+  }
+
+  /** Bounded: most messages are never acknowledged, and each that may be takes a frame for nothing. */
+  #mayBeAcknowledged(): void {
+    const max = UNACKNOWLEDGED_MAX * this.#subscriptions.size;
+    if (this.#acknowledgeable < max) this.#acknowledgeable += 1;
   }
 
   async #unsubscribe(id: string): Promise<void> {

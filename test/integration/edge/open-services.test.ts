@@ -14,13 +14,34 @@ import { startFakeServer } from '../protocol/fake-server.ts';
 
 const SERVING = 1;
 
-/** Watches from an address; resolves with the first that is told, or with why nothing is. */
+/** Clients with a connection each, which holds a bounded number of streams. */
+function clientsOf(count: number, { url }: Pick<TestServer, 'url'>): Client<typeof Health>[] {
+  return Array.from({ length: count }, () =>
+    createClient(Health, createGrpcTransport({ baseUrl: url })),
+  );
+}
+
+/** Watches so often from an address, over connections of 64 streams. */
+async function watchOften(
+  server: TestServer,
+  count: number,
+  address?: string,
+): Promise<(number | ConnectError)[]> {
+  const clients = clientsOf(Math.ceil(count / 64), server);
+  const watches = Array.from({ length: count }, (_, n) =>
+    watchHealth(clients[n % clients.length]!, address),
+  );
+  return await Promise.all(watches);
+}
+
+/** Watches from an address, or from that of its connection; resolves with the first that is told, or with why nothing is. */
 async function watchHealth(
   client: Client<typeof Health>,
-  address: string,
+  address: string | undefined,
   signal?: AbortSignal,
 ): Promise<number | ConnectError> {
-  const headers = { 'x-forwarded-for': address };
+  const headers: Record<string, string> =
+    address === undefined ? {} : { 'x-forwarded-for': address };
   const stream = client.watch({}, { headers, ...(signal === undefined ? {} : { signal }) });
   try {
     const first = await stream[Symbol.asyncIterator]().next();
@@ -42,27 +63,32 @@ describe('watches of grpc.health.v1', () => {
     const client = createClient(Health, createGrpcTransport({ baseUrl: server.url }));
     const first = new AbortController();
     expect(await watchHealth(client, '198.51.100.1', first.signal)).toBe(SERVING);
-    const rest = Array.from({ length: 32 }, () => watchHealth(client, '198.51.100.1'));
-    const answers = await Promise.all(rest);
-    expect(answers.filter((answer) => answer === SERVING)).toHaveLength(31);
+    const answers = await watchOften(server, 256, '198.51.100.1');
+    expect(answers.filter((answer) => answer === SERVING)).toHaveLength(255);
     const [refused] = answers.filter((answer) => answer !== SERVING);
-    expect(reasonOf(refused)).toEqual([Code.ResourceExhausted, 'QUOTA_EXCEEDED', '32']);
+    // By the health checking protocol a client that is told so goes on, without asking for more.
+    expect(reasonOf(refused)).toEqual([Code.Unimplemented, 'FEATURE_DISABLED', '256']);
     // Single questions are answered all the same, and so are others.
     const headers = { 'x-forwarded-for': '198.51.100.1' };
     expect(await client.check({}, { headers })).toMatchObject({ status: SERVING });
     expect(await watchHealth(client, '198.51.100.2')).toBe(SERVING);
     // All of a /64 are one.
-    for (let n = 0; n < 32; n++) await watchHealth(client, `2001:db8::${n.toString(16)}`);
-    expect(reasonOf(await watchHealth(client, '2001:db8::ff'))).toContain('QUOTA_EXCEEDED');
+    for (const address of ['2001:db8::1', '2001:db8::2']) {
+      expect(new Set(await watchOften(server, 128, address))).toEqual(new Set([SERVING]));
+    }
+    expect(reasonOf(await watchHealth(client, '2001:db8::ff'))).toContain('FEATURE_DISABLED');
     first.abort();
     await expect.poll(() => watchHealth(client, '198.51.100.1')).toBe(SERVING);
   });
 
+  it('of a trusted proxy that names nobody are those of many', async () => {
+    await using server = await startTestServer({ trustedProxies: ['127.0.0.1'] });
+    expect(new Set(await watchOften(server, 300))).toEqual(new Set([SERVING]));
+  });
+
   it('of all addresses together are bounded', async () => {
     await using server = await startTestServer({ trustedProxies: ['127.0.0.1'] });
-    const clients = Array.from({ length: 20 }, () =>
-      createClient(Health, createGrpcTransport({ baseUrl: server.url })),
-    );
+    const clients = clientsOf(20, server);
     const answers = await Promise.all(
       clients.flatMap((client, of) =>
         Array.from({ length: 50 }, (_, n) =>
@@ -73,7 +99,7 @@ describe('watches of grpc.health.v1', () => {
     expect(answers).toEqual(Array<number>(1000).fill(SERVING));
     const [client] = clients;
     const refused = await watchHealth(client!, '203.0.113.1');
-    expect(reasonOf(refused)).toEqual([Code.ResourceExhausted, 'QUOTA_EXCEEDED', '1000']);
+    expect(reasonOf(refused)).toEqual([Code.Unimplemented, 'FEATURE_DISABLED', '1000']);
     const probe = await server.request('POST', '/grpc.health.v1.Health/Check', { body: {} });
     expect(probe.body).toEqual({ status: 'SERVING' });
   });

@@ -78,6 +78,65 @@ describe('a webhook', () => {
     expect(webhook.deliveries().success).toBe(3);
   });
 
+  it('tells again of other topics when one is always refused', async () => {
+    const taken: string[] = [];
+    let isAway = true;
+    await using target = await listen((request, response) => {
+      let text = '';
+      request.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
+      request.on('end', () => {
+        if (isAway) response.destroy();
+        else if (text === '{"a":"refused"}') response.writeHead(400).end();
+        else {
+          taken.push(text);
+          response.end();
+        }
+      });
+    });
+    const problems: string[] = [];
+    await using webhook = openWebhook({ ...optionsOf(target.url, problems), againMs: 20 });
+    webhook.send('a', { a: 'refused' });
+    webhook.send('b', { b: 'raised' });
+    webhook.send('c', { c: 'raised' });
+    await expect.poll(() => problems.length, { timeout: 5000 }).toBe(3);
+    isAway = false;
+    await expect.poll(() => taken, { timeout: 5000 }).toEqual(['{"b":"raised"}', '{"c":"raised"}']);
+  });
+
+  it('tells later what gave way to newer messages, the last of each topic', async () => {
+    const taken: string[] = [];
+    const held: (() => void)[] = [];
+    let isHolding = true;
+    await using target = await listen((request, response) => {
+      let text = '';
+      request.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
+      request.on('end', () => {
+        const isRefused = text === '{"a":"raised"}';
+        if (!isRefused) taken.push(text);
+        const answer = (): void => {
+          response.writeHead(isRefused ? 503 : 204).end();
+        };
+        if (isHolding) held.push(answer);
+        else answer();
+      });
+    });
+    const problems: string[] = [];
+    await using webhook = openWebhook({ ...optionsOf(target.url, problems), againMs: 20 });
+    webhook.send('a', { a: 'raised' });
+    await expect.poll(() => held.length).toBe(1);
+    webhook.send('a', { a: 'cleared' });
+    webhook.send('b', { b: 'raised' });
+    for (let n = 0; n < 100; n++) webhook.send(n === 99 ? 'b' : 'c', { n });
+    expect(problems).toHaveLength(2);
+    isHolding = false;
+    for (const answer of held) answer();
+    await expect.poll(() => taken, { timeout: 5000 }).toContain('{"a":"cleared"}');
+    expect(taken).toContain('{"n":99}');
+    // Of this there was something newer.
+    expect(taken).not.toContain('{"b":"raised"}');
+    expect(taken).toHaveLength(101);
+  });
+
   it('follows no redirect, and says so in the end', async () => {
     let hits = 0;
     await using elsewhere = await listen((_request, response) => {

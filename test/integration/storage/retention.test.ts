@@ -63,6 +63,23 @@ describe('the oldest entry of a log', () => {
     expect(await age()).toBe(9500);
   });
 
+  it('is found also when the past is cut between the floor and its entry', async () => {
+    await using scene = await openScene();
+    const { engine, clock } = scene;
+    let isCut = false;
+    const cut = {
+      async head() {
+        const head = await engine.head();
+        if (!isCut) await engine.compact(toSequence(head.sequence - 10n));
+        isCut = true;
+        return head;
+      },
+      readLog: engine.readLog.bind(engine),
+    };
+    const atMs = await createOldestEntry(cut)();
+    expect(clock.now() - (atMs ?? NaN)).toBe(10_000);
+  });
+
   it('is none in a log without entries', async () => {
     using directory = createTemporaryDirectory();
     const engine = await openEmbeddedStore({

@@ -31,7 +31,6 @@ async function left(server: TestServer): Promise<string> {
 
 describe('a frame', () => {
   it.each([
-    ['that ends what is not there', '{"action":"UNSUBSCRIBE","id":"a"}'],
     ['that is not JSON', 'nonsense'],
     ['that is no text', new Uint8Array([1, 2])],
     ['without a known action', '{"action":"HELLO"}'],
@@ -70,7 +69,22 @@ describe('a frame', () => {
     // The handshake and the subscription.
     expect(await left(server)).toBe(`r=${String(LIMIT - 3)}`);
     for (let n = 0; n < LIMIT; n++) acknowledge();
-    await socket.find(({ event, error }) => event === 'error' && error.reason === 'RATE_LIMITED');
+    // Told without the id: the subscription has not failed.
+    await socket.find(({ error }) => error === 'rate_limited');
+    expect(socket.frames.filter(({ event }) => event === 'error')).toEqual([]);
+  });
+
+  it('that ends a subscription is a request, and done also beyond the limit', async () => {
+    await using server = await startTestServer(SETTINGS);
+    await using socket = await open(server);
+    socket.send({ action: 'SUBSCRIBE', id: 'a', collection: 'c' });
+    await socket.find(({ event }) => event === 'started');
+    for (let n = 2; n < LIMIT; n++) socket.send({ action: 'UNSUBSCRIBE', id: 'b' });
+    socket.sendRaw('nonsense');
+    await socket.find(({ error }) => error === 'rate_limited');
+    socket.send({ action: 'UNSUBSCRIBE', id: 'a' });
+    await socket.find(({ event, id }) => event === 'unsubscribed' && id === 'a');
+    expect(socket.frames.filter(({ event }) => event === 'error')).toEqual([]);
   });
 
   it('of an address that is banned ends the connection', async () => {

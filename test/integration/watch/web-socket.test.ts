@@ -304,7 +304,7 @@ describe('the connection', () => {
     expect(status).toBe(429);
     // Long enough for some looks at the token.
     await delay(1200);
-    socket.send({ action: 'UNSUBSCRIBE', id: 'none' });
+    socket.send({ action: 'SUBSCRIBE', id: 'none', collection: 'c' });
     // It is there, and told that a frame of its own is one call too many.
     expect(await socket.find(({ id }) => id === 'none')).toMatchObject({
       ...{ event: 'error', error: { reason: 'RATE_LIMITED' } },
