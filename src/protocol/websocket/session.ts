@@ -278,8 +278,9 @@ class DispatchingSession implements Session {
       for await (const message of messages) {
         // Before it is sent: it may be acknowledged before that is known here.
         this.#mayBeAcknowledged();
+        const passed = window.passed(message.resumeToken, unheld);
         await this.#channel.send({ event: eventName(message), id, ...withoutKind(message) });
-        await window.passed(message.resumeToken, unheld);
+        await passed;
       }
     } catch (error) {
       if (!abort.signal.aborted) await this.#tellProblem(id, error);

@@ -23,8 +23,8 @@ async function* tell(messages: number, signal: AbortSignal): AsyncIterable<Watch
   });
 }
 
-/** A session of a known caller, whose subscriptions are told so many messages each. */
-async function openSession(messages: number) {
+/** A session of a known caller, whose subscriptions are told so many messages each; what is done before a send is over. */
+async function openSession(messages: number, beforeSent: () => Promise<void> = breathe) {
   const sent: { readonly event?: string }[] = [];
   const counted = { frames: 0 };
   const dispatcher: Dispatcher = {
@@ -41,6 +41,7 @@ async function openSession(messages: number) {
     admit: () => undefined,
     send: async (frame) => {
       sent.push(frame);
+      await beforeSent();
     },
     close: () => undefined,
     terminate: () => undefined,
@@ -60,6 +61,22 @@ describe('a session', () => {
     expect(counted.frames).toBe(1);
     for (let n = 0; n < 200; n++) await session.receive(frame);
     expect(counted.frames).toBe(201);
+    session.closed();
+  });
+
+  it('hears of a message that is acknowledged before its send is over', async () => {
+    let acknowledge = async (): Promise<void> => {
+      await breathe();
+    };
+    const { session, sent } = await openSession(5, () => acknowledge());
+    const told = (): number => sent.filter(({ event }) => event === 'bookmark').length;
+    acknowledge = async () => {
+      const resumeToken = String(told() - 1);
+      await session.receive(JSON.stringify({ action: 'ACK', id: 'a', resumeToken }));
+    };
+    const request = { action: 'SUBSCRIBE', id: 'a', collection: 'c', maxUnacknowledged: 1 };
+    await session.receive(JSON.stringify(request));
+    await expect.poll(told).toBe(5);
     session.closed();
   });
 });
