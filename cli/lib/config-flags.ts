@@ -60,10 +60,15 @@ export async function readLine(
     const { input, output } = error.parse;
     const known = Object.entries(input.flags).flatMap(([name, flag]) => formsOnLine(name, flag));
     const faults = (error.flags ?? [])
-      .map((given) => given.replace(/=.*/s, ''))
+      .map(nameOf)
       .map((key) => ({ key, problem: unknown(key, known) }));
     return { flags: output.flags, faults: faults.length > 0 ? faults : [STRAY] };
   }
+}
+
+/** What is given as a flag, without its value: that of a short one may stand right behind its letter. */
+function nameOf(given: string): string {
+  return given.startsWith('--') ? given.replace(/=.*/s, '') : given.slice(0, 2);
 }
 
 const STRAY: Fault = {

@@ -78,5 +78,7 @@ function valueOf({ type }: Option): string {
       return 'path';
     case 'text':
       return 'text';
+    case 'url':
+      return 'URL';
   }
 }

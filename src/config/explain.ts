@@ -1,12 +1,12 @@
 import type { Fault } from './faults.ts';
-import { MASK, maskUrl } from './mask-urls.ts';
+import { shownValue } from './mask-urls.ts';
 import { OPTIONS } from './options.ts';
 import { collectValues, type Sources } from './values.ts';
 
 /** What one option is, and where that comes from. */
 export interface ExplainedOption {
   readonly name: string;
-  /** Absent: it has no value. A secret shows as stars, and so does the password in a URL. */
+  /** Absent: it has no value. A secret shows as stars, and so does what may hold one. */
   readonly value?: string;
   /** `--port`, `MOLTENDB_PORT`, `port in molten.toml` or `default`. */
   readonly origin: string;
@@ -18,11 +18,12 @@ export function explainConfig(sources: Sources): {
   readonly faults: readonly Fault[];
 } {
   const { values, faults } = collectValues(sources);
-  const options = OPTIONS.map(({ name, isSecret }) => {
+  const options = OPTIONS.map((option) => {
+    const { name } = option;
     const found = values.get(name);
     if (found === undefined) return { name, origin: 'none' };
     const { text, origin } = found;
-    return { name, value: isSecret === true ? MASK : maskUrl(text), origin };
+    return { name, value: shownValue(option, text), origin };
   });
   return { options, faults };
 }

@@ -3,7 +3,7 @@ import type { Option } from './option.ts';
 /** Options of who else vouches for users: an LDAP directory, an OpenID Connect provider. */
 export const IDENTITY_OPTIONS: readonly Option[] = [
   {
-    ...{ name: 'ldap-url', type: { kind: 'text' } },
+    ...{ name: 'ldap-url', type: { kind: 'url', schemes: ['ldap:', 'ldaps:'] } },
     help: 'The directory that is asked about users without a password here: ldaps://host, or ldap://host with --ldap-starttls.',
   },
   {
@@ -63,7 +63,7 @@ export const IDENTITY_OPTIONS: readonly Option[] = [
     help: 'Of these, only who meets one of the rules becomes a user: mapped (a group of theirs is in --ldap-roles) or group=name, the group as in --ldap-roles. Absent: everybody.',
   },
   {
-    ...{ name: 'oidc-issuer', type: { kind: 'text' } },
+    ...{ name: 'oidc-issuer', type: { kind: 'url', schemes: ['https:', 'http:'] } },
     help: 'The issuer of an OpenID Connect provider, as its tokens name it: an https address.',
   },
   {

@@ -17,11 +17,11 @@ export const OBSERVATION_OPTIONS: readonly Option[] = [
     help: 'Queries that take at least this long are logged, with how they ran and without any value. 0: none.',
   },
   {
-    ...{ name: 'otlp-endpoint', type: { kind: 'text' } },
+    ...{ name: 'otlp-endpoint', type: { kind: 'url', schemes: ['http:', 'https:'] } },
     help: 'The collector that traces of calls are sent to, by OTLP over HTTP: `http://127.0.0.1:4318`. Absent: calls are not traced.',
   },
   {
-    ...{ name: 'alert-webhook-url', type: { kind: 'text' } },
+    ...{ name: 'alert-webhook-url', type: { kind: 'url', schemes: ['https:', 'http:'] } },
     help: 'Who is told of alerts: a URL of https that gets each as signed JSON. Needs --alert-webhook-secret.',
   },
   {

@@ -1,6 +1,12 @@
 /** How the text of an option is read. */
 export type OptionType =
   | { readonly kind: 'text' }
+  /** One URL, with one of these schemes (`https:`); the parameters are those that hold no secret. */
+  | {
+      readonly kind: 'url';
+      readonly schemes: readonly string[];
+      readonly parameters?: readonly string[];
+    }
   /** A path of a file or directory. */
   | { readonly kind: 'path' }
   | { readonly kind: 'switch' }

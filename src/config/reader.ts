@@ -1,5 +1,5 @@
 import type { Fault } from './faults.ts';
-import { maskUrls } from './mask-urls.ts';
+import { maskUrls, shownValue } from './mask-urls.ts';
 import type { Option } from './option.ts';
 import { OPTIONS } from './options.ts';
 import type { OptionValues } from './values.ts';
@@ -43,9 +43,10 @@ export function checkValues(values: OptionValues): {
 } {
   const sound = new Map(values);
   const faults: Fault[] = [];
-  for (const { name, type, fallback } of OPTIONS) {
+  for (const option of OPTIONS) {
+    const { name, fallback } = option;
     const value = values.get(name);
-    const problem = value === undefined ? undefined : problemOf(type, value.text);
+    const problem = value === undefined ? undefined : problemOf(option, value.text);
     if (value === undefined || problem === undefined) continue;
     faults.push({ key: value.origin, problem: maskUrls(problem) });
     if (fallback === undefined) sound.delete(name);
@@ -54,21 +55,24 @@ export function checkValues(values: OptionValues): {
   return { sound, faults };
 }
 
-function problemOf(type: Option['type'], text: string): string | undefined {
+function problemOf(option: Option, text: string): string | undefined {
+  const { type } = option;
+  const shown = shownValue(option, text);
   switch (type.kind) {
     case 'switch':
-      return text === 'true' || text === 'false' ? undefined : `is '${text}'; wants true or false`;
+      return text === 'true' || text === 'false' ? undefined : `is '${shown}'; wants true or false`;
     case 'choice':
       if (type.choices.includes(text)) return undefined;
-      return `is '${text}'; wants one of ${type.choices.join(', ')}`;
+      return `is '${shown}'; wants one of ${type.choices.join(', ')}`;
     case 'whole': {
       const number = Number(text);
       const isWhole = /^\d{1,16}$/.test(text) && number >= type.min && number <= type.max;
       if (isWhole) return undefined;
       const bounds = `${String(type.min)} to ${String(type.max)} ${type.unit}`;
-      return `is '${text}'; wants a whole number, ${bounds}`;
+      return `is '${shown}'; wants a whole number, ${bounds}`;
     }
     case 'text':
+    case 'url':
     case 'path':
       return text === '' ? 'is empty; give a value, or leave it out' : undefined;
     case 'list':

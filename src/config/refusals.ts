@@ -4,7 +4,8 @@
  */
 import { isLoopback } from '../platform/loopback.ts';
 import type { Fault } from './faults.ts';
-import { maskUrls } from './mask-urls.ts';
+import { MASK, maskUrls, shownValue } from './mask-urls.ts';
+import { OPTIONS } from './options.ts';
 import type { OptionReader } from './reader.ts';
 import type { Refusal, StartRequest } from './refusal.ts';
 import { FILE_REFUSALS } from './refusals/files.ts';
@@ -42,12 +43,22 @@ export interface Verdict {
 
 const DAY_MS = 86_400_000;
 const RENEWAL_DAYS = 14;
+/** What a reason quotes may be a part of the value, in which a password is no more known for one. */
+const FROM_QUOTE = /'.*/s;
 
-function faultsOf(refusal: Refusal, request: StartRequest): readonly Fault[] {
-  return refusal.judge(request).map(({ option, why, fix }) => ({
-    key: request.read.origin(option),
-    problem: maskUrls(`${why}; ${fix}`),
-  }));
+function faultsOf(refusal: Refusal, { read, nowMs }: StartRequest): readonly Fault[] {
+  return refusal.judge({ read, nowMs }).map(({ option, why, fix }) => {
+    const told = mayBeQuoted(option, read) ? why : why.replace(FROM_QUOTE, `'${MASK}'`);
+    return { key: read.origin(option), problem: maskUrls(`${told}; ${fix}`) };
+  });
+}
+
+function mayBeQuoted(name: string, read: OptionReader): boolean {
+  const option = OPTIONS.find((one) => one.name === name);
+  const text = read.text(name);
+  // No reason quotes a secret; what it quotes is the file that holds it.
+  if (option === undefined || option.isSecret === true || text === undefined) return true;
+  return shownValue(option, text) !== MASK;
 }
 
 /** Judges a start by the table. */

@@ -3,7 +3,11 @@ import type { Option } from './option.ts';
 /** Options of a store that is not in a directory of this machine. */
 export const STORAGE_OPTIONS: readonly Option[] = [
   {
-    ...{ name: 'storage-url', type: { kind: 'text' } },
+    name: 'storage-url',
+    type: {
+      ...{ kind: 'url', schemes: ['postgres:', 'postgresql:'] },
+      parameters: ['schema', 'sslmode', 'sslrootcert'],
+    },
     help: 'Keeps the store in a PostgreSQL, where any number of servers share it: postgres://user@host:port/database?schema=…&sslmode=…&sslrootcert=…. The schema is `molten` unless it says otherwise. sslmode is verify-full unless the host is this machine, or disable. Absent: the store is in --db-path.',
   },
   {

@@ -1,5 +1,6 @@
 import { nearest } from '../platform/nearest.ts';
 import type { Fault } from './faults.ts';
+import { maskUrls } from './mask-urls.ts';
 import type { Option } from './option.ts';
 import { CONFIG_OPTION, formsOf, OPTIONS, variableOf, VARIABLE_PREFIX } from './options.ts';
 import { withoutServiceLinks } from './service-links.ts';
@@ -65,7 +66,11 @@ export function collectValues(sources: Sources): Collected {
     const value = findValue(option, layers, { faults, fromVault });
     if (value !== undefined) values.set(option.name, value);
   }
-  return { values, faults, references, warnings };
+  const told = faults.map(({ key, problem }) => ({
+    key: maskUrls(key),
+    problem: maskUrls(problem),
+  }));
+  return { values, faults: told, references, warnings };
 }
 
 /** What Vault said of a reference; its fault when that is nothing of use. */

@@ -3,7 +3,7 @@ import type { Option } from './option.ts';
 /** Where secrets are read from that a `--<name>-vault` names. */
 export const VAULT_OPTIONS: readonly Option[] = [
   {
-    ...{ name: 'vault-address', type: { kind: 'text' } },
+    ...{ name: 'vault-address', type: { kind: 'url', schemes: ['https:', 'http:'] } },
     help: 'The HashiCorp Vault that secrets named by --<name>-vault are read from, once, at the start: `https://vault.example.org:8200`.',
   },
   {

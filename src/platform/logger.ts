@@ -26,8 +26,10 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
  * should log them. `storagePassword`, `X-Api-Key` and `refresh_tokens` are among them.
  */
 const SECRET_NAME =
-  /(authorization|cookie|password|passphrase|secret|token|credential|apikey|privatekey|encryptionkey|recoverycode)s?$|^(otp|challenge)$/;
+  /(authorization|cookie|password|passwordhash|passphrase|pwd|secret|token|tokenvalue|jwt|totp|credential|(api|private|secret|access|signing|encryption)key|recoverycode)s?$|^(otp|challenge)$/;
 const REDACTED = '[redacted]';
+/** In the place of what throws when it is read. */
+const UNREADABLE = '[unreadable]';
 /** Members of members are written down to here. */
 const DEPTH_MAX = 8;
 const TOO_DEEP = '[too deep]';
@@ -46,9 +48,15 @@ export function createLogger({
   const options = {
     level,
     base: null,
-    formatters: { level: (label: string) => ({ level: label }), log: redactMembers },
+    formatters: { level: (label: string) => ({ level: label }) },
   };
   const log = pino(options, destination ?? pino.destination({ fd: 2, sync: true }));
+  const write =
+    (as: Exclude<LogLevel, 'silent'>) =>
+    (message: string, fields: LogFields = {}) => {
+      // Before the library, which reads members too, and lets through what they throw.
+      if (log.isLevelEnabled(as)) log[as](redactMembers(fields), message);
+    };
   return {
     get writesDebug() {
       return log.isLevelEnabled('debug');
@@ -56,35 +64,39 @@ export function createLogger({
     setLevel(next) {
       log.level = next;
     },
-    debug: (message, fields = {}) => {
-      log.debug(fields, message);
-    },
-    info: (message, fields = {}) => {
-      log.info(fields, message);
-    },
-    warn: (message, fields = {}) => {
-      log.warn(fields, message);
-    },
-    error: (message, fields = {}) => {
-      log.error(fields, message);
-    },
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
   };
 }
 
 /** A copy without secrets, whatever is below what and however names are written. */
 function redactMembers(fields: object, depth = 0): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(fields).map(([name, value]: [string, unknown]) => {
+    Object.keys(fields).map((name) => {
       const isSecret = SECRET_NAME.test(name.toLowerCase().replaceAll(/[-_]/g, ''));
-      return [name, isSecret ? REDACTED : redact(value, depth + 1)];
+      return [
+        name,
+        isSecret ? REDACTED : read(() => redact((fields as LogFields)[name], depth + 1)),
+      ];
     }),
   );
+}
+
+/** Getters and `toJSON` may throw; whoever logs does not fail by that. */
+function read(value: () => unknown): unknown {
+  try {
+    return value();
+  } catch {
+    return UNREADABLE;
+  }
 }
 
 function redact(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (depth > DEPTH_MAX) return TOO_DEEP;
-  if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
+  if (Array.isArray(value)) return value.map((item) => read(() => redact(item, depth + 1)));
   if (value instanceof Error) return String(value);
   if ('toJSON' in value && typeof value.toJSON === 'function') {
     return redact((value.toJSON as () => unknown)(), depth + 1);

@@ -93,6 +93,9 @@ describe('molten config', () => {
     const stray = await molten('config', 'check', '--strict', SECRET);
     expect(stray).toMatchObject({ code: 2, stderr: expect.stringContaining('belongs to no flag') });
     expect(stray.stderr).not.toContain(SECRET);
+    const short = await molten('config', 'check', `-p${SECRET}`, `-x=${SECRET}`);
+    expect(short.stderr).toMatch(/^fault: -p is unknown/m);
+    expect(short.stdout + short.stderr).not.toContain(SECRET);
   });
 
   it('explains where each value comes from, and shows no secret', async () => {
@@ -133,40 +136,37 @@ describe('molten config', () => {
   it('shows no password that stands in a URL', async () => {
     using directory = createTemporaryDirectory();
     const shown = {
-      'storage-url': 'postgres://molten:********@db.example.org/app?password=********',
-      'otlp-endpoint': 'https://********@otlp.example.org',
-      'vault-address': 'https://********@vault.example.org',
-      'ldap-url': 'ldaps://cn:********@ldap.example.org',
-      'alert-webhook-url': 'https://********@hooks.example.org/a?token=********&b=c',
-      'oidc-issuer': 'http://********@issuer.example.org',
-      port: 'redis://a:********@b',
+      'storage-url': ['postgres://molten:hunter2@db.example.org/app?password=hunter2', '********'],
+      'otlp-endpoint': ['https://hunter2:x@otlp.example.org', '********'],
+      'vault-address': ['https://hunter2@vault.example.org', '********'],
+      'ldap-url': ['ldaps://cn:hunter2 and more@ldap.example.org', '********'],
+      'alert-webhook-url': [
+        'https://hooks.example.org/a?token=hunter2&b=c',
+        'https://hooks.example.org/a?********',
+      ],
+      'oidc-issuer': ['http://u:hunter2@issuer.example.org', '********'],
+      'cors-origin': ['https://u:a,hunter2@app.example.org', '********'],
+      port: ['redis://a:hunter2@b', '********'],
     };
-    const password = 'hunter2-and-more';
-    const secretOf = (name: string): string => (name.startsWith('o') ? `${password}:x` : password);
-    const line = Object.entries(shown).flatMap(([name, text]) => {
-      return [`--${name}`, text.replaceAll('********', secretOf(name))];
-    });
+    const password = 'hunter2';
+    const line = Object.entries(shown).flatMap(([name, [text = '']]) => [`--${name}`, text]);
     const molten = createMolten(directory.path, SECRETS);
     const explained = await molten('config', 'explain', ...line, '--json');
     const { options } = JSON.parse(explained.stdout) as { readonly options: readonly object[] };
-    for (const [name, value] of Object.entries(shown)) {
+    for (const [name, [, value]] of Object.entries(shown)) {
       expect(options).toContainEqual({ name, value, origin: `--${name}` });
     }
     const check = await molten('config', 'check', ...line);
-    expect(check.stderr).toContain("--oidc-issuer is 'http://********@issuer.example.org', which");
-    expect(check.stderr).toContain("--port is 'redis://a:********@b'; wants");
-    const unreadable = await molten(
-      'config',
-      'explain',
-      '--storage-url',
-      `postgres://me:a/${password}@b`,
-    );
+    expect(check.stderr).toContain("--oidc-issuer is '********'; use https://");
+    expect(check.stderr).toContain("--cors-origin has '********'; give origins such as https://");
+    expect(check.stderr).toContain("--port is '********'; wants");
     const refused = await refusedStart({
       args: line,
       variables: SECRETS,
       directory: directory.path,
     });
-    for (const text of [check.stderr, explained.stderr, unreadable.stdout, refused.stderr]) {
+    const told = [check, explained].map(({ stdout, stderr }) => stdout + stderr);
+    for (const text of [...told, refused.stderr]) {
       expect(text).not.toContain(password);
     }
   });

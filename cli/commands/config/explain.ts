@@ -11,7 +11,7 @@ import { formatTable } from '../../lib/table.ts';
 export default class ConfigExplain extends CliCommand {
   static override readonly summary = 'Show what each option is, and where that comes from.';
   static override readonly description =
-    'Secrets and the passwords of URLs show as stars. Ends with exit code 2 when a source cannot be used; what the others say is shown all the same.';
+    'Secrets show as stars, and so does what may hold one, such as an address with a password. Ends with exit code 2 when a source cannot be used; what the others say is shown all the same.';
   static override readonly flags: Interfaces.FlagInput = configFlags;
   static override readonly examples: string[] = [
     '<%= config.bin %> config explain --config molten.toml',

@@ -57,7 +57,7 @@ export const FILE_REFUSALS: readonly Refusal[] = [
       return findIf(path !== undefined && !isExecutable(path), {
         option: 'post-backup-script',
         why: `names '${path ?? ''}', which is no file that this user can run`,
-        fix: `chmod +x ${path ?? ''}, or give another`,
+        fix: 'chmod +x it, or give another',
       });
     },
   },

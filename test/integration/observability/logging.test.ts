@@ -47,6 +47,8 @@ describe('members of what is logged', () => {
     ...['previousJwtSecrets', 'token', 'accessToken', 'refresh_token', 'recoveryCodes', 'otp'],
     ...['authorization', 'Authorization', 'AUTHORIZATION', 'Proxy-Authorization', 'challenge'],
     ...['Cookie', 'set-cookie', 'Set-Cookie', 'x-api-key', 'X-API-Key', 'apiKey', 'privateKey'],
+    ...['passwordHash', 'secretKey', 'accessKey', 'AWS_SECRET_ACCESS_KEY', 'signingKeys'],
+    ...['tokenValue', 'pwd', 'userPwd', 'totp', 'totpSecret', 'jwt', 'serviceJwt'],
   ])('that are called %s are not written, however deep they are', (name) => {
     const log = openLog();
     for (const value of [SECRET, [SECRET], { value: SECRET }]) {
@@ -76,11 +78,46 @@ describe('members of what is logged', () => {
     const fields = {
       ...{ tokenId: 'id', keys: ['a'], key: 'b', count: 2, isOpen: false, none: null },
       ...{ at: new Date(0), error: new TypeError('wrong'), id: 12n },
+      ...{
+        tokenAlgorithm: 'HS256',
+        passwordMinLength: 12,
+        hotpath: 1,
+        needsRestart: ['jwt-secret'],
+      },
     };
     log.logger.info('all', fields);
     expect(log.of('all')[0]).toMatchObject({
       ...{ tokenId: 'id', keys: ['a'], key: 'b', count: 2, isOpen: false, none: null },
       ...{ at: '1970-01-01T00:00:00.000Z', error: 'TypeError: wrong', id: 12 },
+      ...{
+        tokenAlgorithm: 'HS256',
+        passwordMinLength: 12,
+        hotpath: 1,
+        needsRestart: ['jwt-secret'],
+      },
+    });
+  });
+
+  it('do not throw at who logs them, and what else there is to tell is told', () => {
+    const log = openLog();
+    const broken = (): never => {
+      throw new Error('not readable');
+    };
+    const fields = {
+      ...{ beside: 'told', json: { toJSON: broken }, list: ['told', { toJSON: broken }] },
+      inner: Object.defineProperty({ beside: 'told' }, 'broken', { enumerable: true, get: broken }),
+      error: Object.defineProperty(new Error(), 'message', { get: broken }),
+    };
+    // A name that the library looks at itself.
+    Object.defineProperty(fields, 'method', { enumerable: true, get: broken });
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+      log.logger[level]('broken', fields);
+    }
+    expect(log.of('broken')).toHaveLength(4);
+    expect(log.of('broken')[0]).toMatchObject({
+      ...{ beside: 'told', json: '[unreadable]', list: ['told', '[unreadable]'] },
+      ...{ inner: { beside: 'told', broken: '[unreadable]' }, error: '[unreadable]' },
+      method: '[unreadable]',
     });
   });
 });

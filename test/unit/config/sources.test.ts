@@ -177,6 +177,72 @@ describe('the sources of a configuration', () => {
   });
 });
 
+describe('what a configuration shows', () => {
+  const KNOWN = 's3cret';
+
+  /** Everything that is said of a value: what explains it, and what is wrong with it. */
+  function toldOf(name: string, value: string): string {
+    const sources = { flags: { [name]: value }, environment: {} };
+    const { faults, warnings } = judgeConfig(sources);
+    return JSON.stringify([explainConfig(sources), faults, warnings]);
+  }
+
+  function shownOf(name: string, value: string): string | undefined {
+    const { options } = explainConfig({ flags: { [name]: value }, environment: {} });
+    return options.find((one) => one.name === name)?.value;
+  }
+
+  it.each([
+    ...['postgres://app:correct s3cret horse@db/x', 'postgres://app:se,s3cret/et@db/x'],
+    ...['postgres://app:1234/s3cret@db', 'https://u:12#s3cret@h', 'https://u:12?s3cret@h'],
+    ...['app:s3cret@db:5432/x', 'postgres:app:s3cret@h', '//app:s3cret@h', 'https://s3cret@h'],
+    ...['postgres://app:1234/s3cret%40db', 'postgres://app:a@b@s3cret@db', 'ldap://:s3cret@h'],
+    ...['host=db user=app password=s3cret', "password = 'a s3cret' host=db"],
+    ...['https://h/a?sslpassword=s3cret', 'https://h/a?x-api-key=s3cret'],
+    ...['https://h/a?b=c&access_key=s3cret', 'https://h/a?sig=s3cret', 'https://h/a?key=s3cret'],
+  ])('is never a password, in whichever option it is: %s', (value) => {
+    const names = OPTIONS.map(({ name }) => name);
+    expect(names.filter((name) => toldOf(name, value).includes(KNOWN))).toEqual([]);
+  });
+
+  it.each([
+    ['storage-url', 'postgres://app@db.example.org:5432/x?schema=a&sslmode=verify-full'],
+    ['storage-url', 'postgresql://app@[::1]/x?sslrootcert=/etc/ca.pem'],
+    ['ldap-url', 'ldaps://ldap.example.org:636'],
+    ['oidc-issuer', 'https://issuer.example.org/realms/main'],
+    ['otlp-endpoint', 'http://127.0.0.1:4318'],
+    ['alert-webhook-url', 'https://hooks.example.org/a/b'],
+    ['cors-origin', 'https://a.example,https://b.example:8443'],
+    ['ldap-bind-dn', 'molten@example.org'],
+    ['ldap-user-filter', '(&(uid={username})(mail=*@example.org))'],
+    ['trusted-proxy', 'fd00::/8,10.0.0.0/8'],
+  ])('is all of --%s where it can hide no password: %s', (name, value) => {
+    expect(shownOf(name, value)).toBe(value);
+  });
+
+  it('is no parameter of an address but those that are known, and no value with another scheme', () => {
+    const address = 'https://hooks.example.org/a';
+    expect(shownOf('alert-webhook-url', `${address}?s3cret`)).toBe(`${address}?********`);
+    expect(shownOf('storage-url', 'postgres://app@db/x?schema=a&pw=s3cret')).toBe(
+      'postgres://app@db/x?********',
+    );
+    expect(shownOf('alert-webhook-url', 'ftp://hooks.example.org/a')).toBe('********');
+    expect(shownOf('otlp-endpoint', '')).toBe('');
+  });
+
+  it('is every default', () => {
+    const { options } = explainConfig({ flags: {}, environment: {} });
+    const defaults = OPTIONS.map(({ name, fallback }) => [name, fallback]);
+    expect(options.map(({ name, value }) => [name, value])).toEqual(defaults);
+  });
+
+  it('is the name of a parameter of a database that is unknown, for who has to mend it', () => {
+    const told = toldOf('storage-url', 'postgres://app@db/x?sslmod=s3cret');
+    expect(told).toContain("has the unknown parameter 'sslmod'; did you mean 'sslmode'?");
+    expect(told).not.toContain(KNOWN);
+  });
+});
+
 describe('the file that is written to start from', () => {
   it('has every option, and says what holds without it', () => {
     const uncommented = writeTemplate()

@@ -148,6 +148,7 @@ describe('what keeps a secret from being read', () => {
     ['gone#jwt', ['secret/data/gone', 'vault kv put']],
     ['forbidden#jwt', ['path "secret/data/forbidden" { capabilities = ["read"] }']],
     ['moltendb/prod#other', ["no field 'other'", 'vault kv patch']],
+    ['moltendb/prod#jwt-secret', ['vault kv patch -mount=secret moltendb/prod jwt-secret=-']],
     ['moltendb/prod#port', ["no text in the field 'port'"]],
     ['moltendb/prod#__proto__', ["no field '__proto__'"]],
   ])('%s: the path and what mends it', async (reference, words) => {

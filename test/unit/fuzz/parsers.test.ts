@@ -173,4 +173,35 @@ describe('the configuration', () => {
   fuzz('variables', { given: variables }, (environment) => {
     judgeConfig({ flags: {}, environment });
   });
+
+  // Known again in any part of it, however it is cut.
+  const KNOWN = 'hunter2';
+  const around = fc.oneof(
+    fc.string({ unit: 'grapheme', maxLength: 8 }),
+    fc.string({
+      unit: fc.constantFrom(...Array.from(' ,;:/?#@&=%\'"\\[]<>|*0123456789')),
+      maxLength: 8,
+    }),
+  );
+  const address = fc.record({
+    scheme: fc.constantFrom('postgres', 'https', 'http', 'ldaps', 'redis'),
+    user: fc.constantFrom('app', 'u', ''),
+    password: fc.tuple(around, around).map(([before, after]) => `${before}${KNOWN}${after}`),
+    rest: fc.constantFrom('host/db', 'db.example.org:5432/db?sslmode=disable', '[::1]/a@b'),
+  });
+  const secrets = OPTIONS.filter(({ isSecret }) => isSecret).map(({ name }) => name);
+  const forms = [...names, ...secrets.map((name) => `${name}-file`), 'config'];
+  const given = fc.oneof(
+    fc.constantFrom(...forms).map((name) => [name]),
+    fc.constant(names),
+    fc.subarray(forms),
+  );
+  fuzz('an address with a password', { given: fc.tuple(address, given) }, ([parts, options]) => {
+    const text = `${parts.scheme}://${parts.user}:${parts.password}@${parts.rest}`;
+    const flags = Object.fromEntries(options.map((name) => [name, text]));
+    const sources = { flags, environment: {} };
+    const { options: explained, faults: unusable } = explainConfig(sources);
+    const { faults, warnings } = judgeConfig(sources);
+    expect(JSON.stringify([explained, unusable, faults, warnings])).not.toContain(KNOWN);
+  });
 });
