@@ -21,6 +21,8 @@ export interface LoadedServer extends AsyncDisposable {
   openFiles(): number;
 }
 
+/** Documents of a query, `MOLTEN_PAGE` (10): what a call costs, besides what every call costs. */
+const PAGE = Number(process.env['MOLTEN_PAGE'] ?? 10);
 /** Documents it has, unless told otherwise. */
 const DOCUMENTS = 10_000;
 const TEXT = 'x'.repeat(300);
@@ -80,7 +82,7 @@ function mix(token: string): RequestBytes {
     const kind = random.below(10);
     if (kind < 5) return request(token, { line: `GET ${documents}/k${String(key)}` });
     if (kind < 8) {
-      const body = { query: { where: { n: { $gte: key, $lt: key + 10 } } }, pageSize: 10 };
+      const body = { query: { where: { n: { $gte: key, $lt: key + PAGE } } }, pageSize: PAGE };
       return request(token, { line: `POST ${documents}:query`, body });
     }
     const body = { fields: { n: key, text: TEXT } };

@@ -1,7 +1,8 @@
 /**
  * Twice as much as the server can do, then normal load again; connections that do nothing; readers that do
  * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured.
- * `MOLTEN_SECONDS` is how long the overload lasts (60), `MOLTEN_PARTS` what of it is done. Where `taskset` is to be had the load has a core to
+ * `MOLTEN_SECONDS` is how long the overload lasts (60), `MOLTEN_PARTS` what of it is done (overload,stalled,idle), `MOLTEN_ROUNDS`
+ * how often (5), `MOLTEN_PAGE` how many documents a query answers with (10). Where `taskset` is to be had the load has a core to
  * itself and the server all others, as on a machine of its own.
  */
 import { spawnSync } from 'node:child_process';
@@ -17,7 +18,7 @@ import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 60);
 const PARTS = (process.env['MOLTEN_PARTS'] ?? 'overload,stalled,idle').split(',');
 /** Callers that wait for their answers; the peak is what the best of these get out of the server. */
-const CALLERS = [64, 256];
+const CALLERS = [16, 64, 256];
 const PEAK_SECONDS = 2;
 const OVER_SECONDS = 6;
 /** Shares of that peak that are offered by callers who wait for nobody: what most is answered of them is the top of their curve. */
@@ -29,10 +30,11 @@ const CONNECTIONS = 3000;
 const IDLE = 9900;
 const READERS = 100;
 /** What is compared is of the size of what a machine itself does meanwhile: it is done in turn, and medians are told. */
-const ROUNDS = 5;
+const ROUNDS = Number(process.env['MOLTEN_ROUNDS'] ?? 5);
 /** Fills what the kernel keeps for a reader. */
 const FILL_MIB = 8;
 const SETTLE_MS = 4000;
+const CALM_MS = 22_000;
 const NORMAL = 0.7;
 /** Long enough for what happens now and then, as under overload. */
 const NORMAL_SECONDS_MIN = 6;
@@ -143,6 +145,8 @@ async function measureGoodput(server: LoadedServer): Promise<readonly Round[]> {
   const { port, request: next } = server;
   const rounds: Round[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
+    // Until the last overload is over, waits are held short.
+    if (round > 0) await wait(CALM_MS);
     const peak = await findPeak(server);
     const top = await findTop(server, peak.goodPerSecond);
     const rate = 2 * Math.max(peak.goodPerSecond, top.goodPerSecond);
