@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-
 import type { ClientCertificate } from '../../src/client/client.ts';
 import { variable } from '../../src/config/environment.ts';
-import { usageError } from './input.ts';
+import { readArgumentFile, usageError } from './input.ts';
 
 /** The files of the certificate that is shown to servers that ask for one, and of its key, in PEM. */
 const CERT = 'MOLTEN_CLIENT_CERT';
@@ -18,12 +16,7 @@ export function readClientCertificate(): ClientCertificate | undefined {
 }
 
 function readPem(name: string, path: string): string {
-  try {
-    const text = readFileSync(path, 'utf8');
-    if (text.includes('-----BEGIN ')) return text;
-  } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
-    throw usageError(`${name}: '${path}' cannot be read: ${problem}`);
-  }
+  const text = readArgumentFile(path, name);
+  if (text.includes('-----BEGIN ')) return text;
   throw usageError(`${name}: '${path}' is not PEM`);
 }

@@ -29,12 +29,14 @@ function readText(argument: string): string {
   return argument.startsWith('@') ? readArgumentFile(argument.slice(1)) : argument;
 }
 
-function readArgumentFile(path: string): string {
+/** Reads a file that the caller names; `origin` is what named it, where that does not show. */
+export function readArgumentFile(path: string, origin?: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
-    throw usageError(`'${path}' cannot be read: ${problem}`);
+    const named = origin === undefined ? '' : `${origin}: `;
+    throw usageError(`${named}'${path}' cannot be read: ${problem}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { after } from './timers.ts';
+import { within } from './timers.ts';
 
 /** Closes what was opened, in the opposite order. */
 export interface Disposer extends AsyncDisposable {
@@ -44,17 +44,10 @@ export function createDisposer(): Disposer {
 
   async function dispose(msMax?: number): Promise<void> {
     disposing ??= closeAll();
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const stop =
-      msMax === undefined
-        ? undefined
-        : after(msMax, () => {
-            reject(new StillOpen(open.map(({ name }) => name).toReversed(), msMax));
-          });
-    try {
-      await Promise.race([disposing, late]);
-    } finally {
-      stop?.();
+    if (msMax === undefined) await disposing;
+    else {
+      const names = (): readonly string[] => open.map(({ name }) => name).toReversed();
+      await within(disposing, msMax, () => new StillOpen(names(), msMax));
     }
   }
 

@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import { invariant } from '../errors/invariant.ts';
 import { BUCKETS, METRICS, type MetricName, type MetricSpec } from './metric-catalogue.ts';
-import { after } from './timers.ts';
+import { within } from './timers.ts';
 
 /** Label values by label name. */
 export type Labels = Readonly<Record<string, string>>;
@@ -99,9 +99,11 @@ function createSampler(registry: Registry, options: MetricsOptions): Sampler {
     registers: [registry],
   });
   const failing = new Set<MetricName>();
+  const late = (): Error => new Error(`no answer within ${String(readingMsMax)} ms`);
   return async (name, read) => {
     try {
-      const samples = toSamples(await inTime(read, readingMsMax));
+      const reading = Promise.resolve(read());
+      const samples = toSamples(await within(reading, readingMsMax, late));
       failing.delete(name);
       return samples;
     } catch (error) {
@@ -111,18 +113,6 @@ function createSampler(registry: Registry, options: MetricsOptions): Sampler {
       return undefined;
     }
   };
-}
-
-async function inTime(read: () => Reading | Promise<Reading>, ms: number): Promise<Reading> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const stop = after(ms, () => {
-    reject(new Error(`no answer within ${String(ms)} ms`));
-  });
-  try {
-    return await Promise.race([read(), late]);
-  } finally {
-    stop();
-  }
 }
 
 function toSamples(reading: Reading): readonly Sample[] {

@@ -31,6 +31,22 @@ export function after(ms: number, action: () => void): StopTimer {
   };
 }
 
+/**
+ * What a promise comes to; rejects with what `late` makes when that takes longer than `ms` milliseconds. What
+ * was begun goes on then, and nobody hears of it. The timer does not keep the process alive.
+ */
+export async function within<T>(promise: Promise<T>, ms: number, late: () => Error): Promise<T> {
+  const { promise: isLate, reject } = Promise.withResolvers<never>();
+  const stop = after(ms, () => {
+    reject(late());
+  });
+  try {
+    return await Promise.race([promise, isLate]);
+  } finally {
+    stop();
+  }
+}
+
 /** Calls `action` every `ms` milliseconds. The timer does not keep the process alive. */
 export function every(ms: number, action: () => void): StopTimer {
   const timer = setInterval(action, ms);

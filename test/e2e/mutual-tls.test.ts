@@ -111,5 +111,11 @@ describe('a server that asks for certificates', () => {
       ...{ MOLTEN_CLIENT_CERT: cert, MOLTEN_CLIENT_KEY: cert },
     });
     expect((await wrong('status')).stderr).toContain('is not PEM');
+    const missing = createMolten(directory.path, {
+      ...{ MOLTEN_CLIENT_CERT: `${cert}.gone`, MOLTEN_CLIENT_KEY: cert },
+    });
+    // Errors are broken into lines, each behind a mark.
+    const told = (await missing('status')).stderr.replaceAll(/[\s›]+/g, ' ');
+    expect(told).toMatch(/MOLTEN_CLIENT_CERT: '.*' cannot be read: ENOENT/);
   });
 });
