@@ -2,7 +2,7 @@
  * Twice as much as the server can do, then normal load again; connections that do nothing; readers that do
  * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured.
  * `MOLTEN_SECONDS` is how long the overload lasts (60), `MOLTEN_PARTS` what of it is done (overload,stalled,idle), `MOLTEN_ROUNDS`
- * how often (5), `MOLTEN_PAGE` how many documents a query answers with (10). Where `taskset` is to be had the load has a core to
+ * how often (8), `MOLTEN_PAGE` how many documents a query answers with (10). Where `taskset` is to be had the load has a core to
  * itself and the server all others, as on a machine of its own.
  */
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 
 const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 60);
 const PARTS = (process.env['MOLTEN_PARTS'] ?? 'overload,stalled,idle').split(',');
-/** Callers that wait for their answers; the peak is what the best of these get out of the server. */
+/** Callers that wait for their answers; the peak is what the best of these get out of the server, of all rounds together. */
 const CALLERS = [16, 64, 256];
 const PEAK_SECONDS = 2;
 const OVER_SECONDS = 6;
@@ -30,10 +30,12 @@ const CONNECTIONS = 3000;
 const IDLE = 9900;
 const READERS = 100;
 /** What is compared is of the size of what a machine itself does meanwhile: it is done in turn, and medians are told. */
-const ROUNDS = Number(process.env['MOLTEN_ROUNDS'] ?? 5);
+const ROUNDS = Number(process.env['MOLTEN_ROUNDS'] ?? 8);
 /** Fills what the kernel keeps for a reader. */
 const FILL_MIB = 8;
 const SETTLE_MS = 4000;
+/** Compilers and caches are done with what changes the times of calls. */
+const WARM_SECONDS = 40;
 const CALM_MS = 22_000;
 const NORMAL = 0.7;
 /** Long enough for what happens now and then, as under overload. */
@@ -45,11 +47,12 @@ const middle = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 const mebibytes = (bytes: number): number => Math.round(bytes / 1024 / 1024);
 
-/** The most that is answered without overload, and what is with. */
+/** One turn of all loads that are compared. */
 interface Round {
-  readonly peak: LoadResult;
-  /** The same connections as in overload, with about as much as the server can do. */
-  readonly top: LoadResult;
+  /** By `CALLERS`. */
+  readonly callers: readonly LoadResult[];
+  /** By `CURVE`: the same connections as in overload, with about as much as the server can do. */
+  readonly curve: readonly LoadResult[];
   readonly over: LoadResult;
 }
 
@@ -98,67 +101,78 @@ function watchHealth(server: LoadedServer): { stop(): Promise<object> } {
   };
 }
 
-/** Gives the load a core to itself, and the server the others; how many it has, undefined where that cannot be done. */
-function separate(server: LoadedServer): number | undefined {
-  const cores = availableParallelism();
-  if (cores < 2) return undefined;
-  const pin = (list: string, pid: number): boolean =>
-    spawnSync('taskset', ['-a', '-c', '-p', list, String(pid)]).status === 0;
-  const last = String(cores - 1);
-  const isDone = pin(`0-${String(cores - 2)}`, server.pid) && pin(last, process.pid);
-  return isDone ? cores - 1 : undefined;
+/** Bounds this process, and those that it starts, to some cores; false where that cannot be done. */
+function keepTo(cores: string): boolean {
+  return spawnSync('taskset', ['-a', '-c', '-p', cores, String(process.pid)]).status === 0;
 }
 
-/** The most that callers who wait for their answers get out of it, those left out who are turned away. */
-async function findPeak({ port, request: next }: LoadedServer): Promise<LoadResult> {
+/** A server that has all cores but one from its start, and the load that one; `cores` is undefined where that cannot be done. */
+async function startApart(): Promise<{ server: LoadedServer; cores: number | undefined }> {
+  const last = availableParallelism() - 1;
+  const isApart = last > 0 && keepTo(`0-${String(last - 1)}`);
+  const server = await startLoaded(undefined, { MOLTENDB_MAX_CONNECTIONS_PER_ADDRESS: '10000' });
+  if (isApart) invariant(keepTo(String(last)), 'the load has a core to itself');
+  return { server, cores: isApart ? last : undefined };
+}
+
+/** What callers who wait for their answers get out of it, by `CALLERS`. */
+async function loadByCallers({ port, request: next }: LoadedServer): Promise<LoadResult[]> {
   const results: LoadResult[] = [];
   for (const connections of CALLERS) {
     results.push(await runLoad({ port, request: next, seconds: PEAK_SECONDS, connections }));
   }
-  const counted = results.filter(({ refusedPerSecond }) => refusedPerSecond === 0);
-  return bestOf(counted.length > 0 ? counted : results);
+  return results;
 }
 
-function bestOf(results: readonly LoadResult[]): LoadResult {
-  const [best] = results.toSorted((a, b) => b.goodPerSecond - a.goodPerSecond);
-  invariant(best !== undefined, 'something was measured');
-  return best;
-}
-
-/** The most that callers get out of it who wait for nobody, whoever of them is turned away. */
-async function findTop(server: LoadedServer, peak: number): Promise<LoadResult> {
+/** What callers get out of it who wait for nobody, by `CURVE`. */
+async function loadByCurve(server: LoadedServer, peak: number): Promise<LoadResult[]> {
   const { port, request: next } = server;
   const results: LoadResult[] = [];
   for (const share of CURVE) {
-    results.push(
-      await runLoad({
-        ...{ port, request: next, seconds: CURVE_SECONDS, connections: CONNECTIONS },
-        rate: share * peak,
-      }),
-    );
+    const load = { port, request: next, seconds: CURVE_SECONDS, connections: CONNECTIONS };
+    results.push(await runLoad({ ...load, rate: share * peak }));
   }
-  return bestOf(results);
+  return results;
 }
 
-/** The peak and twice of it, in turn: what a machine can do changes within seconds. */
+const goodOf = (results: readonly LoadResult[]): number => {
+  const good = results.reduce((sum, { goodPerSecond }) => sum + goodPerSecond, 0);
+  return results.length === 0 ? 0 : good / results.length;
+};
+
+/**
+ * The most that one of some loads got out of the server, on the average of all rounds: the best of single ones would be
+ * that of the moment in which the machine did most.
+ */
+function peakOf(rounds: readonly (readonly LoadResult[])[]): number {
+  const loads = rounds[0] ?? [];
+  return Math.max(...loads.map((_, at) => goodOf(rounds.flatMap((results) => results[at] ?? []))));
+}
+
+/** All loads in turn: what a machine can do changes within seconds. */
 async function measureGoodput(server: LoadedServer): Promise<readonly Round[]> {
   const { port, request: next } = server;
   const rounds: Round[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
     // Until the last overload is over, waits are held short.
     if (round > 0) await wait(CALM_MS);
-    const peak = await findPeak(server);
-    const top = await findTop(server, peak.goodPerSecond);
-    const rate = 2 * Math.max(peak.goodPerSecond, top.goodPerSecond);
+    const callers = await loadByCallers(server);
+    const peak = peakOf([...rounds.map((one) => one.callers), callers]);
+    const curve = await loadByCurve(server, peak);
+    const rate = 2 * Math.max(peak, peakOf([...rounds.map((one) => one.curve), curve]));
     const over = await runLoad({
       ...{ port, request: next, seconds: OVER_SECONDS, connections: CONNECTIONS, rate },
     });
     // The first is for caches and compilers.
     if (round === 0) continue;
-    tell('callers that wait', peak);
-    tell('callers that do not', top);
+    callers.forEach((one, at) => {
+      tell(`${String(CALLERS[at])} callers that wait`, one);
+    });
+    curve.forEach((one, at) => {
+      tell(`${String(CURVE[at])} of it by those that don't`, one);
+    });
     tell('twice of the more', over);
-    rounds.push({ peak, top, over });
+    rounds.push({ callers, curve, over });
   }
   return rounds;
 }
@@ -166,11 +180,9 @@ async function measureGoodput(server: LoadedServer): Promise<readonly Round[]> {
 async function measureOverload(server: LoadedServer): Promise<object & { readonly peak: number }> {
   const { port, request: next } = server;
   const rounds = await measureGoodput(server);
-  const ratiosTo = (name: 'peak' | 'top'): number[] =>
-    rounds
-      .map((one) => round(one.over.goodPerSecond / one[name].goodPerSecond))
-      .toSorted((a, b) => a - b);
-  const peak = middle(rounds.map((one) => one.peak.goodPerSecond));
+  const peak = peakOf(rounds.map((one) => one.callers));
+  const top = peakOf(rounds.map((one) => one.curve));
+  const good = goodOf(rounds.map((one) => one.over));
   const load = (share: number, seconds: number): Promise<LoadResult> =>
     runLoad({
       ...{ port, request: next, seconds },
@@ -191,14 +203,15 @@ async function measureOverload(server: LoadedServer): Promise<object & { readonl
   const firstNormal = after.findIndex(isNormal);
   const told = {
     ...{ rounds, normal, over, probes },
-    ...{ goodputRatio: middle(ratiosTo('peak')), goodputRatios: ratiosTo('peak') },
-    ...{ goodputRatioOfSame: middle(ratiosTo('top')), goodputRatiosOfSame: ratiosTo('top') },
+    ...{ peak: Math.round(peak), top: Math.round(top), good: Math.round(good) },
+    ...{ goodputRatio: round(good / peak), goodputRatioOfSame: round(good / top) },
+    goodputRatios: rounds.map((one) => round(one.over.goodPerSecond / peakOf([one.callers]))),
     p99Ratio: round(over.p99Ms / normal.p99Ms),
     residentMiBBefore: residentMiB,
     secondsUntilNormal: firstNormal === -1 ? `more than ${String(RECOVERY_SECONDS)}` : firstNormal,
     after: after.map(({ refusedPerSecond, p99Ms }) => ({ refusedPerSecond, p99Ms })),
   };
-  return { peak, ...told };
+  return told;
 }
 
 /** Opens a connection, asks once, and is silent from then on. */
@@ -282,6 +295,7 @@ async function measureStalled(server: LoadedServer, rate: number): Promise<objec
     return result;
   };
   await writeLarge(server);
+  await runLoad({ port, request: next, seconds: WARM_SECONDS, rate, connections: 500 });
   const rounds: { alone: LoadResult; stalled: LoadResult; reading: LoadResult }[] = [];
   let mebibytesMore = 0;
   for (let round = 0; round < ROUNDS; round++) {
@@ -306,12 +320,10 @@ async function measureStalled(server: LoadedServer, rate: number): Promise<objec
   };
 }
 
-await using server = await startLoaded(undefined, {
-  MOLTENDB_MAX_CONNECTIONS_PER_ADDRESS: '10000',
-});
-const cores = separate(server);
+const { server: started, cores } = await startApart();
+await using server = started;
 const overload = PARTS.includes('overload') ? await measureOverload(server) : undefined;
-const peak = overload?.peak ?? (await findPeak(server)).goodPerSecond;
+const peak = overload?.peak ?? peakOf([await loadByCallers(server)]);
 const stalled = PARTS.includes('stalled') ? await measureStalled(server, peak / 2) : undefined;
 const idle = PARTS.includes('idle') ? await measureIdle(server) : undefined;
 process.stdout.write(

@@ -46,8 +46,11 @@ const WAIT_MIN_MS = ADMISSION_LOOK_MS / 2;
 const LATE_LOOKS = 2;
 /** What a long piece of work has left behind is worked off: a wait that is as much shorter begins a new row. */
 const FALLING = 0.8;
-/** How long waits are held while calls are turned away, in milliseconds, at least. */
-const HELD_MS = ADMISSION_LOOK_MS;
+/**
+ * How long waits are held while calls are turned away, in milliseconds, at least. Shorter ones leave the loop without work
+ * more often, and have its threads and its groups of writes begin anew for less work each.
+ */
+const HELD_MS = 2 * ADMISSION_LOOK_MS;
 /** About what it takes to turn a call away, in milliseconds: some of the socket, some of HTTP. */
 const REFUSAL_MS = 0.04;
 /** Waits are held at no less than this many times what turning away takes of them. */
