@@ -13,7 +13,7 @@ import type {
   MessageShape,
 } from '@bufbuild/protobuf';
 
-import type { Principal } from '../domain/access/principal.ts';
+import { ANONYMOUS, type Principal } from '../domain/access/principal.ts';
 import type { Standing } from '../domain/quota/rate-limits.ts';
 
 /** The door a call came through; a label of logs and metrics. */
@@ -64,16 +64,43 @@ export interface Call {
   readonly facts: CallFacts;
 }
 
-/** The same call by a known caller. Its signal is still made only when somebody asks for it. */
+/** A call as it comes in, by nobody that is known. */
+export function createCall(method: DescMethod, request: Message, origin: CallOrigin): Call {
+  const parts = { method, request, origin, principal: ANONYMOUS, facts: { subject: '' } };
+  return new LazyCall(parts, origin);
+}
+
+/** The same call by a known caller. */
 export function withPrincipal(call: Call, principal: Principal): Call {
   const { method, request, origin, facts } = call;
   facts.subject = principal.subject;
-  return {
-    ...{ method, request, origin, facts, principal },
-    get signal() {
-      return call.signal;
-    },
-  };
+  return new LazyCall({ method, request, origin, principal, facts }, call);
+}
+
+/**
+ * Its signal is made only when somebody asks for it: most calls end before anybody does. A class, for V8 keeps the getter
+ * of a literal, with all that it sees, until a full collection: every request and answer, and long pauses for those of after.
+ */
+class LazyCall implements Call {
+  readonly method: DescMethod;
+  readonly request: Message;
+  readonly origin: CallOrigin;
+  readonly principal: Principal;
+  readonly facts: CallFacts;
+  readonly #source: Pick<Call, 'signal'>;
+
+  constructor(parts: Omit<Call, 'signal'>, source: Pick<Call, 'signal'>) {
+    this.method = parts.method;
+    this.request = parts.request;
+    this.origin = parts.origin;
+    this.principal = parts.principal;
+    this.facts = parts.facts;
+    this.#source = source;
+  }
+
+  get signal(): AbortSignal {
+    return this.#source.signal;
+  }
 }
 
 /** One message, or, for a server-streaming method, a stream of them. */

@@ -6,16 +6,15 @@ import {
   type MessageInitShape,
 } from '@bufbuild/protobuf';
 
-import { ANONYMOUS } from '../domain/access/principal.ts';
 import { invariant } from '../errors/invariant.ts';
-import type {
-  Call,
-  CallContext,
-  CallHandler,
-  CallInterceptor,
-  CallOrigin,
-  CallResult,
-  ServiceImplementation,
+import {
+  createCall,
+  type CallContext,
+  type CallHandler,
+  type CallInterceptor,
+  type CallOrigin,
+  type CallResult,
+  type ServiceImplementation,
 } from './call.ts';
 
 /** A service and what implements it. */
@@ -89,14 +88,7 @@ export function createDispatcher({
     services: services.map(({ service }) => service),
     methods: new Map([...handlers.keys()].map((method) => [nameOf(method), method])),
     dispatch(method, request, origin) {
-      const call: Call = {
-        ...{ method, request, origin, principal: ANONYMOUS, facts: { subject: '' } },
-        // Made only when somebody asks: most calls end before anybody does.
-        get signal() {
-          return origin.signal;
-        },
-      };
-      return chain(call);
+      return chain(createCall(method, request, origin));
     },
   };
 }

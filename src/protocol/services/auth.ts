@@ -213,12 +213,7 @@ function createProfileCalls({
 function contextOf(context: CallContext, ttl: Parameters<typeof fromDuration>[0]): SignInContext {
   const { address } = context.origin;
   const client = context.origin.header('user-agent') ?? '';
-  return {
-    ...{ address, client, ttlMs: fromDuration(ttl) },
-    get signal() {
-      return context.signal;
-    },
-  };
+  return { address, client, ttlMs: fromDuration(ttl), signal: context.signal };
 }
 
 interface Show {

@@ -115,10 +115,10 @@ export function createQueryRun(query: Query, context: RunContext): QueryRun {
     kept: () => sink.kept(),
     finish() {
       sink.finish();
-      const { documents, next } = page;
+      const { documents } = page;
       const cost = costOf(sieve.examined(), documents.length, context);
       return {
-        ...{ documents, next, sequence: context.sequence, cost },
+        ...{ documents, next: page.next(), sequence: context.sequence, cost },
         total: query.total ? total : undefined,
       };
     },
@@ -257,7 +257,7 @@ function sortingSink(
     add(found) {
       const last = top.last();
       if (top.push(found)) {
-        if (top.size > sortedMax) throw tooMany('sortedMax', sortedMax);
+        if (top.size() > sortedMax) throw tooMany('sortedMax', sortedMax);
         heldChars += found.document.body.length - (last?.document.body.length ?? 0);
         if (heldChars > memoryBytesMax) throw tooMany('memoryBytesMax', memoryBytesMax);
       }

@@ -11,7 +11,7 @@ export interface Page {
   add(document: StoredDocument, place: SortKey): boolean;
   readonly documents: readonly FoundDocument[];
   /** Where the next page starts; undefined as long as no row was turned away. */
-  readonly next: string | undefined;
+  next(): string | undefined;
 }
 
 /**
@@ -30,9 +30,7 @@ export function createPage(
   let isFull = false;
   return {
     documents,
-    get next() {
-      return isFull && last !== undefined ? encodePosition(order, last) : undefined;
-    },
+    next: () => (isFull && last !== undefined ? encodePosition(order, last) : undefined),
     add(document, place) {
       if (documents.length >= query.limit || bytes > query.limits.pageBytesMax) {
         isFull = true;

@@ -3,7 +3,7 @@ export interface TopCollector<T> {
   /** Takes an item; reports whether it was kept. */
   push(item: T): boolean;
   /** How many are held. */
-  readonly size: number;
+  size(): number;
   /** The last of those held, once `capacity` are held; undefined before. */
   last(): T | undefined;
   /** Those held, first to last. */
@@ -56,9 +56,7 @@ export function createTopCollector<T>(
   }
 
   return {
-    get size() {
-      return heap.length;
-    },
+    size: () => heap.length,
     last: () => (heap.length < capacity ? undefined : heap[0]),
     push(item) {
       if (heap.length < capacity) {
