@@ -135,6 +135,7 @@ async function loadByCurve(server: LoadedServer, peak: number): Promise<LoadResu
   return results;
 }
 
+/** Answered well in a second, on the average. */
 const goodOf = (results: readonly LoadResult[]): number => {
   const good = results.reduce((sum, { goodPerSecond }) => sum + goodPerSecond, 0);
   return results.length === 0 ? 0 : good / results.length;
@@ -177,7 +178,13 @@ async function measureGoodput(server: LoadedServer): Promise<readonly Round[]> {
   return rounds;
 }
 
-async function measureOverload(server: LoadedServer): Promise<object & { readonly peak: number }> {
+/** What a part has measured, by name. */
+interface Figures {
+  readonly peak: number;
+  readonly [name: string]: unknown;
+}
+
+async function measureOverload(server: LoadedServer): Promise<Figures> {
   const { port, request: next } = server;
   const rounds = await measureGoodput(server);
   const peak = peakOf(rounds.map((one) => one.callers));
@@ -201,7 +208,7 @@ async function measureOverload(server: LoadedServer): Promise<object & { readonl
   const isNormal = ({ refusedPerSecond, p99Ms }: LoadResult): boolean =>
     refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
   const firstNormal = after.findIndex(isNormal);
-  const told = {
+  return {
     ...{ rounds, normal, over, probes },
     ...{ peak: Math.round(peak), top: Math.round(top), good: Math.round(good) },
     ...{ goodputRatio: round(good / peak), goodputRatioOfSame: round(good / top) },
@@ -211,7 +218,6 @@ async function measureOverload(server: LoadedServer): Promise<object & { readonl
     secondsUntilNormal: firstNormal === -1 ? `more than ${String(RECOVERY_SECONDS)}` : firstNormal,
     after: after.map(({ refusedPerSecond, p99Ms }) => ({ refusedPerSecond, p99Ms })),
   };
-  return told;
 }
 
 /** Opens a connection, asks once, and is silent from then on. */
