@@ -14,18 +14,24 @@ export interface LoadedServer extends AsyncDisposable {
   readonly pid: number;
   readonly token: string;
   readonly client: MoltenClient;
-  /** Half of them point reads, three in ten queries by index, two in ten durable writes. */
+  /** Half of them point reads, three in ten queries by index, two in ten durable writes of whole documents. */
   readonly request: RequestBytes;
   residentBytes(): Promise<number>;
   eventLoopP99Ms(): Promise<number>;
   openFiles(): number;
 }
 
-/** Documents of a query, `MOLTEN_PAGE` (10): what a call costs, besides what every call costs. */
-const PAGE = Number(process.env['MOLTEN_PAGE'] ?? 10);
+/**
+ * Documents and queries are of the sizes of YCSB (Cooper et al., SoCC 2010): records of ten fields of 100 bytes, scans of 1 to
+ * 100 of them, each length as often. `MOLTEN_FIELDS` (10) and `MOLTEN_PAGE` (100) make them smaller, and calls cheaper.
+ */
+const FIELDS = Number(process.env['MOLTEN_FIELDS'] ?? 10);
+const PAGE_MAX = Number(process.env['MOLTEN_PAGE'] ?? 100);
 /** Documents it has, unless told otherwise. */
 const DOCUMENTS = 10_000;
-const TEXT = 'x'.repeat(300);
+const TEXTS = Object.fromEntries(
+  Array.from({ length: FIELDS }, (_, n) => [`field${String(n)}`, 'x'.repeat(100)]),
+);
 
 /** Starts it on an empty directory, with all options at their defaults but those of `variables`. */
 export async function startLoaded(
@@ -49,7 +55,7 @@ export async function startLoaded(
   const client = createMoltenClient({ url: serve.url, token: () => token });
   for (let at = 0; at < documents; at += 1000) {
     const writes = Array.from({ length: 1000 }, (_, n) => ({
-      ...{ key: `k${String(at + n)}`, body: toBody({ n: at + n, text: TEXT }) },
+      ...{ key: `k${String(at + n)}`, body: toBody({ n: at + n, ...TEXTS }) },
     }));
     await client.documents.batchSetDocuments({ collection: 'bench', writes });
   }
@@ -82,10 +88,11 @@ function mix(token: string): RequestBytes {
     const kind = random.below(10);
     if (kind < 5) return request(token, { line: `GET ${documents}/k${String(key)}` });
     if (kind < 8) {
-      const body = { query: { where: { n: { $gte: key, $lt: key + PAGE } } }, pageSize: PAGE };
+      const pageSize = 1 + random.below(PAGE_MAX);
+      const body = { query: { where: { n: { $gte: key, $lt: key + pageSize } } }, pageSize };
       return request(token, { line: `POST ${documents}:query`, body });
     }
-    const body = { fields: { n: key, text: TEXT } };
+    const body = { fields: { n: key, ...TEXTS } };
     return request(token, { line: `PUT ${documents}/k${String(key)}`, body: { body } });
   };
 }

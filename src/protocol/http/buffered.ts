@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 
+import { createRoster } from '../../platform/roster.ts';
 import { every } from '../../platform/timers.ts';
 
 /** Bodies of requests, and answers. */
@@ -32,6 +33,7 @@ interface Part {
   readonly kind: BufferedKind;
   readonly bytes: () => number;
   readonly cut: () => void;
+  isCut: boolean;
 }
 
 /** How often it is looked at, in milliseconds; between two looks there may be more. */
@@ -39,30 +41,30 @@ const LOOK_MS = 250;
 
 /** Begins to look that no more than this is kept. */
 export function boundBuffered(bytesMax: number): Buffered {
-  const parts = new Set<Part>();
+  const parts = createRoster<Part>();
   const held = new WeakMap<ServerHttp2Stream, number>();
   const bytes = { bodies: 0, answers: 0 };
   const cut = { bodies: 0, answers: 0 };
 
   function look(): void {
     Object.assign(bytes, { bodies: 0, answers: 0 });
-    for (const part of parts) bytes[part.kind] += part.bytes();
+    for (const part of parts) if (!part.isCut) bytes[part.kind] += part.bytes();
     if (bytes.bodies + bytes.answers > bytesMax) cutLargest();
   }
 
   function cutLargest(): void {
-    for (const part of [...parts].sort((a, b) => b.bytes() - a.bytes())) {
+    const kept = [...parts].filter(({ isCut }) => !isCut);
+    for (const part of kept.sort((a, b) => b.bytes() - a.bytes())) {
       if (bytes.bodies + bytes.answers <= bytesMax) return;
       bytes[part.kind] -= part.bytes();
       cut[part.kind] += 1;
-      parts.delete(part);
+      part.isCut = true;
       part.cut();
     }
   }
 
-  function keep(part: Part, until: NodeJS.EventEmitter): void {
-    parts.add(part);
-    until.once('close', () => parts.delete(part));
+  function keep(part: Omit<Part, 'isCut'>, until: NodeJS.EventEmitter): void {
+    until.once('close', parts.add({ ...part, isCut: false }));
   }
 
   return {

@@ -2,6 +2,7 @@ import type { Server, Socket } from 'node:net';
 
 import { plainAddress } from '../../platform/address-ranges.ts';
 import { isLoopback } from '../../platform/loopback.ts';
+import { createRoster } from '../../platform/roster.ts';
 import { subnetOf } from '../../platform/subnet.ts';
 
 /** Why a connection was closed before anything was read from it. */
@@ -31,7 +32,7 @@ const RESERVED = 16;
 
 /** Counts the connections of a server and closes those beyond its caps. */
 export function capConnections(server: Server, caps: ConnectionCaps): Connections {
-  const sockets = new Set<Socket>();
+  const sockets = createRoster<Socket>();
   const byAddress = new Map<string, number>();
   const refused = { total: 0, address: 0 };
   // Node closes those beyond it by itself.
@@ -54,10 +55,10 @@ export function capConnections(server: Server, caps: ConnectionCaps): Connection
       socket.destroy();
       return;
     }
-    sockets.add(socket);
+    const leave = sockets.add(socket);
     byAddress.set(key, count);
     socket.once('close', () => {
-      sockets.delete(socket);
+      leave();
       const left = (byAddress.get(key) ?? 1) - 1;
       if (left === 0) byAddress.delete(key);
       else byAddress.set(key, left);

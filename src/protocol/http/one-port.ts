@@ -22,6 +22,7 @@ import { createServer as createNetServer, type Server as NetServer, type Socket 
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 
+import { createRoster } from '../../platform/roster.ts';
 import { after, every } from '../../platform/timers.ts';
 import { boundBuffered, type Buffered } from './buffered.ts';
 import { capConnections, type Connections } from './connections.ts';
@@ -117,14 +118,15 @@ export function createCleartextServer(
   const http2 = createHttp2Server({ settings: http2Settings(limits), ...RESETS });
   bound(http1, limits);
   /** Connections that have not said yet what they speak. */
-  const silent = new Set<Socket>();
+  const silent = createRoster<Socket>();
   const server = createNetServer((socket) => {
-    silent.add(socket);
-    socket.once('close', () => silent.delete(socket));
+    const leave = silent.add(socket);
+    socket.once('close', leave);
     socket.on('error', () => socket.destroy());
     socket.setTimeout(limits.headersTimeoutMs, () => socket.destroy());
     recognise(socket, Buffer.alloc(0), (isHttp2) => {
-      silent.delete(socket);
+      leave();
+      socket.off('close', leave);
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
       (isHttp2 ? http2 : http1).emit('connection', socket);
@@ -222,7 +224,7 @@ function recognise(socket: Socket, before: Buffer, decide: (isHttp2: boolean) =>
 interface Parts extends Pick<PortOptions, 'limits' | 'isProxy'> {
   readonly http1: Http1Part;
   readonly http2: NodeJS.EventEmitter;
-  readonly silent?: ReadonlySet<Socket>;
+  readonly silent?: Iterable<Socket>;
   /** Tells of connections that may be written to. */
   readonly opened: 'connection' | 'secureConnection';
 }
@@ -233,11 +235,10 @@ function asPort(server: NetServer, parts: Parts): Port {
   const connections = capConnections(server, { ...limits, isProxy });
   cutStalled(server, http1, limits);
   const buffered = boundAnswers(server, parts);
-  const sessions = new Set<ServerHttp2Session>();
+  const sessions = createRoster<ServerHttp2Session>();
   const closeIdleHttp1 = http1.closeIdleConnections.bind(http1);
   http2.on('session', (session: ServerHttp2Session) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
+    session.once('close', sessions.add(session));
     boundSession(session, limits);
   });
   const methods = {
@@ -265,25 +266,33 @@ function boundAnswers(server: NetServer, { http2, limits, opened }: Parts): Buff
   return buffered;
 }
 
+/** A connection of HTTP/1.1. */
+interface Taker {
+  readonly socket: Socket;
+  /** Bytes of its answers that it had taken at the last look; undefined: all. */
+  taken: number | undefined;
+}
+
 /** Over HTTP/1.1 cuts off whoever takes nothing of an answer from one look to the next. */
 function cutStalled(
   server: NetServer,
   http1: Http1Part,
   { idleTimeoutMs }: ConnectionLimits,
 ): void {
-  /** What of its answers each connection had taken at the last look; undefined: all. */
-  const taken = new Map<Socket, number | undefined>();
+  const known = new WeakSet<Socket>();
+  const connections = createRoster<Taker>();
   http1.on('request', ({ socket, httpVersionMajor }: IncomingMessage) => {
-    if (httpVersionMajor > 1 || taken.has(socket)) return;
-    taken.set(socket, undefined);
-    socket.once('close', () => taken.delete(socket));
+    if (httpVersionMajor > 1 || known.has(socket)) return;
+    known.add(socket);
+    socket.once('close', connections.add({ socket, taken: undefined }));
   });
   const stop = every(idleTimeoutMs, () => {
-    for (const [socket, before] of taken) {
+    for (const connection of connections) {
+      const { socket, taken } = connection;
       const waits = socket.writableLength > 0;
       const now = waits ? socket.bytesWritten - socket.writableLength : undefined;
-      if (waits && now === before) socket.destroy();
-      else taken.set(socket, now);
+      if (waits && now === taken) socket.destroy();
+      else connection.taken = now;
     }
   });
   server.once('close', stop);

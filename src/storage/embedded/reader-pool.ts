@@ -89,8 +89,11 @@ class ThreadPool implements ReaderPool {
   readonly #startReader: StartReader;
   readonly #members = new Set<Member>();
   readonly #waiting: Job[] = [];
-  /** By id, in the order in which they were offered. */
-  readonly #offered = new Map<number, OfferedJob>();
+  /**
+   * In the order in which they were offered, in which most of them end. No Map: V8 links each outgrown table of one to the
+   * next, so that a single one in old space keeps all answers that come after it until a full collection.
+   */
+  readonly #offered: OfferedJob[] = [];
   readonly #shared: SharedArrayBuffer;
   readonly #claims: Claims;
   readonly #freeSlots: number[];
@@ -143,18 +146,18 @@ class ThreadPool implements ReaderPool {
   }
 
   load(): { readonly waiting: number; readonly busy: number } {
-    const waiting = [...this.#offered.values()].filter((job) => this.#isWaiting(job)).length;
+    const waiting = this.#offered.filter((job) => this.#isWaiting(job)).length;
     // What is done and not heard of yet is of threads that do the next one.
-    const busy = Math.min(this.#members.size, this.#offered.size - waiting);
+    const busy = Math.min(this.#members.size, this.#offered.length - waiting);
     return { waiting: this.#waiting.length + waiting, busy };
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const job of this.#waiting.splice(0)) job.reject(gone());
-    for (const job of this.#offered.values()) {
+    for (const job of [...this.#offered]) {
       this.#claims.withdraw(job.message);
-      this.#take(job)?.reject(gone());
+      this.#take(job.message.id)?.reject(gone());
     }
     await Promise.all([...this.#members].map(({ worker }) => worker.terminate()));
   }
@@ -162,7 +165,7 @@ class ThreadPool implements ReaderPool {
   #refusal(): DomainError | undefined {
     const { waitMaxMs } = this.#bounds;
     // All that are offered are more than those that wait.
-    const mayBeFull = this.#offered.size + this.#waiting.length >= WAITING_MAX;
+    const mayBeFull = this.#offered.length + this.#waiting.length >= WAITING_MAX;
     if (mayBeFull && this.load().waiting >= WAITING_MAX) return tooMany();
     if (waitMaxMs === 0) return undefined;
     const first = this.#firstOffered() ?? this.#waiting[0];
@@ -172,8 +175,7 @@ class ThreadPool implements ReaderPool {
 
   /** The one that waits longest of those offered. They are taken in their order, so that it is near the beginning. */
   #firstOffered(): OfferedJob | undefined {
-    for (const job of this.#offered.values()) if (this.#isWaiting(job)) return job;
-    return undefined;
+    return this.#offered.find((job) => this.#isWaiting(job));
   }
 
   /** No thread does it, or is about to. */
@@ -196,7 +198,7 @@ class ThreadPool implements ReaderPool {
 
   #offer(job: OfferedJob): void {
     const { member, message } = job;
-    this.#offered.set(message.id, job);
+    this.#offered.push(job);
     this.#claims.offer(message);
     if (member === undefined) this.#tellAll(job);
     else this.#tell(member, job);
@@ -222,7 +224,7 @@ class ThreadPool implements ReaderPool {
   /** Tells a thread of what it does not know and nobody does. */
   #tellRest(member: Member): void {
     member.missesSome = false;
-    for (const job of this.#offered.values()) {
+    for (const job of this.#offered) {
       if (this.#isWaiting(job) && !job.told.has(member)) this.#tell(member, job);
     }
   }
@@ -230,24 +232,23 @@ class ThreadPool implements ReaderPool {
   /** A thread that does nothing and was told of nothing. */
   #idle(): Member | undefined {
     if (this.#firstOffered() !== undefined) return undefined;
-    const taken = [...this.#offered.values()];
     return [...this.#members].find(
       (member) =>
         behind(member) === 0 &&
-        taken.every(
+        this.#offered.every(
           (job) => job.member !== member && !this.#claims.isTakenBy(job.message, member.thread),
         ),
     );
   }
 
   /** Takes a job off the list; undefined when it is not there any more. */
-  #take({ message }: Pick<OfferedJob, 'message'>): OfferedJob | undefined {
-    const job = this.#offered.get(message.id);
+  #take(id: number): OfferedJob | undefined {
+    const at = this.#offered.findIndex(({ message }) => message.id === id);
+    const [job] = at === -1 ? [] : this.#offered.splice(at, 1);
     if (job === undefined) return undefined;
-    this.#offered.delete(message.id);
     this.#freeSlots.push(job.message.slot);
     // Whoever is closed waits for the ends of threads.
-    if (this.#offered.size > 0 || this.#isClosed) return job;
+    if (this.#offered.length > 0 || this.#isClosed) return job;
     for (const { worker } of this.#members) worker.unref();
     return job;
   }
@@ -267,8 +268,7 @@ class ThreadPool implements ReaderPool {
     };
     worker.unref();
     worker.on('message', (reply: ReadReply) => {
-      const job = this.#offered.get(reply.id);
-      if (job !== undefined) this.#take(job)?.settle(reply);
+      this.#take(reply.id)?.settle(reply);
       if (member.missesSome) this.#tellRest(member);
       this.#next();
     });
@@ -288,15 +288,14 @@ class ThreadPool implements ReaderPool {
    */
   #lose(member: Member): void {
     if (!this.#members.delete(member)) return;
-    const offered = [...this.#offered.values()];
-    const own = offered.filter(
+    const own = this.#offered.filter(
       (job) => job.member === member || this.#claims.isTakenBy(job.message, member.thread),
     );
-    const lost = own.length === 0 && this.#members.size === 0 ? offered.slice(0, 1) : own;
-    for (const job of lost) this.#take(job)?.reject(gone());
+    const lost = own.length === 0 && this.#members.size === 0 ? this.#offered.slice(0, 1) : own;
+    for (const { message } of lost) this.#take(message.id)?.reject(gone());
     if (this.#isClosed) return;
     for (const one of this.#members) this.#tellRest(one);
-    if (this.#members.size === 0 && this.#offered.size > 0) this.#start();
+    if (this.#members.size === 0 && this.#offered.length > 0) this.#start();
     this.#next();
   }
 
@@ -308,9 +307,9 @@ class ThreadPool implements ReaderPool {
       job.reject(canceled());
       return;
     }
-    const offered = this.#offered.get(job.message.id);
+    const offered = this.#offered.find(({ message }) => message.id === job.message.id);
     if (offered === undefined || !this.#claims.withdraw(offered.message)) return;
-    this.#take(offered)?.reject(canceled());
+    this.#take(offered.message.id)?.reject(canceled());
     this.#next();
   }
 }

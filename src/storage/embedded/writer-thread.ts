@@ -47,11 +47,18 @@ export function startWriterThread(options: WriterThreadOptions): WriterThread {
   return new GroupingWriter(options);
 }
 
+interface Pending {
+  readonly id: number;
+  /** Undefined: there will be no reply. */
+  readonly settle: (reply: WriterReply | undefined) => void;
+}
+
 class GroupingWriter implements WriterThread {
   readonly #options: WriterThreadOptions;
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
-  readonly #pending = new Map<number, (reply: WriterReply | undefined) => void>();
+  /** In the order in which they were sent, in which they are answered. */
+  readonly #pending: Pending[] = [];
   readonly #queue: GroupQueue;
   #isClosing = false;
   #isGone = false;
@@ -75,8 +82,8 @@ class GroupingWriter implements WriterThread {
     this.#worker.on('message', (reply: WriterReply) => {
       for (const ms of reply.state.syncsMs) options.observer?.synced(ms);
       options.onState(reply.state);
-      this.#pending.get(reply.id)?.(reply);
-      this.#pending.delete(reply.id);
+      // What is told without being asked for is of nobody.
+      if (reply.id === this.#pending[0]?.id) this.#pending.shift()?.settle(reply);
     });
     this.#worker.on('error', () => {
       this.#fail();
@@ -97,10 +104,11 @@ class GroupingWriter implements WriterThread {
         return;
       }
       const id = ++this.#lastId;
-      this.#pending.set(id, (reply) => {
+      const settle = (reply: WriterReply | undefined): void => {
         if (reply === undefined) reject(writerGone());
         else resolve(reply.result);
-      });
+      };
+      this.#pending.push({ id, settle });
       const message: WriterMessage = { id, nowMs: this.#options.clock.now(), task };
       this.#worker.postMessage(message);
     });
@@ -127,8 +135,7 @@ class GroupingWriter implements WriterThread {
     if (this.#isGone) return;
     this.#isGone = true;
     if (!this.#isClosing) this.#options.onFailure();
-    for (const settle of this.#pending.values()) settle(undefined);
-    this.#pending.clear();
+    for (const { settle } of this.#pending.splice(0)) settle(undefined);
     this.#queue.fail();
   }
 }

@@ -2,9 +2,6 @@
  * V8 keeps the getters of object literals where only full collections clean up, with all that they see. One for each call
  * kept its request, answer and documents through every collection of what is young, which made these long.
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
@@ -15,10 +12,8 @@ import { createDispatcher } from '../../../src/protocol/dispatcher.ts';
 import { createCandidate } from '../../../src/storage/query/candidate.ts';
 import { createPage } from '../../../src/storage/query/page.ts';
 import { createTopCollector } from '../../../src/storage/query/top.ts';
+import { keptOf } from '../../support/kept.ts';
 import { QUERY } from '../query/memory-engine.ts';
-
-setFlagsFromString('--expose-gc');
-const collectYoung = runInNewContext('() => gc({ type: "minor" })') as () => void;
 
 const { getHealth: method } = SystemService.method;
 const request = create(method.input);
@@ -36,16 +31,6 @@ function newOrigin(): CallOrigin {
     ...({ protocol: 'internal', requestId: 'r', address: '', timeoutMs: undefined } as const),
     ...{ signal, disconnect: () => undefined, header: (name) => load[Number(name)]?.toString() },
   };
-}
-
-/** Mebibytes that are left of many, of which nothing is used any more. */
-function keptOf(make: () => unknown): number {
-  collectYoung();
-  const before = process.memoryUsage().heapUsed;
-  for (let at = 0; at < MADE; at++) make();
-  collectYoung();
-  collectYoung();
-  return (process.memoryUsage().heapUsed - before) / 1024 / 1024;
 }
 
 const dispatcher = createDispatcher({
@@ -78,7 +63,7 @@ const KINDS: readonly (readonly [string, () => unknown])[] = [
 
 describe('what is made for every call', () => {
   it.each(KINDS)('goes with the first collections after it: %s', (_, make) => {
-    expect(keptOf(make)).toBeLessThan(KEPT_MIB / 4);
+    expect(keptOf(make, MADE)).toBeLessThan(KEPT_MIB / 4);
   });
 
   it('would be kept by a getter', () => {
@@ -90,7 +75,7 @@ describe('what is made for every call', () => {
         },
       };
     };
-    expect(keptOf(make)).toBeGreaterThan(KEPT_MIB / 2);
+    expect(keptOf(make, MADE)).toBeGreaterThan(KEPT_MIB / 2);
   });
 
   it('has the signal of its origin, also when it is known who calls', () => {
