@@ -6,7 +6,6 @@ import type { ServerConfig } from '../config/server-config.ts';
 import type { DomainError } from '../errors/domain-error.ts';
 import type { WatchTimes } from '../domain/watch/watcher.ts';
 import { systemClock, type Clock } from '../platform/clock.ts';
-import { keepNewObjectsYoung } from '../platform/collector.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
 import { createLogger, type LeveledLogger, type Logger } from '../platform/logger.ts';
 import { createAddressOf } from '../protocol/http/client-address.ts';
@@ -61,7 +60,6 @@ export async function startServer(
   config: ServerConfig,
   parts: ServerParts = {},
 ): Promise<RunningServer> {
-  keepNewObjectsYoung();
   const rooms = createDisposer();
   try {
     return await open(config, parts, rooms);

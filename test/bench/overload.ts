@@ -39,7 +39,7 @@ const SETTLE_MS = 4000;
  * now and then: a full collection, which on one core holds calls up for a tenth of a second, is more than one in a
  * hundred of 8 seconds, and comes every 5 to 30.
  */
-const LEAD_SECONDS = 5;
+const LEAD_SECONDS = 15;
 const BESIDE_SECONDS = 24;
 /** Compilers and caches are done with what changes the times of calls. */
 const WARM_SECONDS = 40;

@@ -44,13 +44,15 @@ export const ADMISSION_LOOK_MS = 10;
 const WAIT_MIN_MS = ADMISSION_LOOK_MS / 2;
 /** Waits in a row that are too long before anything is done. */
 const LATE_LOOKS = 2;
+/** The same while an overload is not yet over and all are let in: waits are too long much sooner then, for pauses as well. */
+const LATE_LOOKS_AGAIN = 3;
 /** What a long piece of work has left behind is worked off: a wait that is as much shorter begins a new row. */
 const FALLING = 0.8;
 /**
  * How long waits are held while calls are turned away, in milliseconds, at least. Shorter ones leave the loop without work
  * more often, and have its threads and its groups of writes begin anew for less work each.
  */
-const HELD_MS = 2 * ADMISSION_LOOK_MS;
+const HELD_MS = 1.6 * ADMISSION_LOOK_MS;
 /** About what it takes to turn a call away, in milliseconds: some of the socket, some of HTTP. */
 const REFUSAL_MS = 0.04;
 /** Waits are held at no less than this many times what turning away takes of them. */
@@ -103,7 +105,7 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
 
   /** A single long wait is no queue, after an overload as before it. */
   function decide(waitMs: number, elapsedMs: number): void {
-    if (admitted < 1 || lateLooks >= LATE_LOOKS) steer(waitMs, elapsedMs);
+    if (admitted < 1 || lateLooks >= LATE_LOOKS_AGAIN) steer(waitMs, elapsedMs);
     calmLooks = admitted === 1 ? calmLooks + 1 : 0;
     if (calmLooks < CALM_LOOKS) return;
     isOverload = false;

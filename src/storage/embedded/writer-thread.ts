@@ -108,9 +108,10 @@ class GroupingWriter implements WriterThread {
         if (reply === undefined) reject(writerGone());
         else resolve(reply.result);
       };
-      this.#pending.push({ id, settle });
       const message: WriterMessage = { id, nowMs: this.#options.clock.now(), task };
       this.#worker.postMessage(message);
+      // Only what was sent is answered.
+      this.#pending.push({ id, settle });
     });
   }
 

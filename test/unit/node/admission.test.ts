@@ -194,6 +194,18 @@ describe('admission', () => {
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(1000);
   });
 
+  it('turns nobody away for two waits that are too long, when an overload is hardly over', () => {
+    const { admission } = overloaded();
+    runAt(0.1, admission, 2000);
+    for (let pause = 0; pause < 20; pause++) {
+      for (const waitMs of [30, 40]) admission.look(waitMs, 0);
+      expect(turnedAway(admission, 100)).toBe(0);
+      admission.look(1, 1);
+    }
+    lookAt(admission, 30, 3);
+    expect(turnedAway(admission, 100)).toBeGreaterThan(0);
+  });
+
   it('tells when it begins and ends, and how many it were', () => {
     const { admission, told } = overloaded();
     const count = turnedAway(admission, 500);
