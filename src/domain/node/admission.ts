@@ -105,7 +105,7 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
 
   /** A single long wait is no queue, after an overload as before it. */
   function decide(waitMs: number, elapsedMs: number): void {
-    if (admitted < 1 || lateLooks >= LATE_LOOKS_AGAIN) steer(waitMs, elapsedMs);
+    if (admitted < 1 || lateLooks >= lateLooksMin(calmLooks)) steer(waitMs, elapsedMs);
     calmLooks = admitted === 1 ? calmLooks + 1 : 0;
     if (calmLooks < CALM_LOOKS) return;
     isOverload = false;
@@ -154,6 +154,11 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
       return 1 - admitted;
     },
   };
+}
+
+/** Waits in a row that are too long before calls are turned away, after so many that let all in. */
+function lateLooksMin(calmLooks: number): number {
+  return calmLooks === 0 ? LATE_LOOKS : LATE_LOOKS_AGAIN;
 }
 
 /** Chooses a share of calls, evenly spread, and never by luck more than the share. */

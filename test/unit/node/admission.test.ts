@@ -96,6 +96,14 @@ describe('admission', () => {
     expect(turnedAway(admission, 1000)).toBe(0);
   });
 
+  it('turns calls away after the second wait in a row that is too long', () => {
+    const admission = createAdmission({ targetMs: TARGET_MS });
+    lookAt(admission, TARGET_MS + 1, 1);
+    expect(turnedAway(admission, 100)).toBe(0);
+    lookAt(admission, TARGET_MS + 1, 1);
+    expect(turnedAway(admission, 100)).toBeGreaterThan(50);
+  });
+
   it('lets everybody in after a long pause, while what it left is worked off', () => {
     const admission = createAdmission({ targetMs: TARGET_MS });
     for (let pause = 0; pause < 20; pause++) {
