@@ -33,7 +33,11 @@ interface Part {
   readonly kind: BufferedKind;
   readonly bytes: () => number;
   readonly cut: () => void;
-  isCut: boolean;
+}
+
+interface KeptPart extends Part {
+  /** It is not counted any more. */
+  forget: () => void;
 }
 
 /** How often it is looked at, in milliseconds; between two looks there may be more. */
@@ -41,30 +45,31 @@ const LOOK_MS = 250;
 
 /** Begins to look that no more than this is kept. */
 export function boundBuffered(bytesMax: number): Buffered {
-  const parts = createRoster<Part>();
+  const parts = createRoster<KeptPart>();
   const held = new WeakMap<ServerHttp2Stream, number>();
   const bytes = { bodies: 0, answers: 0 };
   const cut = { bodies: 0, answers: 0 };
 
   function look(): void {
     Object.assign(bytes, { bodies: 0, answers: 0 });
-    for (const part of parts) if (!part.isCut) bytes[part.kind] += part.bytes();
+    for (const part of parts) bytes[part.kind] += part.bytes();
     if (bytes.bodies + bytes.answers > bytesMax) cutLargest();
   }
 
   function cutLargest(): void {
-    const kept = [...parts].filter(({ isCut }) => !isCut);
-    for (const part of kept.sort((a, b) => b.bytes() - a.bytes())) {
+    for (const part of [...parts].sort((a, b) => b.bytes() - a.bytes())) {
       if (bytes.bodies + bytes.answers <= bytesMax) return;
       bytes[part.kind] -= part.bytes();
       cut[part.kind] += 1;
-      part.isCut = true;
+      part.forget();
       part.cut();
     }
   }
 
-  function keep(part: Omit<Part, 'isCut'>, until: NodeJS.EventEmitter): void {
-    until.once('close', parts.add({ ...part, isCut: false }));
+  function keep(part: Part, until: NodeJS.EventEmitter): void {
+    const kept: KeptPart = { ...part, forget: () => undefined };
+    kept.forget = parts.add(kept);
+    until.once('close', kept.forget);
   }
 
   return {

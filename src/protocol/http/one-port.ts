@@ -126,7 +126,6 @@ export function createCleartextServer(
     socket.setTimeout(limits.headersTimeoutMs, () => socket.destroy());
     recognise(socket, Buffer.alloc(0), (isHttp2) => {
       leave();
-      socket.off('close', leave);
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
       (isHttp2 ? http2 : http1).emit('connection', socket);

@@ -90,8 +90,8 @@ class ThreadPool implements ReaderPool {
   readonly #members = new Set<Member>();
   readonly #waiting: Job[] = [];
   /**
-   * In the order in which they were offered, in which most of them end. No Map: V8 links each outgrown table of one to the
-   * next, so that a single one in old space keeps all answers that come after it until a full collection.
+   * In the order in which they were offered, in which most of them end. A Map would keep answers until a full collection, as
+   * `platform/roster.ts` tells.
    */
   readonly #offered: OfferedJob[] = [];
   readonly #shared: SharedArrayBuffer;

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 
 import { systemClock } from '../../../src/platform/clock.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
-import { keptOfAsync } from '../../support/kept.ts';
+import { keptOf } from '../../support/kept.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import { QUERY } from '../../unit/query/memory-engine.ts';
 
@@ -34,5 +34,5 @@ it('answers of queries', async () => {
   await round();
   expect((await engine.query(query)).documents).toHaveLength(DOCUMENTS);
   // A Map of what is under way kept a sixth of them and more.
-  expect(await keptOfAsync(round, ROUNDS, 10)).toBeLessThan(ANSWERED_MIB / 32);
+  expect(await keptOf(round, ROUNDS, 10)).toBeLessThan(ANSWERED_MIB / 32);
 });
