@@ -6,6 +6,7 @@ import type { ServerConfig } from '../config/server-config.ts';
 import type { DomainError } from '../errors/domain-error.ts';
 import type { WatchTimes } from '../domain/watch/watcher.ts';
 import { systemClock, type Clock } from '../platform/clock.ts';
+import { collectAllRarely } from '../platform/collector.ts';
 import { createDisposer, type Disposer } from '../platform/disposal.ts';
 import { createLogger, type LeveledLogger, type Logger } from '../platform/logger.ts';
 import { createAddressOf } from '../protocol/http/client-address.ts';
@@ -60,6 +61,7 @@ export async function startServer(
   config: ServerConfig,
   parts: ServerParts = {},
 ): Promise<RunningServer> {
+  collectAllRarely();
   const rooms = createDisposer();
   try {
     return await open(config, parts, rooms);
