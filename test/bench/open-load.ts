@@ -30,6 +30,8 @@ export interface LoadResult {
   /** Of those answered with 2xx, from when they were due. */
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Answered with 2xx in a second, within so many milliseconds. */
+  goodWithin(boundMs: number): number;
 }
 
 const HEAD_END = '\r\n\r\n';
@@ -154,6 +156,7 @@ class Load {
       refusedPerSecond: Math.round(this.#refused / seconds),
       failures: this.#failures,
       ...{ p50Ms: Math.round(part(0.5) * 10) / 10, p99Ms: Math.round(part(0.99) * 10) / 10 },
+      goodWithin: (boundMs) => sorted.filter((ms) => ms <= boundMs).length / seconds,
     };
   }
 }

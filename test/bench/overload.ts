@@ -1,6 +1,7 @@
 /**
  * Twice as much as the server can do, then normal load again; connections that do nothing; readers that do
- * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured.
+ * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured. Goodput is what is
+ * answered well within three times the p99 of normal load, in the peak as under overload; what is answered at any time is told too.
  * `MOLTEN_SECONDS` is how long the overload lasts (60), `MOLTEN_PARTS` what of it is done (overload,stalled,idle), `MOLTEN_ROUNDS`
  * how often (8). Where `taskset` is to be had the load has a core to
  * itself and the server all others, as on a machine of its own.
@@ -18,7 +19,7 @@ import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 60);
 const PARTS = (process.env['MOLTEN_PARTS'] ?? 'overload,stalled,idle').split(',');
 /** Callers that wait for their answers; the peak is what the best of these get out of the server, of all rounds together. */
-const CALLERS = [16, 64, 256];
+const CALLERS = [16, 32, 64, 128, 256];
 const PEAK_SECONDS = 2;
 const OVER_SECONDS = 6;
 /** Shares of that peak that are offered by callers who wait for nobody: what most is answered of them is the top of their curve. */
@@ -36,15 +37,17 @@ const FILL_MIB = 8;
 const SETTLE_MS = 4000;
 /**
  * Of each load beside readers, before what counts: what it takes to open them is collected in it. And long enough for what happens
- * now and then: a full collection, which on one core holds calls up for a tenth of a second, is more than one in a
- * hundred of 8 seconds, and comes every 5 to 30.
+ * now and then: a full collection, which on one core holds calls up for a tenth of a second, is one in a hundred
+ * of 15 seconds.
  */
 const LEAD_SECONDS = 15;
-const BESIDE_SECONDS = 24;
+const BESIDE_SECONDS = 60;
 /** Compilers and caches are done with what changes the times of calls. */
 const WARM_SECONDS = 40;
 const CALM_MS = 22_000;
 const NORMAL = 0.7;
+/** Goodput is what is answered well in no more than so many times the p99 of normal load: the same bound as for the p99 under overload. */
+const IN_TIME = 3;
 /** Long enough for what happens now and then, as under overload. */
 const NORMAL_SECONDS_MIN = 6;
 const RECOVERY_SECONDS = 8;
@@ -142,19 +145,26 @@ async function loadByCurve(server: LoadedServer, peak: number): Promise<LoadResu
   return results;
 }
 
-/** Answered well in a second, on the average. */
-const goodOf = (results: readonly LoadResult[]): number => {
-  const good = results.reduce((sum, { goodPerSecond }) => sum + goodPerSecond, 0);
+/** Answered well in a second, within so many milliseconds, on the average. */
+const goodOf = (results: readonly LoadResult[], boundMs = Infinity): number => {
+  const good = results.reduce((sum, result) => sum + result.goodWithin(boundMs), 0);
   return results.length === 0 ? 0 : good / results.length;
 };
 
 /**
- * The most that one of some loads got out of the server, on the average of all rounds: the best of single ones would be
+ * The most that one of some loads got out of the server in time, on the average of all rounds: the best of single ones would be
  * that of the moment in which the machine did most.
  */
-function peakOf(rounds: readonly (readonly LoadResult[])[]): number {
+function peakOf(rounds: readonly (readonly LoadResult[])[], boundMs = Infinity): number {
   const loads = rounds[0] ?? [];
-  return Math.max(...loads.map((_, at) => goodOf(rounds.flatMap((results) => results[at] ?? []))));
+  return Math.max(
+    ...loads.map((_, at) =>
+      goodOf(
+        rounds.flatMap((results) => results[at] ?? []),
+        boundMs,
+      ),
+    ),
+  );
 }
 
 /** All loads in turn: what a machine can do changes within seconds. */
@@ -195,8 +205,6 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
   const { port, request: next } = server;
   const rounds = await measureGoodput(server);
   const peak = peakOf(rounds.map((one) => one.callers));
-  const top = peakOf(rounds.map((one) => one.curve));
-  const good = goodOf(rounds.map((one) => one.over));
   const load = (share: number, seconds: number): Promise<LoadResult> =>
     runLoad({
       ...{ port, request: next, seconds },
@@ -216,14 +224,30 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
     refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
   const firstNormal = after.findIndex(isNormal);
   return {
-    ...{ rounds, normal, over, probes },
-    ...{ peak: Math.round(peak), top: Math.round(top), good: Math.round(good) },
-    ...{ goodputRatio: round(good / peak), goodputRatioOfSame: round(good / top) },
-    goodputRatios: rounds.map((one) => round(one.over.goodPerSecond / peakOf([one.callers]))),
+    ...{ rounds, normal, over, probes, peak: Math.round(peak) },
+    goodput: goodputOf(rounds, over, IN_TIME * normal.p99Ms),
+    answered: goodputOf(rounds, over, Infinity),
     p99Ratio: round(over.p99Ms / normal.p99Ms),
     residentMiBBefore: residentMiB,
     secondsUntilNormal: firstNormal === -1 ? `more than ${String(RECOVERY_SECONDS)}` : firstNormal,
     after: after.map(({ refusedPerSecond, p99Ms }) => ({ refusedPerSecond, p99Ms })),
+  };
+}
+
+/** What is answered well and in time at twice the peak, to the most that any load got so: of all turns, and on end. */
+function goodputOf(rounds: readonly Round[], over: LoadResult, boundMs: number): object {
+  const peak = peakOf(
+    rounds.map(({ callers, curve }) => [...callers, ...curve]),
+    boundMs,
+  );
+  const turns = goodOf(
+    rounds.map((one) => one.over),
+    boundMs,
+  );
+  return {
+    ...{ boundMs: round(boundMs), peak: Math.round(peak) },
+    ratio: round(turns / peak),
+    ratioOnEnd: round(over.goodWithin(boundMs) / peak),
   };
 }
 
