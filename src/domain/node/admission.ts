@@ -99,7 +99,7 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
   }
 
   function countLate(waitMs: number): void {
-    const isLate = waitMs > (isOverload ? heldMs : longestMs);
+    const isLate = waitMs > (isOverload ? againFor(heldMs, longestMs, calmLooks) : longestMs);
     lateLooks = isLate ? (waitMs < FALLING * lastMs ? 1 : lateLooks + 1) : 0;
   }
 
@@ -159,6 +159,14 @@ export function createAdmission({ targetMs, onChange }: AdmissionOptions): Admis
 /** Waits in a row that are too long before calls are turned away, after so many that let all in. */
 function lateLooksMin(calmLooks: number): number {
   return calmLooks === 0 ? LATE_LOOKS : LATE_LOOKS_AGAIN;
+}
+
+/**
+ * How long waits may be while all are let in again and overload is not yet over. The longer that has lasted, the longer: it
+ * would come back at once where there is more to do than can be done, and pauses come at any time.
+ */
+function againFor(heldMs: number, longestMs: number, calmLooks: number): number {
+  return heldMs + ((longestMs - heldMs) * calmLooks) / CALM_LOOKS;
 }
 
 /** Chooses a share of calls, evenly spread, and never by luck more than the share. */

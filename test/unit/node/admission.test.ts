@@ -32,6 +32,15 @@ interface Run {
   readonly waits: readonly number[];
   /** The part of the time in which there was nothing to do. */
   readonly idle: number;
+  /** The part of what was offered that was turned away. */
+  readonly refused: number;
+}
+
+/** What comes to a server: a multiple of what it can do, and pauses, how often on the average and how long. */
+interface Offered {
+  readonly load: number;
+  readonly pauseEveryMs: number;
+  readonly pauseMs: number;
 }
 
 /**
@@ -39,14 +48,17 @@ interface Run {
  * a pause that is nobody's call. It asks how long a message waits as the server does: the next one when the
  * last one has come, and no more often than twice in `ADMISSION_LOOK_MS`.
  */
-function runAt(load: number, admission: Admission, totalMs: number): Run {
+function runOffered(offered: Offered, admission: Admission, totalMs: number): Run {
+  const { load, pauseEveryMs } = offered;
   const random = createRandom(1);
   const waits: number[] = [];
+  let refused = 0;
   let [queueMs, idleMs, sentMs, idleWhenSentMs, answerMs] = [0, 0, 0, 0, 0];
   for (let atMs = 0; atMs < totalMs; atMs++) {
     const noise = random.below(2000) / 1000;
     const calls = 1 - admission.share * (1 - REFUSAL_COST);
-    const pauseMs = random.below(20_000) === 0 ? 200 : 0;
+    const pauseMs = random.below(pauseEveryMs) === 0 ? offered.pauseMs : 0;
+    refused += (noise * admission.share) / totalMs;
     const restMs = queueMs + load * calls * noise + pauseMs - 1;
     queueMs = Math.max(0, restMs);
     idleMs += Math.max(0, -restMs);
@@ -57,7 +69,12 @@ function runAt(load: number, admission: Admission, totalMs: number): Run {
       answerMs = atMs + Math.max(1, Math.round(queueMs));
     }
   }
-  return { waits, idle: idleMs / totalMs };
+  return { waits, idle: idleMs / totalMs, refused };
+}
+
+/** With a long pause now and then. */
+function runAt(load: number, admission: Admission, totalMs: number): Run {
+  return runOffered({ load, pauseEveryMs: 20_000, pauseMs: 200 }, admission, totalMs);
 }
 
 /** What a call takes of a server that so many callers ask again as soon as they are answered, in milliseconds. */
@@ -204,7 +221,7 @@ describe('admission', () => {
 
   it('turns nobody away for two waits that are too long, when an overload is hardly over', () => {
     const { admission } = overloaded();
-    runAt(0.1, admission, 2000);
+    runAt(0.1, admission, 500);
     for (let pause = 0; pause < 20; pause++) {
       for (const waitMs of [30, 40]) admission.look(waitMs, 0);
       expect(turnedAway(admission, 100)).toBe(0);
@@ -212,6 +229,23 @@ describe('admission', () => {
     }
     lookAt(admission, 30, 3);
     expect(turnedAway(admission, 100)).toBeGreaterThan(0);
+  });
+
+  it('takes longer waits the longer it has let everybody in again', () => {
+    const { admission } = overloaded();
+    // Of 10,000 ms it would be over.
+    runAt(0.1, admission, 7000);
+    lookAt(admission, 90, 10);
+    expect(turnedAway(admission, 100)).toBe(0);
+    lookAt(admission, TARGET_MS + 1, 3);
+    expect(turnedAway(admission, 100)).toBeGreaterThan(0);
+  });
+
+  it('turns hardly anybody away at seven tenths of the capacity, when an overload is hardly over', () => {
+    const { admission } = overloaded();
+    const offered: Offered = { load: 0.7, pauseEveryMs: 300, pauseMs: 40 };
+    const { refused } = runOffered(offered, admission, 60_000);
+    expect(refused).toBeLessThan(0.002);
   });
 
   it('tells when it begins and ends, and how many it were', () => {
