@@ -211,6 +211,8 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
       connections: share > 1 ? CONNECTIONS : CONNECTIONS / 6,
       rate: peak * share,
     });
+  // What the last overload has left behind is not normal.
+  await wait(CALM_MS);
   const normal = await load(NORMAL, Math.max(NORMAL_SECONDS_MIN, SECONDS / 4));
   tell('normal', normal);
   const residentMiB = mebibytes(await server.residentBytes());
@@ -222,14 +224,16 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
   for (let second = 0; second < RECOVERY_SECONDS; second++) after.push(await load(NORMAL, 1));
   const isNormal = ({ refusedPerSecond, p99Ms }: LoadResult): boolean =>
     refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
-  const firstNormal = after.findIndex(isNormal);
+  const untilNormal = 1 + after.findLastIndex((one) => !isNormal(one));
   return {
     ...{ rounds, normal, over, probes, peak: Math.round(peak) },
     goodput: goodputOf(rounds, over, IN_TIME * normal.p99Ms),
     answered: goodputOf(rounds, over, Infinity),
     p99Ratio: round(over.p99Ms / normal.p99Ms),
     residentMiBBefore: residentMiB,
-    secondsUntilNormal: firstNormal === -1 ? `more than ${String(RECOVERY_SECONDS)}` : firstNormal,
+    // From then on all seconds were.
+    secondsUntilNormal:
+      untilNormal < RECOVERY_SECONDS ? untilNormal : `at least ${String(untilNormal)}`,
     after: after.map(({ refusedPerSecond, p99Ms }) => ({ refusedPerSecond, p99Ms })),
   };
 }
