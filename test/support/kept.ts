@@ -4,7 +4,8 @@ import { runInNewContext } from 'node:vm';
 
 setFlagsFromString('--expose-gc');
 const collectYoung = runInNewContext('() => gc({ type: "minor" })') as () => void;
-const collectAll = runInNewContext('() => gc()') as () => void;
+/** A full collection. */
+export const collectAll = runInNewContext('() => gc()') as () => void;
 
 const MIB = 1024 * 1024;
 

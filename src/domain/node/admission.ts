@@ -44,7 +44,7 @@ export const ADMISSION_LOOK_MS = 10;
 const WAIT_MIN_MS = ADMISSION_LOOK_MS / 2;
 /** Waits in a row that are too long before anything is done. */
 const LATE_LOOKS = 2;
-/** The same while an overload is not yet over and all are let in: waits are too long much sooner then, for pauses as well. */
+/** The same while an overload is not yet over and all are let in: waits are too long sooner then, for pauses as well. */
 const LATE_LOOKS_AGAIN = 3;
 /** What a long piece of work has left behind is worked off: a wait that is as much shorter begins a new row. */
 const FALLING = 0.8;
@@ -62,7 +62,7 @@ const IDLE_SHARE = 0.05;
 /** How strongly the length of a wait counts, each second, and how strongly its change. */
 const INTEGRAL_PER_SECOND = 4;
 const PROPORTIONAL = 0.6;
-/** Waits in a row, of 5 to 10 ms, with nobody turned away, before overload is over; until then it is met at once. */
+/** Waits in a row, of 5 to 10 ms, with nobody turned away, before overload is over; until then it is met sooner. */
 const CALM_LOOKS = 2000;
 /** A server that let in nobody would never learn that it could. */
 const ADMITTED_MIN = 0.01;

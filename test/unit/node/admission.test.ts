@@ -49,7 +49,7 @@ interface Offered {
  * last one has come, and no more often than twice in `ADMISSION_LOOK_MS`.
  */
 function runOffered(offered: Offered, admission: Admission, totalMs: number): Run {
-  const { load, pauseEveryMs } = offered;
+  const { load, pauseEveryMs, pauseMs } = offered;
   const random = createRandom(1);
   const waits: number[] = [];
   let refused = 0;
@@ -57,9 +57,9 @@ function runOffered(offered: Offered, admission: Admission, totalMs: number): Ru
   for (let atMs = 0; atMs < totalMs; atMs++) {
     const noise = random.below(2000) / 1000;
     const calls = 1 - admission.share * (1 - REFUSAL_COST);
-    const pauseMs = random.below(pauseEveryMs) === 0 ? offered.pauseMs : 0;
+    const pausedMs = random.below(pauseEveryMs) === 0 ? pauseMs : 0;
     refused += (noise * admission.share) / totalMs;
-    const restMs = queueMs + load * calls * noise + pauseMs - 1;
+    const restMs = queueMs + load * calls * noise + pausedMs - 1;
     queueMs = Math.max(0, restMs);
     idleMs += Math.max(0, -restMs);
     waits.push(queueMs);
