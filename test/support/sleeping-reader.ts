@@ -14,9 +14,14 @@ const settings = workerData as ReaderSettings & { readonly isBroken?: boolean };
 if (settings.isBroken === true) throw new Error('it does not start');
 const claims = openClaims(settings.claims);
 const passed = new Int32Array(settings.passed);
+Atomics.add(passed, 0, 1);
 const never = new Int32Array(new SharedArrayBuffer(4));
 
-parentPort?.on('message', (message: ReadMessage) => {
+parentPort?.on('message', (messages: readonly ReadMessage[]) => {
+  for (const message of messages) work(message);
+});
+
+function work(message: ReadMessage): void {
   if (claims.take(message, settings.thread)) {
     const ms = message.task.kind === 'expired' ? message.task.limit : 0;
     if (ms === DEADLY) throw new Error('it dies');
@@ -26,4 +31,4 @@ parentPort?.on('message', (message: ReadMessage) => {
     parentPort?.postMessage({ id: message.id, result: settings.thread, refusal: undefined });
   }
   Atomics.add(passed, 0, 1);
-});
+}

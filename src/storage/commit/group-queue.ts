@@ -1,5 +1,6 @@
 import { DomainError } from '../../errors/domain-error.ts';
 import type { Clock } from '../../platform/clock.ts';
+import { breathe } from '../../platform/timers.ts';
 import type { EngineObserver } from '../observer.ts';
 import type { CommitOutcome, CommitRequest } from './operations.ts';
 
@@ -93,9 +94,13 @@ class PumpedQueue implements GroupQueue {
     return clock.monotonic() - first.sinceMs > waitMaxMs ? tooLong(waitMaxMs) : undefined;
   }
 
-  /** The next group forms while this one is committed; an idle writer waits for nobody. */
+  /**
+   * The next group forms while this one is committed. An idle writer waits for those that come in the same turn of the event
+   * loop, and for nobody else: one by one they would take the core from the main thread as often.
+   */
   async #pump(): Promise<void> {
     while (this.#queue.length > 0) {
+      await breathe();
       const group = this.#takeGroup();
       if (group.length > 0) await this.#commitGroup(group);
     }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 import { DomainError } from '../../errors/domain-error.ts';
@@ -35,7 +36,7 @@ export interface EmbeddedStoreOptions {
   readonly cacheBytes?: number;
   /** How many of them at most. Default: as many as fit. */
   readonly cacheDocuments?: number | undefined;
-  /** Reader threads. Default 2, at least 1. */
+  /** Reader threads. Default 2, at least 1; while none is held up, no more of them work than there are cores. */
   readonly readers?: number;
   /**
    * No more reads, or writes, are taken while one has waited this long for its turn, in milliseconds.
@@ -91,7 +92,10 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
     });
     return createEngine({
       ...{ access, epoch, clock, writer, cache, state, release },
-      readers: { threads: options.readers ?? READERS, waitMaxMs },
+      readers: {
+        ...{ threads: options.readers ?? READERS, waitMaxMs },
+        atOnce: availableParallelism(),
+      },
       commits: new Int32Array(commits),
       encryption: keys && { directory, password: options.password ?? '', rootKey: keys.rootKey },
     });

@@ -1,10 +1,14 @@
-import type { Worker } from 'node:worker_threads';
-
 import { DomainError } from '../../errors/domain-error.ts';
 import { systemClock } from '../../platform/clock.ts';
+import { after, soon } from '../../platform/timers.ts';
 import type { ReadMessage, ReadReply, ReadResults, ReadTask, StoreAccess } from './protocol.ts';
 import { createClaims, openClaims, type Claims } from './read-claims.ts';
-import type { ReaderSettings } from './reader-worker.ts';
+import {
+  HELD_UP_MS,
+  startReaderThread,
+  type ReaderThread,
+  type StartReader,
+} from './reader-thread.ts';
 import { toError } from '../commit/operations.ts';
 import { startWorker } from './worker.ts';
 
@@ -37,20 +41,9 @@ interface Job {
 interface OfferedJob extends Job {
   readonly message: ReadMessage;
   /** The thread that had nothing to do; undefined: it is for the first that has time. */
-  readonly member: Member | undefined;
+  readonly member: ReaderThread | undefined;
   /** The threads that know of it. */
-  readonly told: Set<Member>;
-}
-
-interface Member {
-  readonly worker: Worker;
-  /** From 1 on. */
-  readonly thread: number;
-  /** How many messages it was sent, and in memory that it shares, how many of them it has done with. */
-  told: number;
-  readonly passed: Int32Array;
-  /** It may not know of all that wait. */
-  missesSome: boolean;
+  readonly told: Set<ReaderThread>;
 }
 
 /**
@@ -67,12 +60,14 @@ const TASK_ID_MAX = 2 ** 31 - 1;
 /** How large a pool is, and how long one may wait for it. */
 export interface PoolBounds {
   readonly threads: number;
+  /**
+   * How many of them work at once, unless one is held up by a long read: no more than there are cores. Two that share a core
+   * take turns, and each has caches of its own to fill.
+   */
+  readonly atOnce: number;
   /** No more reads are taken while one has waited this long for a thread, in milliseconds; 0: no bound. */
   readonly waitMaxMs: number;
 }
-
-/** Starts a thread that answers messages. */
-export type StartReader = (settings: ReaderSettings) => Worker;
 
 /** Creates a pool. Its threads are started when needed. */
 export function createReaderPool(
@@ -87,7 +82,7 @@ class ThreadPool implements ReaderPool {
   readonly #access: StoreAccess;
   readonly #bounds: PoolBounds;
   readonly #startReader: StartReader;
-  readonly #members = new Set<Member>();
+  readonly #members = new Set<ReaderThread>();
   readonly #waiting: Job[] = [];
   /**
    * In the order in which they were offered, in which most of them end. A Map would keep answers until a full collection, as
@@ -100,6 +95,8 @@ class ThreadPool implements ReaderPool {
   #lastId = 0;
   #lastThread = 0;
   #isClosed = false;
+  #isSending = false;
+  #isLooking = false;
 
   constructor(access: StoreAccess, bounds: PoolBounds, start: StartReader) {
     this.#access = access;
@@ -185,9 +182,7 @@ class ThreadPool implements ReaderPool {
 
   #next(): void {
     while (this.#waiting.length > 0) {
-      const idle = this.#idle();
-      const member =
-        idle ?? (this.#members.size < this.#bounds.threads ? this.#start() : undefined);
+      const member = this.#idle() ?? this.#startIfFew();
       const slot = this.#freeSlots.pop();
       if (slot === undefined) return;
       const job = this.#waiting.shift();
@@ -202,27 +197,64 @@ class ThreadPool implements ReaderPool {
     this.#claims.offer(message);
     if (member === undefined) this.#tellAll(job);
     else this.#tell(member, job);
+    this.#lookLater();
+  }
+
+  /** Those that work now: as many as may at once, or all where others are held up and no more can be started. */
+  #working(): readonly ReaderThread[] {
+    const members = [...this.#members];
+    const { threads, atOnce } = this.#bounds;
+    if (atOnce >= threads) return members;
+    const nowMs = systemClock.monotonic();
+    const free = members.filter((member) => !member.isHeldUp(nowMs));
+    return free.length === 0 ? members : free.slice(0, atOnce);
+  }
+
+  /** A new thread, where fewer work than may. */
+  #startIfFew(): ReaderThread | undefined {
+    const { threads, atOnce } = this.#bounds;
+    if (this.#members.size >= threads) return undefined;
+    const nowMs = systemClock.monotonic();
+    const free = [...this.#members].filter((member) => !member.isHeldUp(nowMs));
+    return free.length < atOnce ? this.#start() : undefined;
+  }
+
+  /** Finds out, as long as something waits, whether threads are held up, and has others do what they were told. */
+  #lookLater(): void {
+    const { threads, atOnce } = this.#bounds;
+    if (this.#isLooking || atOnce >= threads) return;
+    this.#isLooking = true;
+    after(HELD_UP_MS, () => {
+      this.#isLooking = false;
+      if (this.#isClosed || this.#firstOffered() === undefined) return;
+      this.#startIfFew();
+      for (const member of this.#working()) this.#tellRest(member);
+      this.#lookLater();
+    });
   }
 
   /** Tells the threads that are not too far behind, at least one: a long read must not have messages heap up. */
   #tellAll(job: OfferedJob): void {
-    const members = [...this.#members].sort((a, b) => behind(a) - behind(b));
+    const members = this.#working().toSorted((a, b) => a.behind - b.behind);
     members.forEach((member, at) => {
-      if (at === 0 || behind(member) < OFFERED_AHEAD) this.#tell(member, job);
+      if (at === 0 || member.behind < OFFERED_AHEAD) this.#tell(member, job);
       else member.missesSome = true;
     });
   }
 
-  #tell(member: Member, { message, told }: OfferedJob): void {
+  #tell(member: ReaderThread, { message, told }: OfferedJob): void {
     told.add(member);
-    member.told += 1;
-    // A pending read keeps the process alive, an idle thread does not.
-    member.worker.ref();
-    member.worker.postMessage(message);
+    member.tell(message);
+    if (this.#isSending) return;
+    this.#isSending = true;
+    soon(() => {
+      this.#isSending = false;
+      for (const one of this.#members) one.send();
+    });
   }
 
   /** Tells a thread of what it does not know and nobody does. */
-  #tellRest(member: Member): void {
+  #tellRest(member: ReaderThread): void {
     member.missesSome = false;
     for (const job of this.#offered) {
       if (this.#isWaiting(job) && !job.told.has(member)) this.#tell(member, job);
@@ -230,11 +262,11 @@ class ThreadPool implements ReaderPool {
   }
 
   /** A thread that does nothing and was told of nothing. */
-  #idle(): Member | undefined {
+  #idle(): ReaderThread | undefined {
     if (this.#firstOffered() !== undefined) return undefined;
-    return [...this.#members].find(
+    return this.#working().find(
       (member) =>
-        behind(member) === 0 &&
+        member.behind === 0 &&
         this.#offered.every(
           (job) => job.member !== member && !this.#claims.isTakenBy(job.message, member.thread),
         ),
@@ -253,20 +285,14 @@ class ThreadPool implements ReaderPool {
     return job;
   }
 
-  #start(): Member {
+  #start(): ReaderThread {
     this.#lastThread += 1;
-    const thread = this.#lastThread;
-    const passed = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    const settings: ReaderSettings = { ...this.#access, claims: this.#shared, thread, passed };
-    const worker = this.#startReader(settings);
-    const member: Member = {
-      worker,
-      thread,
-      told: 0,
-      passed: new Int32Array(passed),
-      missesSome: false,
-    };
-    worker.unref();
+    const member = startReaderThread(this.#startReader, {
+      ...this.#access,
+      claims: this.#shared,
+      thread: this.#lastThread,
+    });
+    const { worker } = member;
     worker.on('message', (reply: ReadReply) => {
       this.#take(reply.id)?.settle(reply);
       if (member.missesSome) this.#tellRest(member);
@@ -286,7 +312,7 @@ class ThreadPool implements ReaderPool {
    * What the thread did is lost with it; what it was only told of is for the others, or for a new one. Of
    * threads that end before they do anything, each takes one job with it, so that not all of them end so.
    */
-  #lose(member: Member): void {
+  #lose(member: ReaderThread): void {
     if (!this.#members.delete(member)) return;
     const own = this.#offered.filter(
       (job) => job.member === member || this.#claims.isTakenBy(job.message, member.thread),
@@ -312,12 +338,6 @@ class ThreadPool implements ReaderPool {
     this.#take(offered.message.id)?.reject(canceled());
     this.#next();
   }
-}
-
-/** Messages that a thread has not done with. */
-function behind({ told, passed }: Member): number {
-  // The shared number begins anew at 2^31.
-  return (told - Atomics.load(passed, 0)) | 0;
 }
 
 function canceled(): DomainError {

@@ -14,7 +14,7 @@ export interface ReaderSettings extends StoreAccess {
   readonly claims: SharedArrayBuffer;
   /** The number of this thread, from 1 on. */
   readonly thread: number;
-  /** One number: how many messages it has done with. */
+  /** One number: how many messages it has done with, its start among them. */
   readonly passed: SharedArrayBuffer;
 }
 
@@ -25,11 +25,15 @@ const settings = workerData as ReaderSettings;
 const claims = openClaims(settings.claims);
 const passed = new Int32Array(settings.passed);
 const reader = createReader(openConnection({ ...settings, access: 'read' }));
+// It has started.
+Atomics.add(passed, 0, 1);
 
-port.on('message', (message: ReadMessage) => {
-  // Some tasks are given to every thread, for the first that has time.
-  if (claims.take(message, settings.thread)) port.postMessage(answer(message));
-  Atomics.add(passed, 0, 1);
+port.on('message', (messages: readonly ReadMessage[]) => {
+  for (const message of messages) {
+    // Some tasks are given to every thread, for the first that has time.
+    if (claims.take(message, settings.thread)) port.postMessage(answer(message));
+    Atomics.add(passed, 0, 1);
+  }
 });
 
 function answer(message: ReadMessage): ReadReply {

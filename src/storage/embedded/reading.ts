@@ -47,7 +47,7 @@ export function openReading(access: StoreAccess, parts: ReadingParts): Reading {
     }),
     pool: createReaderPool(access, readers),
     // Whoever follows the log is in nobody's way.
-    logPool: createReaderPool(access, { threads: 1, waitMaxMs: 0 }),
+    logPool: createReaderPool(access, { threads: 1, atOnce: 1, waitMaxMs: 0 }),
   };
 }
 

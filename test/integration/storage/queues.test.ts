@@ -87,6 +87,8 @@ describe('reads', () => {
       await count(engine);
       done += 1;
     });
+    // Threads are told at the end of a turn.
+    await new Promise((resolve) => setImmediate(resolve));
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
     // The turns in which the answers are heard, and in which the next would be asked for.
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -131,6 +133,22 @@ describe('reads', () => {
 });
 
 describe('writes', () => {
+  it('that come in one turn of the event loop are one commit', async () => {
+    using directory = createTemporaryDirectory();
+    const groups: number[] = [];
+    await using engine = await openEmbeddedStore({
+      ...{ directory: directory.path, clock: systemClock },
+      observer: {
+        committed: (transactions) => groups.push(transactions),
+        synced: () => undefined,
+        failed: () => undefined,
+      },
+    });
+    await put(engine, 'first');
+    await Promise.all(Array.from({ length: 50 }, (_, n) => put(engine, `k${String(n)}`)));
+    expect(groups).toEqual([1, 50]);
+  });
+
   it('are refused while one waits too long for the writer, and taken again after that', async () => {
     await withStore(async (engine) => {
       const running = reasonOf(putMany(engine));

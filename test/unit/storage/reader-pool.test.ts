@@ -13,11 +13,12 @@ const WAIT_MAX_MS = 60_000;
 
 let pool: ReaderPool;
 
-function open({ threads = 2, isBroken = false }): void {
+function open(wanted: { threads: number; atOnce?: number; isBroken?: boolean }): void {
+  const { threads, atOnce = threads, isBroken = false } = wanted;
   const access = { file: '', dataKey: undefined, cacheBytes: 0 };
   pool = createReaderPool(
     access,
-    { threads, waitMaxMs: WAIT_MAX_MS },
+    { threads, atOnce, waitMaxMs: WAIT_MAX_MS },
     (settings) => new Worker(STUB, { workerData: { ...settings, isBroken } }),
   );
 }
@@ -44,6 +45,25 @@ describe('a pool of reader threads', () => {
     expect(new Set(short).size).toBe(1);
     leaver.abort();
     expect(short).not.toContain(await long);
+  });
+
+  it('has no more threads work at once than it may', async () => {
+    open({ threads: 2, atOnce: 1 });
+    const short = await Promise.all(Array.from({ length: 300 }, () => sleep(0)));
+    expect(new Set(short)).toEqual(new Set([1]));
+  });
+
+  it('has another thread work while one that might is held up', async () => {
+    open({ threads: 2, atOnce: 1 });
+    const leaver = new AbortController();
+    const long = sleep(WAIT_MAX_MS, leaver.signal);
+    // What the first thread was told before it was held up, and what comes after that.
+    const short = await Promise.all(Array.from({ length: 300 }, () => sleep(0)));
+    expect(new Set(short)).toEqual(new Set([2]));
+    expect(await sleep(0)).toBe(2);
+    leaver.abort();
+    expect(await long).toBe(1);
+    expect(await sleep(0)).toBe(1);
   });
 
   it('settles each read once, whoever leaves', async () => {
