@@ -4,7 +4,7 @@
  *
  * On a Node below the floor it starts itself again on the Node that the packages bring, and passes on
  * signals and the exit code; so it does as the first process of a container, which no signal ends that it has not asked for, not even
- * its own. In a clone it first compiles the sources when `dist` does not fit them.
+ * its own. A server is started again with the options for V8 that must be there from the beginning, as the same process. In a clone it first compiles the sources when `dist` does not fit them.
  * Plain JavaScript without imports from the product, so that any Node can read it.
  */
 import { spawn } from 'node:child_process';
@@ -16,6 +16,11 @@ const FLOOR = [22, 12];
 /** Marks the second start, so that a wrong runtime cannot start itself for ever. */
 const MARK = 'MOLTEN_RESTARTED';
 const SIGNAL_BASE = 128;
+/**
+ * Options for V8 that a server needs from its beginning. Left to itself V8 makes objects of a place in the code in old space once many
+ * from there lived long, which in one of three servers has it collect four times as much; see docs/decisions/0024.
+ */
+const SERVER_OPTIONS = ['--no-allocation-site-pretenuring'];
 /** The process that a container begins with. */
 const INIT = 1;
 
@@ -24,7 +29,10 @@ const root = dirname(dirname(here));
 
 if (!isNewEnough(process.versions.node)) restartOnNewer();
 else if (process.pid === INIT && process.env[MARK] === undefined) restart(process.execPath);
-else await run();
+else {
+  becomeServer();
+  await run();
+}
 
 function isNewEnough(release) {
   const [major, minor] = release.split('.').map(Number);
@@ -68,8 +76,31 @@ function restartOnNewer() {
   restart(runtime);
 }
 
+/**
+ * Becomes the same process with the options of a server, where that can be done: not on Windows, on Node before 22.15, where Node
+ * is forbidden to start programs, or with a channel to a parent, which would be lost.
+ */
+function becomeServer() {
+  if (missingOptions().length === 0 || process.channel || process.execve === undefined) return;
+  // It tells that it is an experiment, on the output of errors; as the process goes on as another one, nobody hears.
+  try {
+    process.execve(process.execPath, [process.execPath, ...commandLine()], process.env);
+  } catch {
+    // It serves all the same, only slower at times.
+  }
+}
+
+function missingOptions() {
+  const isServer = process.argv[2] === 'serve';
+  return isServer ? SERVER_OPTIONS.filter((option) => !process.execArgv.includes(option)) : [];
+}
+
+function commandLine() {
+  return [...process.execArgv, ...missingOptions(), here, ...process.argv.slice(2)];
+}
+
 function restart(runtime) {
-  const child = spawn(runtime, [...process.execArgv, here, ...process.argv.slice(2)], {
+  const child = spawn(runtime, commandLine(), {
     stdio: 'inherit',
     env: { ...process.env, [MARK]: '1' },
   });
