@@ -1,7 +1,8 @@
 /**
  * Twice as much as the server can do, then normal load again; connections that do nothing; readers that do
- * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured. Goodput is what is
- * answered well within three times the p99 of normal load, in the peak as under overload; what is answered at any time is told too.
+ * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured. In time is what is
+ * answered well within three times the p99 of normal load. The capacity is the most that any load had answered in time, goodput
+ * what is answered in time at twice of it; what is answered at any time is told too, to the most that any load had answered so.
  * `MOLTEN_SECONDS` is how long the overload lasts (60), `MOLTEN_PARTS` what of it is done (overload,stalled,idle), `MOLTEN_ROUNDS`
  * how often (8). Where `taskset` is to be had the load has a core to
  * itself and the server all others, as on a machine of its own.
@@ -18,11 +19,11 @@ import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 
 const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 60);
 const PARTS = (process.env['MOLTEN_PARTS'] ?? 'overload,stalled,idle').split(',');
-/** Callers that wait for their answers; the peak is what the best of these get out of the server, of all rounds together. */
+/** Callers that wait for their answers: those with the best of what they get out of the server, of all rounds together. */
 const CALLERS = [16, 32, 64, 128, 256];
 const PEAK_SECONDS = 2;
 const OVER_SECONDS = 6;
-/** Shares of that peak that are offered by callers who wait for nobody: what most is answered of them is the top of their curve. */
+/** Shares of the most of that that are offered by callers who wait for nobody: what most is answered of them is the top of their curve. */
 const CURVE = [0.9, 1, 1.1];
 const CURVE_SECONDS = 4;
 /** More than fit into one long turn of the event loop: callers that wait for nobody. */
@@ -46,7 +47,7 @@ const BESIDE_SECONDS = 60;
 const WARM_SECONDS = 40;
 const CALM_MS = 22_000;
 const NORMAL = 0.7;
-/** Goodput is what is answered well in no more than so many times the p99 of normal load: the same bound as for the p99 under overload. */
+/** In time is so many times the p99 of normal load: the same bound as for the p99 under overload. */
 const IN_TIME = 3;
 /** Long enough for what happens now and then, as under overload. */
 const NORMAL_SECONDS_MIN = 6;
@@ -167,32 +168,51 @@ function peakOf(rounds: readonly (readonly LoadResult[])[], boundMs = Infinity):
   );
 }
 
+/** What any load of some rounds had answered in time, at most. */
+const capacityOf = (rounds: readonly Omit<Round, 'over'>[], boundMs: number): number =>
+  peakOf(
+    rounds.map(({ callers, curve }) => [...callers, ...curve]),
+    boundMs,
+  );
+
 /** All loads in turn: what a machine can do changes within seconds. */
-async function measureGoodput(server: LoadedServer): Promise<readonly Round[]> {
+async function measureRound(
+  server: LoadedServer,
+  before: readonly Round[],
+  boundMs: number,
+): Promise<Round> {
   const { port, request: next } = server;
-  const rounds: Round[] = [];
-  for (let round = 0; round <= ROUNDS; round++) {
-    // Until the last overload is over, waits are held short.
-    if (round > 0) await wait(CALM_MS);
-    const callers = await loadByCallers(server);
-    const peak = peakOf([...rounds.map((one) => one.callers), callers]);
-    const curve = await loadByCurve(server, peak);
-    const rate = 2 * Math.max(peak, peakOf([...rounds.map((one) => one.curve), curve]));
-    const over = await runLoad({
-      ...{ port, request: next, seconds: OVER_SECONDS, connections: CONNECTIONS, rate },
-    });
-    // The first is for caches and compilers.
-    if (round === 0) continue;
-    callers.forEach((one, at) => {
-      tell(`${String(CALLERS[at])} callers that wait`, one);
-    });
-    curve.forEach((one, at) => {
-      tell(`${String(CURVE[at])} of it by those that don't`, one);
-    });
-    tell('twice of the more', over);
-    rounds.push({ callers, curve, over });
-  }
-  return rounds;
+  const callers = await loadByCallers(server);
+  const curve = await loadByCurve(server, peakOf([...before.map((one) => one.callers), callers]));
+  const waiting = { port, request: next, seconds: OVER_SECONDS, connections: CONNECTIONS };
+  const rate = 2 * capacityOf([...before, { callers, curve }], boundMs);
+  const over = await runLoad({ ...waiting, rate });
+  return { callers, curve, over };
+}
+
+function tellRound({ callers, curve, over }: Round): void {
+  callers.forEach((one, at) => {
+    tell(`${String(CALLERS[at])} callers that wait`, one);
+  });
+  curve.forEach((one, at) => {
+    tell(`${String(CURVE[at])} of it by those that don't`, one);
+  });
+  tell('twice the capacity', over);
+}
+
+/** Normal load, of a server of which `peak` calls in a second are the most. */
+async function measureNormal(server: LoadedServer, peak: number): Promise<LoadResult> {
+  // What the last overload has left behind is not normal: until it is over, waits are held short.
+  await wait(CALM_MS);
+  const seconds = Math.max(NORMAL_SECONDS_MIN, SECONDS / 4);
+  const normal = await loadNormally(server, NORMAL * peak, seconds);
+  tell('normal', normal);
+  return normal;
+}
+
+function loadNormally(server: LoadedServer, rate: number, seconds: number): Promise<LoadResult> {
+  const { port, request: next } = server;
+  return runLoad({ port, request: next, seconds, rate, connections: CONNECTIONS / 6 });
 }
 
 /** What a part has measured, by name. */
@@ -203,31 +223,34 @@ interface Figures {
 
 async function measureOverload(server: LoadedServer): Promise<Figures> {
   const { port, request: next } = server;
-  const rounds = await measureGoodput(server);
-  const peak = peakOf(rounds.map((one) => one.callers));
-  const load = (share: number, seconds: number): Promise<LoadResult> =>
-    runLoad({
-      ...{ port, request: next, seconds },
-      connections: share > 1 ? CONNECTIONS : CONNECTIONS / 6,
-      rate: peak * share,
-    });
-  // What the last overload has left behind is not normal.
-  await wait(CALM_MS);
-  const normal = await load(NORMAL, Math.max(NORMAL_SECONDS_MIN, SECONDS / 4));
-  tell('normal', normal);
+  // The first is for caches and compilers.
+  const warm = await measureRound(server, [], Infinity);
+  const boundMs = IN_TIME * (await measureNormal(server, peakOf([warm.callers]))).p99Ms;
+  const rounds: Round[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    if (round > 0) await wait(CALM_MS);
+    const one = await measureRound(server, rounds, boundMs);
+    tellRound(one);
+    rounds.push(one);
+  }
+  const capacity = capacityOf(rounds, boundMs);
+  const normal = await measureNormal(server, capacity);
   const residentMiB = mebibytes(await server.residentBytes());
   const health = watchHealth(server);
-  const over = await load(2, SECONDS);
+  const waiting = { port, request: next, seconds: SECONDS, connections: CONNECTIONS };
+  const over = await runLoad({ ...waiting, rate: 2 * capacity });
   const probes = await health.stop();
-  tell('twice the peak', over);
+  tell('twice the capacity', over);
   const after: LoadResult[] = [];
-  for (let second = 0; second < RECOVERY_SECONDS; second++) after.push(await load(NORMAL, 1));
+  for (let second = 0; second < RECOVERY_SECONDS; second++) {
+    after.push(await loadNormally(server, NORMAL * capacity, 1));
+  }
   const isNormal = ({ refusedPerSecond, p99Ms }: LoadResult): boolean =>
     refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
   const untilNormal = 1 + after.findLastIndex((one) => !isNormal(one));
   return {
-    ...{ rounds, normal, over, probes, peak: Math.round(peak) },
-    goodput: goodputOf(rounds, over, IN_TIME * normal.p99Ms),
+    ...{ rounds, normal, over, probes, peak: Math.round(capacity) },
+    goodput: goodputOf(rounds, over, boundMs),
     answered: goodputOf(rounds, over, Infinity),
     p99Ratio: round(over.p99Ms / normal.p99Ms),
     residentMiBBefore: residentMiB,
@@ -238,12 +261,9 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
   };
 }
 
-/** What is answered well and in time at twice the peak, to the most that any load got so: of all turns, and on end. */
+/** What is answered well in so many milliseconds at twice the capacity, to the most that any load got so: of all turns, and on end. */
 function goodputOf(rounds: readonly Round[], over: LoadResult, boundMs: number): object {
-  const peak = peakOf(
-    rounds.map(({ callers, curve }) => [...callers, ...curve]),
-    boundMs,
-  );
+  const peak = capacityOf(rounds, boundMs);
   const turns = goodOf(
     rounds.map((one) => one.over),
     boundMs,
