@@ -65,7 +65,6 @@ class CountedThread implements ReaderThread {
   }
 
   tell(message: ReadMessage): void {
-    if (this.behind === 0) this.#lastPassedMs = systemClock.monotonic();
     this.#told += 1;
     // A pending read keeps the process alive, an idle thread does not.
     this.worker.ref();
@@ -74,15 +73,22 @@ class CountedThread implements ReaderThread {
   }
 
   send(): void {
-    if (this.#unsent.length > 0) this.worker.postMessage(this.#unsent.splice(0));
+    if (this.#unsent.length === 0) return;
+    if (!this.#hasWork()) this.#lastPassedMs = systemClock.monotonic();
+    this.worker.postMessage(this.#unsent.splice(0));
   }
 
   isHeldUp(nowMs: number): boolean {
     const passed = Atomics.load(this.#passed, 0);
-    if (passed === 0 || passed !== this.#lastPassed || this.behind === 0) {
+    if (passed === 0 || passed !== this.#lastPassed || !this.#hasWork()) {
       this.#lastPassed = passed;
       this.#lastPassedMs = nowMs;
     }
     return nowMs - this.#lastPassedMs > HELD_UP_MS;
+  }
+
+  /** Whether it knows of something that it has not done with. */
+  #hasWork(): boolean {
+    return this.behind > this.#unsent.length;
   }
 }
