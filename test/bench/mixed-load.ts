@@ -40,11 +40,9 @@ export async function startLoaded(
 ): Promise<LoadedServer> {
   const directory = createTemporaryDirectory();
   const serve: ServeProcess = await startServe({
-    args: [
-      ...['--db-path', `${directory.path}/data`, '--port', '0', '--log-level', 'error'],
-      '--disable-encryption',
-    ],
+    args: [...['--db-path', `${directory.path}/data`, '--port', '0', '--log-level', 'error']],
     variables: {
+      MOLTENDB_ENCRYPTION_KEY: 'an encryption key for benchmarks',
       MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
       MOLTENDB_ROOT_PASSWORD: ROOT.password,
       ...variables,

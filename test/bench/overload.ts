@@ -14,6 +14,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { invariant } from '../../src/errors/invariant.ts';
 import { toBody } from '../../src/client/index.ts';
+import { mebibytes, round, watchHealth } from './health-watch.ts';
 import { runLoad, type LoadResult } from './open-load.ts';
 import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 
@@ -53,10 +54,8 @@ const IN_TIME = 3;
 const NORMAL_SECONDS_MIN = 6;
 const RECOVERY_SECONDS = 8;
 
-const round = (value: number): number => Math.round(value * 100) / 100;
 const middle = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-const mebibytes = (bytes: number): number => Math.round(bytes / 1024 / 1024);
 
 /** One turn of all loads that are compared. */
 interface Round {
@@ -72,44 +71,6 @@ function tell(name: string, result: LoadResult): void {
   process.stderr.write(
     `${name.padEnd(26)} offered ${String(offeredPerSecond)}/s  good ${String(goodPerSecond)}/s  refused ${String(refusedPerSecond)}/s  p50 ${String(p50Ms)} ms  p99 ${String(p99Ms)} ms  failures ${String(failures)}\n`,
   );
-}
-
-/** Asks a probe and an operator's call all the while. */
-function watchHealth(server: LoadedServer): { stop(): Promise<object> } {
-  const times: number[] = [];
-  let failures = 0;
-  let residentBytes = 0;
-  const stopping = new AbortController();
-  const running = (async () => {
-    while (!stopping.signal.aborted) {
-      const startMs = performance.now();
-      const answer = await fetch(`http://127.0.0.1:${String(server.port)}/healthz`).catch(
-        () => null,
-      );
-      if (answer?.status === 200) times.push(performance.now() - startMs);
-      else failures += 1;
-      const bytes = await server.residentBytes().catch(() => {
-        failures += 1;
-        return 0;
-      });
-      residentBytes = Math.max(residentBytes, bytes);
-      await wait(200);
-    }
-  })();
-  return {
-    async stop() {
-      stopping.abort();
-      await running;
-      const sorted = times.toSorted((a, b) => a - b);
-      const p99Ms = round(sorted[Math.floor(sorted.length * 0.99)] ?? 0);
-      return {
-        asked: times.length + failures,
-        failures,
-        p99Ms,
-        residentMiB: mebibytes(residentBytes),
-      };
-    },
-  };
 }
 
 /** Bounds this process, and those that it starts, to some cores; false where that cannot be done. */
@@ -200,6 +161,19 @@ function tellRound({ callers, curve, over }: Round): void {
   tell('twice the capacity', over);
 }
 
+/** Adds rounds until there are so many, each after what the overload before it has left behind. */
+async function addRounds(
+  server: LoadedServer,
+  { rounds, boundMs, until }: { rounds: Round[]; boundMs: number; until: number },
+): Promise<void> {
+  while (rounds.length < until) {
+    await wait(CALM_MS);
+    const one = await measureRound(server, rounds, boundMs);
+    tellRound(one);
+    rounds.push(one);
+  }
+}
+
 /** Normal load, of a server of which `peak` calls in a second are the most. */
 async function measureNormal(server: LoadedServer, peak: number): Promise<LoadResult> {
   // What the last overload has left behind is not normal: until it is over, waits are held short.
@@ -227,12 +201,7 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
   const warm = await measureRound(server, [], Infinity);
   const boundMs = IN_TIME * (await measureNormal(server, peakOf([warm.callers]))).p99Ms;
   const rounds: Round[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    if (round > 0) await wait(CALM_MS);
-    const one = await measureRound(server, rounds, boundMs);
-    tellRound(one);
-    rounds.push(one);
-  }
+  await addRounds(server, { rounds, boundMs, until: Math.ceil(ROUNDS / 2) });
   const capacity = capacityOf(rounds, boundMs);
   const normal = await measureNormal(server, capacity);
   const residentMiB = mebibytes(await server.residentBytes());
@@ -245,6 +214,8 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
   for (let second = 0; second < RECOVERY_SECONDS; second++) {
     after.push(await loadNormally(server, NORMAL * capacity, 1));
   }
+  // Half of them before and half after: what the machine can do changes meanwhile.
+  await addRounds(server, { rounds, boundMs, until: ROUNDS });
   const isNormal = ({ refusedPerSecond, p99Ms }: LoadResult): boolean =>
     refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
   const untilNormal = 1 + after.findLastIndex((one) => !isNormal(one));
