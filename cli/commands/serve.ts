@@ -33,9 +33,11 @@ export default class Serve extends Command {
     for (const warning of loaded.warnings) this.logToStderr(`warning: ${warning}`);
     const server = await this.#start(loaded);
     if (loaded.development !== undefined) server.logger.warn(`development mode: ${NEVER}`);
+    // Whoever reads that it listens may tell it to end at once.
+    const told = untilTold();
     this.log(greeting(server, loaded));
     afterStart(createReload(server, loaded, load));
-    await untilTold();
+    await told;
     await close(server);
     // A worker or a socket that will not end must not keep a server that was told to.
     this.exit(0);

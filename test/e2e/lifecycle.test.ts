@@ -1,5 +1,5 @@
 /** How a server begins and ends for those who are connected to it, in a process of its own. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
@@ -15,6 +15,7 @@ import {
   HealthCheckResponse_ServingStatus as Status,
 } from '../../gen/grpc/health/v1/health_pb.ts';
 import { WatchEndReason } from '../../gen/molten/v1/watch_pb.ts';
+import { MOLTEN } from '../support/molten.ts';
 import { refusedStart, startServe, type ServeProcess } from '../support/serve.ts';
 import { SECRETS } from '../support/served.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -156,6 +157,21 @@ describe('a server that is told to end', () => {
       expect(messages.flatMap(({ changes }) => changes.map(({ key }) => key))).toEqual(['slow']);
     },
   );
+
+  it('ends in order as soon as it says that it listens', { timeout: LONG_MS }, async () => {
+    // It may be killed by what comes a moment too early: some times it is not.
+    for (let time = 0; time < 5; time++) {
+      using directory = createTemporaryDirectory();
+      const args = ['serve', '--dev-mode', '--port', '0', '--db-path', directory.path];
+      const child = spawn(process.execPath, [MOLTEN, ...args], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      const exited = once(child, 'exit');
+      await once(child.stdout, 'data');
+      child.kill('SIGTERM');
+      expect(await exited).toEqual([0, null]);
+    }
+  });
 
   it('ends although a call and its caller do not', { timeout: LONG_MS }, async () => {
     using directory = createTemporaryDirectory();
