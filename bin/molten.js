@@ -4,7 +4,8 @@
  *
  * On a Node below the floor it starts itself again on the Node that the packages bring, and passes on
  * signals and the exit code; so it does as the first process of a container, which no signal ends that it has not asked for, not even
- * its own. A server is started again with the options for V8 that must be there from the beginning, as the same process. In a clone it first compiles the sources when `dist` does not fit them.
+ * its own. A server becomes the same process with the options for V8 that must be there from its beginning. In a clone it first
+ * compiles the sources when `dist` does not fit them.
  * Plain JavaScript without imports from the product, so that any Node can read it.
  */
 import { spawn } from 'node:child_process';
@@ -18,7 +19,7 @@ const MARK = 'MOLTEN_RESTARTED';
 const SIGNAL_BASE = 128;
 /**
  * Options for V8 that a server needs from its beginning. Left to itself V8 makes objects of a place in the code in old space once many
- * from there lived long, which in one of three servers has it collect four times as much; see docs/decisions/0024.
+ * from there lived long, and then collects for four times as long until it ends; see docs/decisions/0024.
  */
 const SERVER_OPTIONS = ['--no-allocation-site-pretenuring'];
 /** The process that a container begins with. */
@@ -81,7 +82,7 @@ function restartOnNewer() {
  * is forbidden to start programs, or with a channel to a parent, which would be lost.
  */
 function becomeServer() {
-  if (missingOptions().length === 0 || process.channel || process.execve === undefined) return;
+  if (missingOptions().length === 0 || process.channel || !process.execve) return;
   // It tells that it is an experiment, on the output of errors; as the process goes on as another one, nobody hears.
   try {
     process.execve(process.execPath, [process.execPath, ...commandLine()], process.env);
@@ -95,8 +96,9 @@ function missingOptions() {
   return isServer ? SERVER_OPTIONS.filter((option) => !process.execArgv.includes(option)) : [];
 }
 
+/** What was given comes last, so that it counts where it says otherwise. */
 function commandLine() {
-  return [...process.execArgv, ...missingOptions(), here, ...process.argv.slice(2)];
+  return [...missingOptions(), ...process.execArgv, here, ...process.argv.slice(2)];
 }
 
 function restart(runtime) {

@@ -20,11 +20,11 @@ import { request, startLoaded, type LoadedServer } from './mixed-load.ts';
 
 const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 60);
 const PARTS = (process.env['MOLTEN_PARTS'] ?? 'overload,stalled,idle').split(',');
-/** Callers that wait for their answers: those with the best of what they get out of the server, of all rounds together. */
+/** So many callers that wait for their answers. */
 const CALLERS = [16, 32, 64, 128, 256];
 const PEAK_SECONDS = 2;
 const OVER_SECONDS = 6;
-/** Shares of the most of that that are offered by callers who wait for nobody: what most is answered of them is the top of their curve. */
+/** What callers who wait for nobody offer, to the most that those who wait got: the top of their curve is near. */
 const CURVE = [0.9, 1, 1.1];
 const CURVE_SECONDS = 4;
 /** More than fit into one long turn of the event loop: callers that wait for nobody. */
@@ -96,13 +96,19 @@ async function loadByCallers({ port, request: next }: LoadedServer): Promise<Loa
   return results;
 }
 
-/** What callers get out of it who wait for nobody, by `CURVE`. */
+/** What callers get out of it who wait for nobody. */
+function loadFreely(
+  { port, request: next }: LoadedServer,
+  load: { readonly rate: number; readonly seconds: number; readonly connections?: number },
+): Promise<LoadResult> {
+  return runLoad({ port, request: next, connections: CONNECTIONS, ...load });
+}
+
+/** The same, by `CURVE`. */
 async function loadByCurve(server: LoadedServer, peak: number): Promise<LoadResult[]> {
-  const { port, request: next } = server;
   const results: LoadResult[] = [];
   for (const share of CURVE) {
-    const load = { port, request: next, seconds: CURVE_SECONDS, connections: CONNECTIONS };
-    results.push(await runLoad({ ...load, rate: share * peak }));
+    results.push(await loadFreely(server, { rate: share * peak, seconds: CURVE_SECONDS }));
   }
   return results;
 }
@@ -142,12 +148,10 @@ async function measureRound(
   before: readonly Round[],
   boundMs: number,
 ): Promise<Round> {
-  const { port, request: next } = server;
   const callers = await loadByCallers(server);
   const curve = await loadByCurve(server, peakOf([...before.map((one) => one.callers), callers]));
-  const waiting = { port, request: next, seconds: OVER_SECONDS, connections: CONNECTIONS };
   const rate = 2 * capacityOf([...before, { callers, curve }], boundMs);
-  const over = await runLoad({ ...waiting, rate });
+  const over = await loadFreely(server, { rate, seconds: OVER_SECONDS });
   return { callers, curve, over };
 }
 
@@ -185,8 +189,7 @@ async function measureNormal(server: LoadedServer, peak: number): Promise<LoadRe
 }
 
 function loadNormally(server: LoadedServer, rate: number, seconds: number): Promise<LoadResult> {
-  const { port, request: next } = server;
-  return runLoad({ port, request: next, seconds, rate, connections: CONNECTIONS / 6 });
+  return loadFreely(server, { rate, seconds, connections: CONNECTIONS / 6 });
 }
 
 /** What a part has measured, by name. */
@@ -196,7 +199,6 @@ interface Figures {
 }
 
 async function measureOverload(server: LoadedServer): Promise<Figures> {
-  const { port, request: next } = server;
   // The first is for caches and compilers.
   const warm = await measureRound(server, [], Infinity);
   const boundMs = IN_TIME * (await measureNormal(server, peakOf([warm.callers]))).p99Ms;
@@ -206,8 +208,7 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
   const normal = await measureNormal(server, capacity);
   const residentMiB = mebibytes(await server.residentBytes());
   const health = watchHealth(server);
-  const waiting = { port, request: next, seconds: SECONDS, connections: CONNECTIONS };
-  const over = await runLoad({ ...waiting, rate: 2 * capacity });
+  const over = await loadFreely(server, { rate: 2 * capacity, seconds: SECONDS });
   const probes = await health.stop();
   tell('twice the capacity', over);
   const after: LoadResult[] = [];

@@ -7,16 +7,12 @@ import { describe, expect, it } from 'vitest';
 
 import { MOLTEN } from '../support/molten.ts';
 import { startServe } from '../support/serve.ts';
-import { ROOT } from '../support/server.ts';
+import { SECRETS } from '../support/served.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const OPTION = '--no-allocation-site-pretenuring';
 /** Node before 22.15 cannot. */
 const TIMES = 'execve' in process ? 1 : 0;
-const SECRETS = {
-  MOLTENDB_JWT_SECRET: 'a secret of at least thirty-two bytes, for tests',
-  MOLTENDB_ROOT_PASSWORD: ROOT.password,
-};
 
 const commandOf = (pid: number | undefined): readonly string[] =>
   readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8').split('\0');

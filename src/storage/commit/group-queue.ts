@@ -41,6 +41,8 @@ const QUEUE_BYTES_MAX = 256 * 1024 * 1024;
 /** One group has at most about this much. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 const GROUP_OPERATIONS_MAX = 1000;
+/** So many are a commit of their own: a writer with a core of its own begins, while the main thread goes on. */
+const WAITING_OPERATIONS_MAX = 16;
 const OPERATION_BYTES = 256;
 const RETRY_AFTER_MS = 200;
 
@@ -95,16 +97,24 @@ class PumpedQueue implements GroupQueue {
   }
 
   /**
-   * The next group forms while this one is committed. An idle writer waits for those that come in the same turn of the event
-   * loop, and for nobody else: one by one they would take the core from the main thread as often.
+   * The next group forms while this one is committed. An idle writer with little to do waits for those that come in the same turn
+   * of the event loop, and for nobody else: one by one they would take the core from the main thread as often.
    */
   async #pump(): Promise<void> {
     while (this.#queue.length > 0) {
-      await breathe();
+      if (this.#isLittle()) await breathe();
       const group = this.#takeGroup();
       if (group.length > 0) await this.#commitGroup(group);
     }
     this.#pumping = undefined;
+  }
+
+  #isLittle(): boolean {
+    let operations = 0;
+    return this.#queue.every(({ request }) => {
+      operations += request.operations.length;
+      return operations < WAITING_OPERATIONS_MAX;
+    });
   }
 
   #takeGroup(): readonly Waiting[] {

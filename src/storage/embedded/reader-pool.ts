@@ -202,21 +202,22 @@ class ThreadPool implements ReaderPool {
 
   /** Those that work now: as many as may at once, or all where others are held up and no more can be started. */
   #working(): readonly ReaderThread[] {
-    const members = [...this.#members];
     const { threads, atOnce } = this.#bounds;
-    if (atOnce >= threads) return members;
-    const nowMs = systemClock.monotonic();
-    const free = members.filter((member) => !member.isHeldUp(nowMs));
-    return free.length === 0 ? members : free.slice(0, atOnce);
+    const free = atOnce < threads ? this.#free().slice(0, atOnce) : [];
+    return free.length === 0 ? [...this.#members] : free;
   }
 
   /** A new thread, where fewer work than may. */
   #startIfFew(): ReaderThread | undefined {
     const { threads, atOnce } = this.#bounds;
-    if (this.#members.size >= threads) return undefined;
+    if (this.#members.size >= threads || this.#free().length >= atOnce) return undefined;
+    return this.#start();
+  }
+
+  /** Those that no long read holds up. */
+  #free(): readonly ReaderThread[] {
     const nowMs = systemClock.monotonic();
-    const free = [...this.#members].filter((member) => !member.isHeldUp(nowMs));
-    return free.length < atOnce ? this.#start() : undefined;
+    return [...this.#members].filter((member) => !member.isHeldUp(nowMs));
   }
 
   /** Finds out, as long as something waits, whether threads are held up, and has others do what they were told. */

@@ -147,6 +147,9 @@ describe('writes', () => {
     await put(engine, 'first');
     await Promise.all(Array.from({ length: 50 }, (_, n) => put(engine, `k${String(n)}`)));
     expect(groups).toEqual([1, 50]);
+    // A large one waits for nobody.
+    await Promise.all([putMany(engine), put(engine, 'small'), put(engine, 'other')]);
+    expect(groups).toEqual([1, 50, 1, 2]);
   });
 
   it('are refused while one waits too long for the writer, and taken again after that', async () => {
