@@ -2,11 +2,12 @@
  * Turns calls away under overload: before anything else, and for as little as HTTP/1.1 takes. At twice the capacity
  * half of what comes ends here, and what that costs is taken from those that are let in.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { FastifyInstance } from 'fastify';
 
 import type { DomainError } from '../../errors/domain-error.ts';
+import { soon } from '../../platform/timers.ts';
 import { REQUEST_ID_HEADER } from './door.ts';
 import { retryAfterOf } from './retry-after.ts';
 
@@ -27,6 +28,7 @@ export interface TurnAwayOptions {
 export function turnAway(app: FastifyInstance, options: TurnAwayOptions): void {
   const { admit, bodyBytesMax } = options;
   const common = Object.entries(options.headers).flat();
+  const end = createEnds();
   app.addHook('onRequest', (request, reply, done) => {
     const { isVital, words } = request.routeOptions.config;
     const refusal = isVital === true ? undefined : admit();
@@ -48,8 +50,23 @@ export function turnAway(app: FastifyInstance, options: TurnAwayOptions): void {
       ...[REQUEST_ID_HEADER, request.id, 'retry-after', retryAfterOf(refusal)],
       ...['content-type', type, 'content-length', String(Buffer.byteLength(body))],
     ]);
-    reply.raw.end(body);
+    end(reply.raw, body);
   });
+}
+
+/**
+ * Ends the answers of one turn of the event loop together: whoever takes them on the same machine, such as a proxy, is woken for all
+ * of them, and not for each.
+ */
+function createEnds(): (response: ServerResponse, body: string) => void {
+  const waiting: { readonly response: ServerResponse; readonly body: string }[] = [];
+  return (response, body) => {
+    waiting.push({ response, body });
+    if (waiting.length > 1) return;
+    soon(() => {
+      for (const one of waiting.splice(0)) one.response.end(one.body);
+    });
+  };
 }
 
 /** Of HTTP/1.1, not of a browser, which needs more headers, and with a body that is known to be of good size. */
