@@ -18,7 +18,6 @@ const NAMES = [
   'retention',
   'migration',
   'filters',
-  'ciphers',
 ];
 const name = process.argv[2] ?? '';
 const file = join(root, 'test', 'bench', `${name}.ts`);

@@ -1,7 +1,6 @@
 import Database from 'better-sqlite3-multiple-ciphers';
 
 import { DomainError } from '../../errors/domain-error.ts';
-import { useKey } from './page-cipher.ts';
 
 /** One connection to the file of a store. Not shared between threads. */
 export type Connection = Database.Database;
@@ -35,7 +34,10 @@ export function openConnection(options: ConnectionOptions): Connection {
   const { file, dataKey, access, cacheBytes } = options;
   const database = new Database(file, { readonly: access === 'read', timeout: BUSY_TIMEOUT_MS });
   try {
-    if (dataKey !== undefined) useKey(database, file, dataKey);
+    if (dataKey !== undefined) {
+      database.pragma(`cipher = 'chacha20'`);
+      database.pragma(`key = 'raw:${dataKey}'`);
+    }
     database.prepare('SELECT count(*) FROM sqlite_schema').get();
     // Temporary files would not be encrypted.
     database.pragma('temp_store = MEMORY');

@@ -14,7 +14,6 @@ import type { CommitStore } from '../commit/store.ts';
 import { createStatements, sqliteCode, type Connection, type Sql } from './database.ts';
 import { readFloor, saveFloor } from './floor.ts';
 import { createLogWriter, wholeCommit } from './log-writer.ts';
-import { changeKey } from './page-cipher.ts';
 import type { WriterResult, WriterState, WriterTask } from './protocol.ts';
 import { toRefusal } from './refusal.ts';
 import type { IndexSpec } from '../types.ts';
@@ -128,7 +127,7 @@ class FileWriter implements Writer {
       case 'compact':
         return this.#compact(task.floor, nowMs);
       case 'rekey':
-        changeKey(this.#database, task.dataKey);
+        this.#database.pragma(`rekey = 'raw:${task.dataKey}'`);
         this.#database.pragma('wal_checkpoint(TRUNCATE)');
         return { kind: 'done' };
       case 'stop':
