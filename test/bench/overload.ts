@@ -3,8 +3,8 @@
  * not read, with readers that do as a control. Everything is told as a ratio to what the same run measured. In time is what is
  * answered well within three times the p99 of normal load. The capacity is the most that any load had answered in time, goodput
  * what is answered in time at twice of it; what is answered at any time is told too, to the most that any load had answered so.
- * `MOLTEN_SECONDS` is how long the overload lasts (60), `MOLTEN_PARTS` what of it is done (overload,stalled,idle), `MOLTEN_ROUNDS`
- * how often (8). Where `taskset` is to be had the load has a core to
+ * `MOLTEN_SECONDS` is how long each overload lasts (60), `MOLTEN_PARTS` what of it is done (overload,stalled,idle), `MOLTEN_ROUNDS`
+ * how often (4). Where `taskset` is to be had the load has a core to
  * itself and the server all others, as on a machine of its own.
  */
 import { spawnSync } from 'node:child_process';
@@ -23,7 +23,6 @@ const PARTS = (process.env['MOLTEN_PARTS'] ?? 'overload,stalled,idle').split(','
 /** So many callers that wait for their answers. */
 const CALLERS = [16, 32, 64, 128, 256];
 const PEAK_SECONDS = 2;
-const OVER_SECONDS = 6;
 /** What callers who wait for nobody offer, to the most that those who wait got: the top of their curve is near. */
 const CURVE = [0.9, 1, 1.1];
 const CURVE_SECONDS = 4;
@@ -33,7 +32,7 @@ const CONNECTIONS = 3000;
 const IDLE = 9900;
 const READERS = 100;
 /** What is compared is of the size of what a machine itself does meanwhile: it is done in turn, and medians are told. */
-const ROUNDS = Number(process.env['MOLTEN_ROUNDS'] ?? 8);
+const ROUNDS = Number(process.env['MOLTEN_ROUNDS'] ?? 4);
 /** Fills what the kernel keeps for a reader. */
 const FILL_MIB = 8;
 const SETTLE_MS = 4000;
@@ -46,24 +45,30 @@ const LEAD_SECONDS = 15;
 const BESIDE_SECONDS = 60;
 /** Compilers and caches are done with what changes the times of calls. */
 const WARM_SECONDS = 40;
+/** What an overload has left behind is not normal: until it is over, waits are held short. */
 const CALM_MS = 22_000;
 const NORMAL = 0.7;
 /** In time is so many times the p99 of normal load: the same bound as for the p99 under overload. */
 const IN_TIME = 3;
 /** Long enough for what happens now and then, as under overload. */
-const NORMAL_SECONDS_MIN = 6;
+const NORMAL_SECONDS = 15;
+/** Of the round that does not count. */
+const OVER_SECONDS_FIRST = 6;
 const RECOVERY_SECONDS = 8;
 
 const middle = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 
-/** One turn of all loads that are compared. */
+/** One turn of all loads that are compared, in this order: what the machine can do changes within seconds. */
 interface Round {
   /** By `CALLERS`. */
   readonly callers: readonly LoadResult[];
   /** By `CURVE`: the same connections as in overload, with about as much as the server can do. */
   readonly curve: readonly LoadResult[];
+  readonly normal: LoadResult;
   readonly over: LoadResult;
+  /** Normal load again, second by second. */
+  readonly after: readonly LoadResult[];
 }
 
 function tell(name: string, result: LoadResult): void {
@@ -135,57 +140,48 @@ function peakOf(rounds: readonly (readonly LoadResult[])[], boundMs = Infinity):
   );
 }
 
-/** What any load of some rounds had answered in time, at most. */
-const capacityOf = (rounds: readonly Omit<Round, 'over'>[], boundMs: number): number =>
+/** What callers, of whom some wait and some do not, had answered in time in some rounds, at most. */
+const capacityOf = (rounds: readonly Pick<Round, 'callers' | 'curve'>[], boundMs: number): number =>
   peakOf(
     rounds.map(({ callers, curve }) => [...callers, ...curve]),
     boundMs,
   );
 
-/** All loads in turn: what a machine can do changes within seconds. */
 async function measureRound(
   server: LoadedServer,
   before: readonly Round[],
-  boundMs: number,
+  seconds: number,
 ): Promise<Round> {
+  await wait(CALM_MS);
   const callers = await loadByCallers(server);
-  const curve = await loadByCurve(server, peakOf([...before.map((one) => one.callers), callers]));
-  const rate = 2 * capacityOf([...before, { callers, curve }], boundMs);
-  const over = await loadFreely(server, { rate, seconds: OVER_SECONDS });
-  return { callers, curve, over };
+  const peak = peakOf([...before.map((one) => one.callers), callers]);
+  const curve = await loadByCurve(server, peak);
+  await wait(CALM_MS);
+  const normal = await loadNormally(server, NORMAL * peak, NORMAL_SECONDS);
+  const rounds = [...before, { callers, curve, normal }];
+  const rate = 2 * capacityOf(rounds, boundOf(rounds));
+  const over = await loadFreely(server, { rate, seconds });
+  const after: LoadResult[] = [];
+  while (after.length < RECOVERY_SECONDS) {
+    after.push(await loadNormally(server, NORMAL * peak, 1));
+  }
+  return { callers, curve, normal, over, after };
 }
 
-function tellRound({ callers, curve, over }: Round): void {
+function tellRound({ callers, curve, normal, over }: Round): void {
   callers.forEach((one, at) => {
     tell(`${String(CALLERS[at])} callers that wait`, one);
   });
   curve.forEach((one, at) => {
     tell(`${String(CURVE[at])} of it by those that don't`, one);
   });
+  tell('normal', normal);
   tell('twice the capacity', over);
 }
 
-/** Adds rounds until there are so many, each after what the overload before it has left behind. */
-async function addRounds(
-  server: LoadedServer,
-  { rounds, boundMs, until }: { rounds: Round[]; boundMs: number; until: number },
-): Promise<void> {
-  while (rounds.length < until) {
-    await wait(CALM_MS);
-    const one = await measureRound(server, rounds, boundMs);
-    tellRound(one);
-    rounds.push(one);
-  }
-}
-
-/** Normal load, of a server of which `peak` calls in a second are the most. */
-async function measureNormal(server: LoadedServer, peak: number): Promise<LoadResult> {
-  // What the last overload has left behind is not normal: until it is over, waits are held short.
-  await wait(CALM_MS);
-  const seconds = Math.max(NORMAL_SECONDS_MIN, SECONDS / 4);
-  const normal = await loadNormally(server, NORMAL * peak, seconds);
-  tell('normal', normal);
-  return normal;
+/** Until when an answer is in time, in milliseconds. */
+function boundOf(rounds: readonly Pick<Round, 'normal'>[]): number {
+  return IN_TIME * middle(rounds.map(({ normal }) => normal.p99Ms));
 }
 
 function loadNormally(server: LoadedServer, rate: number, seconds: number): Promise<LoadResult> {
@@ -200,50 +196,49 @@ interface Figures {
 
 async function measureOverload(server: LoadedServer): Promise<Figures> {
   // The first is for caches and compilers.
-  const warm = await measureRound(server, [], Infinity);
-  const boundMs = IN_TIME * (await measureNormal(server, peakOf([warm.callers]))).p99Ms;
-  const rounds: Round[] = [];
-  await addRounds(server, { rounds, boundMs, until: Math.ceil(ROUNDS / 2) });
-  const capacity = capacityOf(rounds, boundMs);
-  const normal = await measureNormal(server, capacity);
+  await measureRound(server, [], OVER_SECONDS_FIRST);
   const residentMiB = mebibytes(await server.residentBytes());
   const health = watchHealth(server);
-  const over = await loadFreely(server, { rate: 2 * capacity, seconds: SECONDS });
-  const probes = await health.stop();
-  tell('twice the capacity', over);
-  const after: LoadResult[] = [];
-  for (let second = 0; second < RECOVERY_SECONDS; second++) {
-    after.push(await loadNormally(server, NORMAL * capacity, 1));
+  const rounds: Round[] = [];
+  while (rounds.length < ROUNDS) {
+    const one = await measureRound(server, rounds, SECONDS);
+    tellRound(one);
+    rounds.push(one);
   }
-  // Half of them before and half after: what the machine can do changes meanwhile.
-  await addRounds(server, { rounds, boundMs, until: ROUNDS });
-  const isNormal = ({ refusedPerSecond, p99Ms }: LoadResult): boolean =>
-    refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
-  const untilNormal = 1 + after.findLastIndex((one) => !isNormal(one));
+  const probes = await health.stop();
+  const boundMs = boundOf(rounds);
   return {
-    ...{ rounds, normal, over, probes, peak: Math.round(capacity) },
-    goodput: goodputOf(rounds, over, boundMs),
-    answered: goodputOf(rounds, over, Infinity),
-    p99Ratio: round(over.p99Ms / normal.p99Ms),
+    ...{ rounds, probes, peak: Math.round(capacityOf(rounds, boundMs)) },
+    goodput: goodputOf(rounds, boundMs),
+    answered: goodputOf(rounds, Infinity),
+    p99Ms: middle(rounds.map(({ over }) => over.p99Ms)),
+    p99Ratio: round((IN_TIME * middle(rounds.map(({ over }) => over.p99Ms))) / boundMs),
     residentMiBBefore: residentMiB,
-    // From then on all seconds were.
-    secondsUntilNormal:
-      untilNormal < RECOVERY_SECONDS ? untilNormal : `at least ${String(untilNormal)}`,
-    after: after.map(({ refusedPerSecond, p99Ms }) => ({ refusedPerSecond, p99Ms })),
+    secondsUntilNormal: rounds.map(secondsUntilNormal),
   };
 }
 
-/** What is answered well in so many milliseconds at twice the capacity, to the most that any load got so: of all turns, and on end. */
-function goodputOf(rounds: readonly Round[], over: LoadResult, boundMs: number): object {
+/** From then on all seconds were as before the overload. */
+function secondsUntilNormal({ normal, after }: Round): number | string {
+  const isNormal = ({ refusedPerSecond, p99Ms }: LoadResult): boolean =>
+    refusedPerSecond === 0 && p99Ms <= 2 * normal.p99Ms;
+  const seconds = 1 + after.findLastIndex((one) => !isNormal(one));
+  return seconds < RECOVERY_SECONDS ? seconds : `at least ${String(seconds)}`;
+}
+
+/** What is answered well in so many milliseconds at twice the capacity, to the most that any load got so: of all rounds, and of each. */
+function goodputOf(rounds: readonly Round[], boundMs: number): object {
   const peak = capacityOf(rounds, boundMs);
-  const turns = goodOf(
-    rounds.map((one) => one.over),
-    boundMs,
-  );
+  const ratio = (results: readonly Round[]): number =>
+    round(
+      goodOf(
+        results.map(({ over }) => over),
+        boundMs,
+      ) / peak,
+    );
   return {
     ...{ boundMs: round(boundMs), peak: Math.round(peak) },
-    ratio: round(turns / peak),
-    ratioOnEnd: round(over.goodWithin(boundMs) / peak),
+    ...{ ratio: ratio(rounds), ratios: rounds.map((one) => ratio([one])) },
   };
 }
 
