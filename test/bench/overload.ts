@@ -179,10 +179,12 @@ function tellRound({ callers, curve, normal, over }: Round): void {
   tell('twice the capacity', over);
 }
 
+/** The p99 of normal load, in milliseconds. */
+const normalOf = (rounds: readonly Pick<Round, 'normal'>[]): number =>
+  middle(rounds.map(({ normal }) => normal.p99Ms));
+
 /** Until when an answer is in time, in milliseconds. */
-function boundOf(rounds: readonly Pick<Round, 'normal'>[]): number {
-  return IN_TIME * middle(rounds.map(({ normal }) => normal.p99Ms));
-}
+const boundOf = (rounds: readonly Pick<Round, 'normal'>[]): number => IN_TIME * normalOf(rounds);
 
 function loadNormally(server: LoadedServer, rate: number, seconds: number): Promise<LoadResult> {
   return loadFreely(server, { rate, seconds, connections: CONNECTIONS / 6 });
@@ -207,12 +209,13 @@ async function measureOverload(server: LoadedServer): Promise<Figures> {
   }
   const probes = await health.stop();
   const boundMs = boundOf(rounds);
+  const p99Ms = middle(rounds.map(({ over }) => over.p99Ms));
   return {
     ...{ rounds, probes, peak: Math.round(capacityOf(rounds, boundMs)) },
     goodput: goodputOf(rounds, boundMs),
     answered: goodputOf(rounds, Infinity),
-    p99Ms: middle(rounds.map(({ over }) => over.p99Ms)),
-    p99Ratio: round((IN_TIME * middle(rounds.map(({ over }) => over.p99Ms))) / boundMs),
+    p99Ms,
+    p99Ratio: round(p99Ms / normalOf(rounds)),
     residentMiBBefore: residentMiB,
     secondsUntilNormal: rounds.map(secondsUntilNormal),
   };

@@ -54,18 +54,22 @@ export function turnAway(app: FastifyInstance, options: TurnAwayOptions): void {
   });
 }
 
+/** Answers that wait to be ended together, at most: one connection may bring many requests in one turn. */
+const TOGETHER_MAX = 64;
+
 /**
  * Ends the answers of one turn of the event loop together: whoever takes them on the same machine, such as a proxy, is woken for all
  * of them, and not for each.
  */
 function createEnds(): (response: ServerResponse, body: string) => void {
   const waiting: { readonly response: ServerResponse; readonly body: string }[] = [];
+  const endAll = (): void => {
+    for (const { response, body } of waiting.splice(0)) response.end(body);
+  };
   return (response, body) => {
     waiting.push({ response, body });
-    if (waiting.length > 1) return;
-    soon(() => {
-      for (const one of waiting.splice(0)) one.response.end(one.body);
-    });
+    if (waiting.length === 1) soon(endAll);
+    if (waiting.length >= TOGETHER_MAX) endAll();
   };
 }
 
