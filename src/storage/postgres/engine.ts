@@ -54,7 +54,7 @@ import { readClock, type ClockRow } from './clock-row.ts';
 import type { Connection, ConnectionPool } from './connections.ts';
 import { copyStore, type CopyParts } from './copy.ts';
 import { translate } from './errors.ts';
-import type { Followers } from './followers.ts';
+import { OUT_OF_REACH_MS, type Followers } from './followers.ts';
 import { createSharedJobs, type DoneJobs } from './jobs.ts';
 import { releaseLeases, takeLease } from './lease.ts';
 import { readLog, sequenceAt } from './log-reader.ts';
@@ -87,8 +87,6 @@ export interface EngineParts {
   readonly copies: CopyParts | undefined;
 }
 
-/** How long the log may be out of reach before a node says that it is, in milliseconds. */
-export const OUT_OF_REACH_MS = 3000;
 const OUT_OF_STEP = 'this node is out of step with the log; try again, or another node';
 
 const COLLECTIONS = 'SELECT * FROM collection WHERE retired IS NULL ORDER BY name';

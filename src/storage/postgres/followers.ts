@@ -1,3 +1,4 @@
+import { systemClock } from '../../platform/clock.ts';
 import type { FollowedChange, FollowListener, Unsubscribe } from '../engine.ts';
 import { toSequence } from '../types.ts';
 import { BATCH_MIN, nextBatch } from './batch.ts';
@@ -12,9 +13,16 @@ export interface Followers {
    * lost, and its sequences be given to other commits.
    */
   advance(connection: Connection, clock: ClockRow, askedAtMs: number): Promise<void>;
-  /** Everything that was on stable storage before this has been told; by the monotonic clock of the node. */
+  /**
+   * Everything that was on stable storage before this has been told; by the monotonic clock of the node. What took
+   * more than half of `OUT_OF_REACH_MS` does not count: the next one would be over too late, and a node that comes
+   * back would be in step for a moment only.
+   */
   readonly currentAtMs: number;
 }
+
+/** How long the log may be out of reach before a node says that it is, in milliseconds. */
+export const OUT_OF_REACH_MS = 3000;
 
 interface ChangeRow {
   readonly seq: number;
@@ -91,7 +99,7 @@ export function createFollowers(
     async advance(connection, { durable_seq: last }, askedAtMs) {
       if (listeners.size > 0) await tellAll(connection, last);
       position = last;
-      currentAtMs = askedAtMs;
+      if (systemClock.monotonic() - askedAtMs <= OUT_OF_REACH_MS / 2) currentAtMs = askedAtMs;
     },
   };
 }

@@ -14,9 +14,9 @@ import {
   type Connection,
   type ConnectionTimes,
 } from './connections.ts';
-import { createEngine, OUT_OF_REACH_MS } from './engine.ts';
+import { createEngine } from './engine.ts';
 import { isUnknown, nameOf, startFailure } from './errors.ts';
-import { createFollowers } from './followers.ts';
+import { createFollowers, OUT_OF_REACH_MS } from './followers.ts';
 import { createDoneJobs } from './jobs.ts';
 import { createLogTurns } from './log-turn.ts';
 import { createPins } from './pins.ts';

@@ -154,6 +154,29 @@ describe('a node whose tailer alone is held back', () => {
     await probing;
   });
 
+  it('stays, as soon as it says that it is back', async () => {
+    await using relay = await startCommitRelay(database.port);
+    await using held = await startNode(newSchema(), relay.port);
+    relay.holdTailers();
+    const poll = { timeout: 20_000, interval: 5 };
+    await expect.poll(() => readiness(held), poll).toBe(503);
+    // The look that is held up began a moment less than three seconds ago.
+    relay.release();
+    let askedMs = 0;
+    const isReady = async (): Promise<number> => {
+      askedMs = performance.now();
+      return await readiness(held);
+    };
+    await expect.poll(isReady, poll).toBe(200);
+    relay.holdTailers();
+    const later = new Set<number>();
+    for (let now = 200; performance.now() < askedMs + 1000; now = await readiness(held)) {
+      later.add(now);
+      await delay(10);
+    }
+    expect(later).toEqual(new Set([200]));
+  });
+
   it('reads again what others changed, when the log does not have it any more', async () => {
     await using relay = await startCommitRelay(database.port);
     const schema = newSchema();
@@ -173,7 +196,7 @@ describe('a node whose tailer alone is held back', () => {
     relay.release();
     await expect.poll(() => readiness(held), { timeout: 20_000 }).toBe(200);
     expect([await found('ada'), await found('bob'), await found('cyd')]).toEqual([404, 200, 200]);
-    expect((await tryLogin(held, 'cyd')).status).toBe(200);
+    expect(await tryLogin(held, 'cyd')).toMatchObject({ status: 200 });
   });
 });
 
