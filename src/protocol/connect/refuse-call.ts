@@ -35,7 +35,7 @@ export const refuseCallBriefly: BriefWords = (request, refusal) => {
 
 const answers = new WeakMap<DomainError, BriefAnswer>();
 
-function typeOf({ headers }: FastifyRequest): string {
+function typeOf({ headers }: Pick<FastifyRequest, 'headers'>): string {
   return (headers['content-type'] ?? '').split(';', 1)[0] ?? '';
 }
 

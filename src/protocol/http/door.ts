@@ -29,7 +29,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Answered under overload as well: it costs little, or is how an operator helps. */
     isVital?: boolean;
-    /** How those are refused that are not. Absent: by the door's handler of errors. */
+    /** How those are refused that are not, before anything else is known of a request. Absent: by the door's handler of errors. */
     words?: BriefWords;
   }
   interface FastifyInstance {
@@ -46,7 +46,10 @@ export interface BriefAnswer {
 }
 
 /** Words a refusal as its door does; undefined: for such a request only the door's handler of errors can. */
-export type BriefWords = (request: FastifyRequest, refusal: DomainError) => BriefAnswer | undefined;
+export type BriefWords = (
+  request: Pick<FastifyRequest, 'id' | 'headers'>,
+  refusal: DomainError,
+) => BriefAnswer | undefined;
 
 /** Registers the routes of one protocol. Each door gets a scope of its own for parsers and errors. */
 export type Door = (app: FastifyInstance) => void | Promise<void>;

@@ -23,6 +23,7 @@ import {
   secureContext,
   type ConnectionLimits,
   type Port,
+  type RequestHandler,
   type TlsMaterial,
   type UpgradeHandler,
 } from './one-port.ts';
@@ -30,7 +31,7 @@ import { RATE_LIMIT_FIELDS } from './rate-limit-fields.ts';
 import { bodyTooLarge } from './read-body.ts';
 import { HttpRefusal } from './refusal.ts';
 import { setRetryAfter } from './retry-after.ts';
-import { turnAway } from './turn-away.ts';
+import { createTurnAway, type TurnAway } from './turn-away.ts';
 
 /** How the one port behaves. */
 export interface HttpServerOptions {
@@ -103,16 +104,17 @@ const CLOSE_IDLE_MS = 50;
 
 /** Creates the server and lets every door register its routes. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { app, port } = createApp(options);
   const { limits = CONNECTION_LIMITS, addressLimit, admit } = options;
   const bodyBytesMax = options.maxBodyBytes;
+  const turnAway = admit && createTurnAway({ admit, bodyBytesMax, headers: headersOf(options) });
+  const { app, port } = createApp(options, turnAway);
   app.decorateRequest('response');
   app.decorateRequest('answer');
   app.decorateRequest('isCounted', false);
   app.decorate('addressOf', options.addressOf ?? createAddressOf([]));
   app.decorateRequest('refusal');
   // Before all other hooks.
-  if (admit !== undefined) turnAway(app, { admit, bodyBytesMax, headers: headersOf(options) });
+  turnAway?.join(app);
   app.addHook('onRequest', async (request, reply) => {
     request.response = reply.raw;
     request.answer = reply;
@@ -180,10 +182,10 @@ function headersOf({ tls }: HttpServerOptions): Readonly<Record<string, string>>
   return tls === undefined ? SECURITY_HEADERS : TLS_SECURITY_HEADERS;
 }
 
-function createApp(options: HttpServerOptions): {
-  readonly app: FastifyInstance;
-  readonly port: Port;
-} {
+function createApp(
+  options: HttpServerOptions,
+  turnAway: TurnAway | undefined,
+): { readonly app: FastifyInstance; readonly port: Port } {
   const { tls, maxBodyBytes, limits = CONNECTION_LIMITS, onUpgrade = refuseUpgrade } = options;
   const { isProxy = () => false } = options;
   const place: { port?: Port } = {};
@@ -200,7 +202,9 @@ function createApp(options: HttpServerOptions): {
     routerOptions: { maxParamLength: PARAM_CHARS_MAX, caseSensitive: true },
     serverFactory: (handler) => {
       // The handler takes requests of both versions, which Fastify's types cannot say.
-      const handle = handler;
+      const handle: RequestHandler = (request, response) => {
+        if (turnAway?.atOnce(request, response) !== true) handler(request, response);
+      };
       place.port =
         tls === undefined
           ? createCleartextServer(handle, { limits, onUpgrade, isProxy })

@@ -4,11 +4,11 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import type { FastifyInstance } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 
 import type { DomainError } from '../../errors/domain-error.ts';
 import { soon } from '../../platform/timers.ts';
-import { REQUEST_ID_HEADER } from './door.ts';
+import { REQUEST_ID_HEADER, requestIdOf, type BriefWords } from './door.ts';
 import { retryAfterOf } from './retry-after.ts';
 
 /** What turning away needs to know. */
@@ -21,37 +21,95 @@ export interface TurnAwayOptions {
   readonly bodyBytesMax: number;
 }
 
-/**
- * Asks for every request that is not vital whether it may come in. Those that may not are answered here where their
- * route has words for it, and carry their refusal on where it has not.
- */
-export function turnAway(app: FastifyInstance, options: TurnAwayOptions): void {
-  const { admit, bodyBytesMax } = options;
-  const common = Object.entries(options.headers).flat();
+/** Asks for every request that is not vital whether it may come in. */
+export interface TurnAway {
+  /** Asks before there is a route for the request, where its section is enough to refuse it. True: it has been answered. */
+  readonly atOnce: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** Asks for all others; those that may not come in carry their refusal on. Before any route and any other hook. */
+  readonly join: (app: FastifyInstance) => void;
+}
+
+/** Creates it. Sections are known when all doors have their routes. */
+export function createTurnAway({ admit, bodyBytesMax, headers }: TurnAwayOptions): TurnAway {
+  const common = Object.entries(headers).flat();
+  const sections = createSections();
+  /** Those that need more words than there are for their section. */
+  const refused = new WeakMap<IncomingMessage, DomainError>();
   const end = createEnds();
-  app.addHook('onRequest', (request, reply, done) => {
-    const { isVital, words } = request.routeOptions.config;
-    const refusal = isVital === true ? undefined : admit();
-    if (refusal === undefined) {
-      done();
-      return;
-    }
-    const answer = isPlain(request.raw, bodyBytesMax) ? words?.(request, refusal) : undefined;
-    if (answer === undefined) {
-      request.refusal = refusal;
-      done();
-      return;
-    }
-    reply.hijack();
-    const { status, type, body } = answer;
-    // Node throws away what is left of the request.
-    reply.raw.writeHead(status, [
-      ...common,
-      ...[REQUEST_ID_HEADER, request.id, 'retry-after', retryAfterOf(refusal)],
-      ...['content-type', type, 'content-length', String(Buffer.byteLength(body))],
-    ]);
-    end(reply.raw, body);
-  });
+
+  function wordsFor(request: IncomingMessage): BriefWords | undefined {
+    return isPlain(request, bodyBytesMax) ? sections.wordsOf(request.url ?? '') : undefined;
+  }
+
+  return {
+    atOnce(request, response) {
+      const words = wordsFor(request);
+      const refusal = words === undefined ? undefined : admit();
+      if (words === undefined || refusal === undefined) return false;
+      const id = requestIdOf(request.headers[REQUEST_ID_HEADER]);
+      const answer = words({ id, headers: request.headers }, refusal);
+      if (answer === undefined) {
+        refused.set(request, refusal);
+        return false;
+      }
+      const { status, type, body } = answer;
+      // Node throws away what is left of the request.
+      response.writeHead(status, [
+        ...common,
+        ...[REQUEST_ID_HEADER, id, 'retry-after', retryAfterOf(refusal)],
+        ...['content-type', type, 'content-length', String(Buffer.byteLength(body))],
+      ]);
+      end(response, body);
+      return true;
+    },
+    join(app) {
+      app.addHook('onRoute', ({ url, config }) => {
+        sections.add(url, config);
+      });
+      app.addHook('onRequest', (request, _reply, done) => {
+        const { raw, routeOptions } = request;
+        if (wordsFor(raw) !== undefined) request.refusal = refused.get(raw);
+        else if (routeOptions.config.isVital !== true) request.refusal = admit();
+        done();
+      });
+    },
+  };
+}
+
+/** What is known of the routes of a section. */
+interface Section {
+  /** All of them are refused alike, and none is vital. */
+  isUniform: boolean;
+  words: BriefWords | undefined;
+}
+
+interface Sections {
+  /** Undefined: which route it is must be known. */
+  wordsOf(url: string): BriefWords | undefined;
+  add(url: string, config: Partial<FastifyContextConfig> | undefined): void;
+}
+
+function createSections(): Sections {
+  const known = new Map<string, Section>();
+  return {
+    wordsOf(url) {
+      const section = known.get(sectionOf(url));
+      return section?.isUniform === true ? section.words : undefined;
+    },
+    add(url, { isVital, words } = {}) {
+      const section = known.get(sectionOf(url)) ?? { isUniform: true, words };
+      known.set(sectionOf(url), section);
+      section.words ??= words;
+      section.isUniform &&= isVital !== true && (words ?? section.words) === section.words;
+    },
+  };
+}
+
+/** The first two parts of a path: an RPC of Connect, or a kind of resources such as `/v1/collections`. */
+function sectionOf(url: string): string {
+  const path = url.split('?', 1)[0] ?? '';
+  const end = path.indexOf('/', path.indexOf('/', 1) + 1);
+  return end === -1 ? path : path.slice(0, end);
 }
 
 /** Answers that wait to be ended together, at most: one connection may bring many requests in one turn. */
