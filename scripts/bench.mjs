@@ -18,6 +18,7 @@ const NAMES = [
   'retention',
   'migration',
   'filters',
+  'ciphers',
 ];
 const name = process.argv[2] ?? '';
 const file = join(root, 'test', 'bench', `${name}.ts`);

@@ -1,10 +1,17 @@
-/** Stores as releases have left them on disk, kept under `test/fixtures/stores`, one for each format. */
+/** Stores as releases have left them on disk, kept under `test/fixtures/stores`, one for each format and cipher of its pages. */
 import { join } from 'node:path';
 
 import type { ServerConfig } from '../../src/config/server-config.ts';
+import { STORE_FORMAT } from '../../src/storage/embedded/schema.ts';
 
 /** Where they are. */
 export const STORES: string = join(import.meta.dirname, '..', 'fixtures', 'stores');
+
+/** What this release writes. */
+export const KEPT_NOW: string = [STORE_FORMAT, 'aegis-256'].join('-');
+
+/** Where one of this release is. */
+export const NEWEST: string = join(STORES, KEPT_NOW);
 
 /** The encryption key of all of them. */
 export const STORE_PASSWORD = 'the key of stores kept as fixtures';

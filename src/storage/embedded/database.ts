@@ -1,6 +1,9 @@
+import { statSync } from 'node:fs';
+
 import Database from 'better-sqlite3-multiple-ciphers';
 
 import { DomainError } from '../../errors/domain-error.ts';
+import { newCipher, useKey, type EncryptedFile, type PageCipher } from './page-cipher.ts';
 
 /** One connection to the file of a store. Not shared between threads. */
 export type Connection = Database.Database;
@@ -23,6 +26,7 @@ export interface ConnectionOptions {
 
 const BUSY_TIMEOUT_MS = 5000;
 const KIBIBYTE = 1024;
+const PROBE_CACHE_BYTES = 64 * KIBIBYTE;
 
 /**
  * Opens the file and proves that the key fits by reading the schema, before anything is written.
@@ -31,22 +35,49 @@ const KIBIBYTE = 1024;
  * connection is closed again in both cases, because going on after a refused key would write cleartext.
  */
 export function openConnection(options: ConnectionOptions): Connection {
-  const { file, dataKey, access, cacheBytes } = options;
+  const { file, dataKey } = options;
+  try {
+    if (dataKey === undefined) return open(options);
+    return open(options, { file, dataKey, cipher: cipherOf(file, dataKey) });
+  } catch (cause) {
+    throw unreadable(options, cause);
+  }
+}
+
+/**
+ * What encrypts a file that has a key; one that is empty or missing: what encrypts new files. It is tried by a connection that only reads, so
+ * that nothing is done by one that does not fit. The file tells it in its header, but a process that closes a file that SQLite has open
+ * gives up its locks on it (POSIX.1, `fcntl`). Throws what SQLite throws when the file cannot be read for another reason.
+ */
+export function cipherOf(file: string, dataKey: string): PageCipher {
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size === 0) return newCipher();
+  const options = { file, dataKey, access: 'read', cacheBytes: PROBE_CACHE_BYTES } as const;
+  try {
+    open(options, { file, dataKey, cipher: 'aegis' }).close();
+    return 'aegis';
+  } catch (error) {
+    if (sqliteCode(error) === 'SQLITE_NOTADB') return 'chacha20';
+    throw error;
+  }
+}
+
+function open(
+  { file, access, cacheBytes }: ConnectionOptions,
+  encrypted?: EncryptedFile,
+): Connection {
   const database = new Database(file, { readonly: access === 'read', timeout: BUSY_TIMEOUT_MS });
   try {
-    if (dataKey !== undefined) {
-      database.pragma(`cipher = 'chacha20'`);
-      database.pragma(`key = 'raw:${dataKey}'`);
-    }
+    if (encrypted !== undefined) useKey(database, encrypted);
     database.prepare('SELECT count(*) FROM sqlite_schema').get();
     // Temporary files would not be encrypted.
     database.pragma('temp_store = MEMORY');
     database.pragma('mmap_size = 0');
     database.pragma(`cache_size = -${Math.ceil(cacheBytes / KIBIBYTE).toString()}`);
     return database;
-  } catch (cause) {
+  } catch (error) {
     database.close();
-    throw unreadable(options, cause);
+    throw error;
   }
 }
 

@@ -14,6 +14,7 @@ import type { CommitStore } from '../commit/store.ts';
 import { createStatements, sqliteCode, type Connection, type Sql } from './database.ts';
 import { readFloor, saveFloor } from './floor.ts';
 import { createLogWriter, wholeCommit } from './log-writer.ts';
+import { changeKey } from './page-cipher.ts';
 import type { WriterResult, WriterState, WriterTask } from './protocol.ts';
 import { toRefusal } from './refusal.ts';
 import type { IndexSpec } from '../types.ts';
@@ -127,7 +128,7 @@ class FileWriter implements Writer {
       case 'compact':
         return this.#compact(task.floor, nowMs);
       case 'rekey':
-        this.#database.pragma(`rekey = 'raw:${task.dataKey}'`);
+        changeKey(this.#database, task.dataKey);
         this.#database.pragma('wal_checkpoint(TRUNCATE)');
         return { kind: 'done' };
       case 'stop':

@@ -10,7 +10,7 @@ import { loadDatabase } from '../../../src/storage/postgres/migration-target.ts'
 import { migrateStore } from '../../../src/storage/transfer/migrate.ts';
 import { toSequence } from '../../../src/storage/types.ts';
 import { openDatabase, type TestDatabase } from '../../support/database.ts';
-import { STORE_PASSWORD, STORES, type ReleasedStore } from '../../support/released-store.ts';
+import { NEWEST, STORE_PASSWORD, type ReleasedStore } from '../../support/released-store.ts';
 import { createTemporaryDirectory } from '../../support/temporary-directory.ts';
 import {
   CITIES_MAX,
@@ -101,7 +101,7 @@ describe('a store that moves', () => {
 
   it('may be one that a release has left', async () => {
     using directory = createTemporaryDirectory();
-    cpSync(join(STORES, '1'), directory.path, { recursive: true });
+    cpSync(NEWEST, directory.path, { recursive: true });
     const from = inDirectory(join(directory.path, 'store'), STORE_PASSWORD);
     const schema = newSchema();
     const expected = JSON.parse(

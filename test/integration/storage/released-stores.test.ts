@@ -6,14 +6,16 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3-multiple-ciphers';
 import { describe, expect, it } from 'vitest';
 
-import { recover, verify } from '../../../src/server/recovery.ts';
+import { recover, rotateDataKey, verify } from '../../../src/server/recovery.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
+import { hasAes } from '../../../src/platform/processor.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import { STORE_FORMAT } from '../../../src/storage/embedded/schema.ts';
 import { QUERY } from '../../contract/support.ts';
 import {
   CLERK,
   configOf,
+  KEPT_NOW,
   STORE_PASSWORD,
   STORES,
   type ReleasedStore,
@@ -29,12 +31,12 @@ interface Kept extends Disposable {
 }
 
 /** A copy of a kept store; its keyring may be read by its owner alone, which git does not keep. */
-function copyOf(format: string): Kept {
+function copyOf(name: string): Kept {
   const directory = createTemporaryDirectory();
   const { path } = directory;
-  cpSync(join(STORES, format), path, { recursive: true });
-  for (const name of ['keyring.json', 'keyring.copy.json'])
-    chmodSync(join(path, 'store', name), 0o600);
+  cpSync(join(STORES, name), path, { recursive: true });
+  for (const keyring of ['keyring.json', 'keyring.copy.json'])
+    chmodSync(join(path, 'store', keyring), 0o600);
   const text = readFileSync(join(path, 'expected.json'), 'utf8');
   return {
     ...{ path, expected: JSON.parse(text) as ReleasedStore },
@@ -74,13 +76,29 @@ function contentsOf(store: string): readonly (readonly [string, string])[] {
 const digestOf = (path: string): string =>
   createHash('sha256').update(readFileSync(path)).digest('hex');
 
+/** Bytes that each page keeps free for its nonce and tag; by them a file tells how it is encrypted. */
+function reservedIn(store: string): number | undefined {
+  return readFileSync(join(store, 'moltendb.sqlite'))[20];
+}
+
+const CHACHA20_RESERVED = 32;
+const AEGIS_RESERVED = 64;
+
+async function ordersIn(directory: string): Promise<unknown> {
+  await using engine = await openEmbeddedStore({ directory, clock: systemClock, password });
+  const { documents } = await engine.query({ ...QUERY, collection: 'orders' });
+  return Object.fromEntries(documents.map(({ key, body }) => [key, JSON.parse(body) as unknown]));
+}
+
 describe('a store of a release', () => {
-  it('is kept for the format of this one', () => {
-    expect(readdirSync(STORES)).toContain(String(STORE_FORMAT));
+  it('is kept as this one writes it', () => {
+    expect(readdirSync(STORES)).toContain(KEPT_NOW);
+    using kept = copyOf(KEPT_NOW);
+    expect(reservedIn(join(kept.path, 'store'))).toBe(AEGIS_RESERVED);
   });
 
   it('is one file once its server has stopped', async () => {
-    using kept = copyOf(String(STORE_FORMAT));
+    using kept = copyOf(KEPT_NOW);
     const server = await startTestServer(configOf(kept.path));
     await documentsOf(server);
     await server.asRoot('PUT', '/v1/collections/things/documents/x', { body: { fields: {} } });
@@ -89,6 +107,13 @@ describe('a store of a release', () => {
     expect(files).toEqual([
       ...['LOCK', 'keyring.copy.json', 'keyring.json', 'moltendb.sqlite', 'snapshots'],
     ]);
+  });
+
+  it('of before keeps how its pages are encrypted', async () => {
+    using kept = copyOf('1-chacha20');
+    const store = join(kept.path, 'store');
+    await (await startTestServer(configOf(kept.path))).close();
+    expect(reservedIn(store)).toBe(CHACHA20_RESERVED);
   });
 
   it('of a newer format is refused and left as it is', async () => {
@@ -113,9 +138,9 @@ describe('a store of a release', () => {
     expect((await server.asRoot('GET', path)).body.document.fields).toEqual({ n: 1 });
   });
 
-  describe.each(readdirSync(STORES))('with format %s', (format) => {
+  describe.each(readdirSync(STORES))('kept as %s', (name) => {
     it('is verified, and so are its snapshot and its archive', async () => {
-      using kept = copyOf(format);
+      using kept = copyOf(name);
       const store = join(kept.path, 'store');
       const { snapshot, middle, end } = kept.expected;
       const found = await verify(store, { password, store: undefined });
@@ -128,7 +153,7 @@ describe('a store of a release', () => {
     });
 
     it('serves what it holds, now and as of its past, and takes writes', async () => {
-      using kept = copyOf(format);
+      using kept = copyOf(name);
       const { middle, end, apiKey } = kept.expected;
       await using server = await startTestServer(configOf(kept.path));
       expect(await documentsOf(server)).toEqual(end.documents);
@@ -152,7 +177,7 @@ describe('a store of a release', () => {
     });
 
     it('knows its users, their roles and its audit log', async () => {
-      using kept = copyOf(format);
+      using kept = copyOf(name);
       await using server = await startTestServer(configOf(kept.path));
       const login = await server.request('POST', '/v1/sessions', { body: CLERK });
       const token = String(login.body.token);
@@ -164,20 +189,53 @@ describe('a store of a release', () => {
     });
 
     it('is recovered from its snapshot and its archive to what it was', async () => {
-      using kept = copyOf(format);
+      using kept = copyOf(name);
       const { snapshot, end } = kept.expected;
       const out = join(kept.path, 'recovered');
       const target = { kind: 'sequence', sequence: Number(end.sequence) } as const;
       const source = join(kept.path, 'store', 'snapshots', snapshot);
       await recover({ source, out, archive: join(kept.path, 'archive'), password, target });
-      await using engine = await openEmbeddedStore({
-        directory: out,
-        clock: systemClock,
-        password,
-      });
-      const { documents } = await engine.query({ ...QUERY, collection: 'orders' });
-      const bodies = documents.map(({ key, body }) => [key, JSON.parse(body) as unknown]);
-      expect(Object.fromEntries(bodies)).toEqual(end.documents);
+      expect(await ordersIn(out)).toEqual(end.documents);
+    });
+
+    it('takes another key while it is open, and its pages stay as they are', async () => {
+      using kept = copyOf(name);
+      const store = join(kept.path, 'store');
+      const copy = join(kept.path, 'copy');
+      const reserved = reservedIn(store);
+      {
+        const directory = store;
+        await using engine = await openEmbeddedStore({ directory, clock: systemClock, password });
+        await engine.rotateDataKey();
+        await engine.copy(copy);
+      }
+      for (const directory of [store, copy]) {
+        expect(await ordersIn(directory)).toEqual(kept.expected.end.documents);
+        expect(reservedIn(directory)).toBe(reserved);
+      }
+    });
+
+    it('keeps what is in its log alone when its server has crashed', async () => {
+      using kept = copyOf(name);
+      const directory = join(kept.path, 'store');
+      const crashed = join(kept.path, 'crashed');
+      {
+        await using engine = await openEmbeddedStore({ directory, clock: systemClock, password });
+        await engine.transact({ durability: 'sync' }, (transaction) => {
+          transaction.put({ collection: 'orders', key: 'last', body: '{"total":1}' });
+        });
+        cpSync(directory, crashed, { recursive: true });
+      }
+      const documents = { ...kept.expected.end.documents, last: { total: 1 } };
+      for (let start = 0; start < 2; start++) expect(await ordersIn(crashed)).toEqual(documents);
+    });
+
+    it('is encrypted as new ones are when it is written again', async () => {
+      using kept = copyOf(name);
+      const out = join(kept.path, 'rotated');
+      await rotateDataKey({ source: join(kept.path, 'store'), out, password });
+      expect(reservedIn(out)).toBe(hasAes() ? AEGIS_RESERVED : CHACHA20_RESERVED);
+      expect(await ordersIn(out)).toEqual(kept.expected.end.documents);
     });
   });
 });

@@ -1,6 +1,15 @@
 import type { CollectionSettings } from '../../types.ts';
-import { createStatements, type Connection, type Sql } from '../database.ts';
+import { cipherOf, createStatements, type Connection, type Sql } from '../database.ts';
 import { assertKept } from '../floor.ts';
+import { attachSource } from '../page-cipher.ts';
+
+/** What is copied, and as it was when. */
+export interface CopyAtRequest {
+  readonly file: string;
+  /** 64 hex digits, of both files. Absent: cleartext. */
+  readonly dataKey: string | undefined;
+  readonly sequence: number;
+}
 
 /** What is not taken along: indexes are built anew, and answers belong to the timeline that ends. */
 const LEFT_EMPTY: readonly string[] = ['entry', 'request'];
@@ -34,8 +43,12 @@ const RETURN_INDEXES = `UPDATE idx SET collection = (
  * The other file, which has the same key, is only read. Somebody must have it open for reading the while:
  * the last to close it, when it may write, would work its write-ahead log into it.
  */
-export function copyAt(database: Connection, file: string, sequence: number): readonly string[] {
-  database.prepare('ATTACH ? AS source').run(file);
+export function copyAt(
+  database: Connection,
+  { file, dataKey, sequence }: CopyAtRequest,
+): readonly string[] {
+  if (dataKey === undefined) database.prepare('ATTACH ? AS source').run(file);
+  else attachSource(database, { file, dataKey, cipher: cipherOf(file, dataKey) });
   // Not IMMEDIATE, which would lock the other file against its writer.
   database.exec('BEGIN');
   const sql = createStatements(database);

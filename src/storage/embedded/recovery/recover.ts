@@ -81,7 +81,10 @@ async function recoverInto(
   const recovered = await withFile({ directory: source, dataKey, access: 'read' }, (before) => {
     const point = pointIn(createStatements(before), request.target);
     return withFile({ directory: out, dataKey, access: 'write' }, (database) =>
-      write(database, { ...request, point, archiveKey: deriveKey(keys?.rootKey, 'archive') }),
+      write(database, {
+        ...{ ...request, point, dataKey },
+        archiveKey: deriveKey(keys?.rootKey, 'archive'),
+      }),
     );
   });
   const checked = await checkBuilt(out, dataKey);
@@ -91,16 +94,19 @@ async function recoverInto(
 
 interface WriteRequest extends RecoveryRequest {
   readonly point: Point;
+  readonly dataKey: string | undefined;
   readonly archiveKey: Uint8Array | undefined;
 }
 
 function write(database: Connection, request: WriteRequest): Recovered {
-  const { source, target, point } = request;
+  const { source, target, point, dataKey } = request;
   const { asked, last } = point;
   // What fails is thrown away whole, and what succeeds is flushed before it gets its name.
   database.pragma('journal_mode = OFF');
   database.pragma('synchronous = OFF');
-  const notes = [...copyAt(database, join(source, STORE_FILE), point.sequence)];
+  const notes = [
+    ...copyAt(database, { file: join(source, STORE_FILE), dataKey, sequence: point.sequence }),
+  ];
   const sql = createStatements(database);
   sql('BEGIN').run();
   const { replayedEntries, isCut } =
