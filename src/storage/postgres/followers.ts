@@ -13,16 +13,17 @@ export interface Followers {
    * lost, and its sequences be given to other commits.
    */
   advance(connection: Connection, clock: ClockRow, askedAtMs: number): Promise<void>;
-  /**
-   * Everything that was on stable storage before this has been told; by the monotonic clock of the node. What took
-   * more than half of `OUT_OF_REACH_MS` does not count: the next one would be over too late, and a node that comes
-   * back would be in step for a moment only.
-   */
+  /** Everything that was on stable storage before this has been told; by the monotonic clock of the node. */
   readonly currentAtMs: number;
 }
 
 /** How long the log may be out of reach before a node says that it is, in milliseconds. */
 export const OUT_OF_REACH_MS = 3000;
+/**
+ * A look at the log that took longer does not count: two of them with the pause between would be out of reach, and a node that comes
+ * back would be in step for a moment only.
+ */
+const LOOK_MS_MAX = 1250;
 
 interface ChangeRow {
   readonly seq: number;
@@ -99,7 +100,7 @@ export function createFollowers(
     async advance(connection, { durable_seq: last }, askedAtMs) {
       if (listeners.size > 0) await tellAll(connection, last);
       position = last;
-      if (systemClock.monotonic() - askedAtMs <= OUT_OF_REACH_MS / 2) currentAtMs = askedAtMs;
+      if (systemClock.monotonic() - askedAtMs <= LOOK_MS_MAX) currentAtMs = askedAtMs;
     },
   };
 }

@@ -141,9 +141,8 @@ class ClockTailer implements Tailer {
   #rest(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
-      // What came while it looked may be newer than what it saw, and all may be where a look was held up.
-      const isLate = systemClock.monotonic() - this.#lookedAtMs >= LOOK_MS;
-      if (this.#isNews || isLate || this.#stopping.signal.aborted) resolve();
+      // What came while it looked may be newer than what it saw.
+      if (this.#isNews || this.#stopping.signal.aborted) resolve();
     });
   }
 
