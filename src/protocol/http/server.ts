@@ -160,6 +160,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       server.setSecureContext(secureContext(tls));
     },
     async close() {
+      turnAway?.leave();
       const { server } = app;
       const stopGrace = after(options.graceMs ?? GRACE_MS, () => {
         server.closeAllConnections();

@@ -27,6 +27,8 @@ export interface TurnAway {
   readonly atOnce: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Asks for all others; those that may not come in carry their refusal on. Before any route and any other hook. */
   readonly join: (app: FastifyInstance) => void;
+  /** From now on answers are left to those who tell that the connection ends. */
+  readonly leave: () => void;
 }
 
 /** Creates it. Sections are known when all doors have their routes. */
@@ -36,9 +38,11 @@ export function createTurnAway({ admit, bodyBytesMax, headers }: TurnAwayOptions
   /** Those that need more words than there are for their section. */
   const refused = new WeakMap<IncomingMessage, DomainError>();
   const end = createEnds();
+  let hasLeft = false;
 
   function wordsFor(request: IncomingMessage): BriefWords | undefined {
-    return isPlain(request, bodyBytesMax) ? sections.wordsOf(request.url ?? '') : undefined;
+    if (hasLeft || !isPlain(request, bodyBytesMax)) return undefined;
+    return sections.wordsOf(request.url ?? '');
   }
 
   return {
@@ -73,6 +77,9 @@ export function createTurnAway({ admit, bodyBytesMax, headers }: TurnAwayOptions
         done();
       });
     },
+    leave() {
+      hasLeft = true;
+    },
   };
 }
 
@@ -97,8 +104,10 @@ function createSections(): Sections {
       return section?.isUniform === true ? section.words : undefined;
     },
     add(url, { isVital, words } = {}) {
-      const section = known.get(sectionOf(url)) ?? { isUniform: true, words };
-      known.set(sectionOf(url), section);
+      // A colon that begins no parameter is written twice.
+      const name = sectionOf(url.replaceAll('::', ':'));
+      const section = known.get(name) ?? { isUniform: true, words };
+      known.set(name, section);
       section.words ??= words;
       section.isUniform &&= isVital !== true && (words ?? section.words) === section.words;
     },

@@ -122,6 +122,7 @@ describe('an overloaded server', () => {
     'GET /v1/collections',
     'GET /v1/watch?collection=things',
     'POST /molten.v1.DocumentService/GetDocument',
+    'POST /v1/sessions:refresh',
   ])('says the same to programs and to pages: %s', async (line) => {
     await using server = await startOverloaded();
     const [method = '', path = ''] = line.split(' ');
