@@ -3,7 +3,8 @@ import { statSync } from 'node:fs';
 import Database from 'better-sqlite3-multiple-ciphers';
 
 import { DomainError } from '../../errors/domain-error.ts';
-import { newCipher, useKey, type EncryptedFile, type PageCipher } from './page-cipher.ts';
+import { cipherInHeader, newCipher, useKey } from './page-cipher.ts';
+import type { EncryptedFile, PageCipher } from './page-cipher.ts';
 
 /** One connection to the file of a store. Not shared between threads. */
 export type Connection = Database.Database;
@@ -57,7 +58,10 @@ export function cipherOf(file: string, dataKey: string): PageCipher {
     open(options, { file, dataKey, cipher: 'aegis' }).close();
     return 'aegis';
   } catch (error) {
-    if (sqliteCode(error) === 'SQLITE_NOTADB') return 'chacha20';
+    const code = sqliteCode(error);
+    if (code === 'SQLITE_NOTADB') return 'chacha20';
+    // A crash has left a journal that only one who writes may roll back: nobody has the file open.
+    if (code === 'SQLITE_READONLY_ROLLBACK') return cipherInHeader(file);
     throw error;
   }
 }

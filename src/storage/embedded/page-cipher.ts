@@ -1,4 +1,6 @@
 /** What encrypts the pages of a file: each under a nonce of its own, and authenticated. */
+import { closeSync, openSync, readSync } from 'node:fs';
+
 import { hasAes } from '../../platform/processor.ts';
 import type { Connection } from './database.ts';
 
@@ -14,6 +16,9 @@ const PRAGMAS = {
 /** What encrypts the pages of a file. */
 export type PageCipher = keyof typeof PRAGMAS;
 
+const RESERVED_AT = 20;
+const RESERVED: Readonly<Record<number, PageCipher>> = { 32: 'chacha20', 64: 'aegis' };
+
 /** A file and what its pages are read and written with. */
 export interface EncryptedFile {
   readonly file: string;
@@ -25,6 +30,21 @@ export interface EncryptedFile {
 /** How new files are encrypted here. */
 export function newCipher(): PageCipher {
   return hasAes() ? 'aegis' : 'chacha20';
+}
+
+/**
+ * What encrypts a file, by how many bytes it keeps free at the end of each page for nonce and tag, which its header tells in
+ * cleartext (SQLite, file format, 1.3). For a file that SQLite has not open in this process: it would lose its locks.
+ */
+export function cipherInHeader(file: string): PageCipher {
+  const header = Buffer.alloc(RESERVED_AT + 1);
+  const descriptor = openSync(file, 'r');
+  try {
+    readSync(descriptor, header, { position: 0 });
+  } finally {
+    closeSync(descriptor);
+  }
+  return RESERVED[header.readUInt8(RESERVED_AT)] ?? newCipher();
 }
 
 /** Has a connection read and write the pages of its file. */
@@ -44,8 +64,8 @@ export function changeKey(database: Connection, dataKey: string): void {
   database.pragma(`rekey = '${rawKey(dataKey)}'`);
 }
 
-/** The same, as new files are: nothing else may have the file open, and it must not be in WAL mode. */
-export function encryptAnew(database: Connection, dataKey: string): void {
+/** Encrypts all pages of a file that has no key, as new files are: nothing else may have it open, and it must not be in WAL mode. */
+export function encrypt(database: Connection, dataKey: string): void {
   choose(database, newCipher());
   changeKey(database, dataKey);
 }

@@ -9,8 +9,11 @@ import { describe, expect, it } from 'vitest';
 import { recover, rotateDataKey, verify } from '../../../src/server/recovery.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { hasAes } from '../../../src/platform/processor.ts';
+import { openConnection } from '../../../src/storage/embedded/database.ts';
+import { openKeyring } from '../../../src/storage/embedded/keyring.ts';
 import { openEmbeddedStore } from '../../../src/storage/embedded/open.ts';
 import { STORE_FORMAT } from '../../../src/storage/embedded/schema.ts';
+import { STORE_FILE } from '../../../src/storage/embedded/store-file.ts';
 import { QUERY } from '../../contract/support.ts';
 import {
   CLERK,
@@ -196,6 +199,7 @@ describe('a store of a release', () => {
       const source = join(kept.path, 'store', 'snapshots', snapshot);
       await recover({ source, out, archive: join(kept.path, 'archive'), password, target });
       expect(await ordersIn(out)).toEqual(end.documents);
+      expect(reservedIn(out)).toBe(hasAes() ? AEGIS_RESERVED : CHACHA20_RESERVED);
     });
 
     it('takes another key while it is open, and its pages stay as they are', async () => {
@@ -230,12 +234,30 @@ describe('a store of a release', () => {
       for (let start = 0; start < 2; start++) expect(await ordersIn(crashed)).toEqual(documents);
     });
 
-    it('is encrypted as new ones are when it is written again', async () => {
+    it('keeps how its pages are encrypted when it is written again', async () => {
       using kept = copyOf(name);
+      const source = join(kept.path, 'store');
       const out = join(kept.path, 'rotated');
-      await rotateDataKey({ source: join(kept.path, 'store'), out, password });
-      expect(reservedIn(out)).toBe(hasAes() ? AEGIS_RESERVED : CHACHA20_RESERVED);
+      await rotateDataKey({ source, out, password });
+      expect(reservedIn(out)).toBe(reservedIn(source));
       expect(await ordersIn(out)).toEqual(kept.expected.end.documents);
+    });
+
+    it('opens when a crash has left a journal that is to be rolled back', async () => {
+      using kept = copyOf(name);
+      const directory = join(kept.path, 'store');
+      const crashed = join(kept.path, 'crashed');
+      const { dataKey } = await openKeyring(directory, password);
+      const file = join(directory, STORE_FILE);
+      const database = openConnection({ file, dataKey, access: 'write', cacheBytes: 1 << 16 });
+      for (const pragma of ['journal_mode = DELETE', 'synchronous = OFF']) database.pragma(pragma);
+      database.exec("BEGIN IMMEDIATE; UPDATE ver SET body = '{}'; PRAGMA cache_spill = 1");
+      cpSync(directory, crashed, { recursive: true });
+      database.close();
+      expect(readdirSync(crashed)).toContain(`${STORE_FILE}-journal`);
+      for (let start = 0; start < 2; start++) {
+        expect(await ordersIn(crashed)).toEqual(kept.expected.end.documents);
+      }
     });
   });
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createStatements } from '../database.ts';
 import { randomKey, writeKeyring } from '../keyring.ts';
 import { readEnd } from '../log-writer.ts';
-import { encryptAnew } from '../page-cipher.ts';
+import { changeKey, encrypt } from '../page-cipher.ts';
 import { STORE_FILE } from '../store-file.ts';
 import type { CheckedStore } from './check.ts';
 import { buildDirectory, checkBuilt, demandStore, keysOf, withFile } from './directory.ts';
@@ -37,7 +37,9 @@ export async function rotateDataKey(request: {
 async function rekey(directory: string, oldKey: string | undefined, newKey: string): Promise<void> {
   await withFile({ directory, dataKey: oldKey, access: 'write' }, (database) => {
     database.pragma('journal_mode = DELETE');
-    encryptAnew(database, newKey);
+    // With the cipher that it has: with another one SQLite would hold all of the file in memory.
+    if (oldKey === undefined) encrypt(database, newKey);
+    else changeKey(database, newKey);
   });
   await withFile({ directory, dataKey: newKey, access: 'write' }, (database) => {
     const sql = createStatements(database);
