@@ -60,7 +60,7 @@ export function cipherOf(file: string, dataKey: string): PageCipher {
   } catch (error) {
     const code = sqliteCode(error);
     if (code === 'SQLITE_NOTADB') return 'chacha20';
-    // A crash has left a journal that only one who writes may roll back: nobody has the file open.
+    // A crash has left a half-done transaction that only one who writes may roll back: nobody has the file open.
     if (code === 'SQLITE_READONLY_ROLLBACK') return cipherInHeader(file);
     throw error;
   }
