@@ -1,6 +1,7 @@
 /** A server in a process of its own, filled, and requests to it as applications make them. */
 import { readdirSync } from 'node:fs';
 
+import { invariant } from '../../src/errors/invariant.ts';
 import { createMoltenClient, toBody, type MoltenClient } from '../../src/client/index.ts';
 import { startServe, type ServeProcess } from '../support/serve.ts';
 import { createRandom } from '../support/random.ts';
@@ -14,19 +15,16 @@ export interface LoadedServer extends AsyncDisposable {
   readonly pid: number;
   readonly token: string;
   readonly client: MoltenClient;
-  /** Half of them point reads, three in ten queries by index, two in ten durable writes of whole documents. */
+  /** Half of them point reads, three in ten queries by index, two in ten durable writes of whole documents, unless `MOLTEN_WORKLOAD` is told. */
   readonly request: RequestBytes;
   residentBytes(): Promise<number>;
   eventLoopP99Ms(): Promise<number>;
   openFiles(): number;
 }
 
-/**
- * Documents and queries are of the sizes of YCSB (Cooper et al., SoCC 2010): records of ten fields of 100 bytes, scans of 1 to
- * 100 of them, each length as often. `MOLTEN_FIELDS` (10) and `MOLTEN_PAGE` (100) make them smaller, and calls cheaper.
- */
-const FIELDS = Number(process.env['MOLTEN_FIELDS'] ?? 10);
-const PAGE_MAX = Number(process.env['MOLTEN_PAGE'] ?? 100);
+/** Documents are of the size of YCSB (Cooper et al., SoCC 2010), records of ten fields of 100 bytes, and so are queries: 1 to 100 of them, each length as often. */
+const FIELDS = 10;
+const PAGE_MAX = 100;
 /** Documents it has, unless told otherwise. */
 const DOCUMENTS = 10_000;
 const TEXTS = Object.fromEntries(
@@ -78,20 +76,46 @@ export async function startLoaded(
   };
 }
 
+/** Of a hundred calls, how many are point reads, and how many queries by index; the others are durable writes of whole documents. */
+interface Workload {
+  readonly reads: number;
+  readonly queries: number;
+  /** Writes are of new documents, not of some that there are. */
+  readonly isInserting: boolean;
+}
+
+const WORKLOADS: Readonly<Record<string, Workload>> = {
+  mixed: { reads: 50, queries: 30, isInserting: false },
+  /** Workload E of YCSB, but that all documents are asked for equally often. */
+  scans: { reads: 0, queries: 95, isInserting: true },
+};
+
+/** `MOLTEN_WORKLOAD` (mixed). */
+function workload(): Workload {
+  const name = process.env['MOLTEN_WORKLOAD'] ?? 'mixed';
+  const found = WORKLOADS[name];
+  const names = Object.keys(WORKLOADS).join(', ');
+  invariant(found, `MOLTEN_WORKLOAD is one of ${names}, not ${name}`);
+  return found;
+}
+
 function mix(token: string): RequestBytes {
   const random = createRandom(1);
+  const { reads, queries, isInserting } = workload();
   const documents = '/v1/collections/bench/documents';
+  let inserted = 0;
   return () => {
     const key = random.below(DOCUMENTS);
-    const kind = random.below(10);
-    if (kind < 5) return request(token, { line: `GET ${documents}/k${String(key)}` });
-    if (kind < 8) {
+    const kind = random.below(100);
+    if (kind < reads) return request(token, { line: `GET ${documents}/k${String(key)}` });
+    if (kind < reads + queries) {
       const pageSize = 1 + random.below(PAGE_MAX);
       const body = { query: { where: { n: { $gte: key, $lt: key + pageSize } } }, pageSize };
       return request(token, { line: `POST ${documents}:query`, body });
     }
-    const body = { fields: { n: key, ...TEXTS } };
-    return request(token, { line: `PUT ${documents}/k${String(key)}`, body: { body } });
+    const n = isInserting ? DOCUMENTS + inserted++ : key;
+    const body = { fields: { n, ...TEXTS } };
+    return request(token, { line: `PUT ${documents}/k${String(n)}`, body: { body } });
   };
 }
 

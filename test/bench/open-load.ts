@@ -21,16 +21,16 @@ export interface OpenLoad {
 /** What became of it. */
 export interface LoadResult {
   readonly offeredPerSecond: number;
-  /** Answered with 2xx. */
+  /** Answered with 2xx before the end: of callers that wait, as many requests are under way then as were when it began. */
   readonly goodPerSecond: number;
   /** Answered with 503. */
   readonly refusedPerSecond: number;
   /** Any other answer, or none. */
   readonly failures: number;
-  /** Of those answered with 2xx, from when they were due. */
+  /** Of those answered with 2xx, those after the end among them, from when they were due. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Answered with 2xx in a second, within so many milliseconds. */
+  /** Answered with 2xx before the end, in a second, within so many milliseconds. */
   goodWithin(boundMs: number): number;
 }
 
@@ -51,6 +51,8 @@ class Load {
   /** When requests were due that wait for a connection. */
   readonly #due: number[] = [];
   readonly #goodMs: number[] = [];
+  /** The same of answers after the end. */
+  readonly #lateMs: number[] = [];
   #offered = 0;
   #refused = 0;
   #failures = 0;
@@ -134,9 +136,13 @@ class Load {
   }
 
   #ended(status: number | undefined, ms: number): void {
-    if (status !== undefined && status >= 200 && status < 300) this.#goodMs.push(ms);
-    else if (status === 503) this.#refused += 1;
-    else this.#failures += 1;
+    if (status !== undefined && status >= 200 && status < 300) {
+      (this.#isOver ? this.#lateMs : this.#goodMs).push(ms);
+    } else if (status === 503) {
+      this.#refused += 1;
+    } else {
+      this.#failures += 1;
+    }
   }
 
   async #drain(): Promise<void> {
@@ -148,15 +154,16 @@ class Load {
   }
 
   #result(seconds: number): LoadResult {
-    const sorted = this.#goodMs.toSorted((a, b) => a - b);
+    const inside = this.#goodMs;
+    const sorted = [...inside, ...this.#lateMs].sort((a, b) => a - b);
     const part = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0;
     return {
       offeredPerSecond: Math.round(this.#offered / seconds),
-      goodPerSecond: Math.round(sorted.length / seconds),
+      goodPerSecond: Math.round(inside.length / seconds),
       refusedPerSecond: Math.round(this.#refused / seconds),
       failures: this.#failures,
       ...{ p50Ms: Math.round(part(0.5) * 10) / 10, p99Ms: Math.round(part(0.99) * 10) / 10 },
-      goodWithin: (boundMs) => sorted.filter((ms) => ms <= boundMs).length / seconds,
+      goodWithin: (boundMs) => inside.filter((ms) => ms <= boundMs).length / seconds,
     };
   }
 }

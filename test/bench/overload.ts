@@ -4,7 +4,7 @@
  * answered well within three times the p99 of normal load. The capacity is the most that any load had answered in time, goodput
  * what is answered in time at twice of it; what is answered at any time is told too, to the most that any load had answered so.
  * `MOLTEN_SECONDS` is how long each overload lasts (60), `MOLTEN_PARTS` what of it is done (overload,stalled,idle), `MOLTEN_ROUNDS`
- * how often (4). Where `taskset` is to be had the load has a core to
+ * how often (4), `MOLTEN_WORKLOAD` what calls are made (mixed, or scans: workload E of YCSB). Where `taskset` is to be had the load has a core to
  * itself and the server all others, as on a machine of its own.
  */
 import { spawnSync } from 'node:child_process';
@@ -22,10 +22,10 @@ const SECONDS = Number(process.env['MOLTEN_SECONDS'] ?? 60);
 const PARTS = (process.env['MOLTEN_PARTS'] ?? 'overload,stalled,idle').split(',');
 /** So many callers that wait for their answers. */
 const CALLERS = [16, 32, 64, 128, 256];
-const PEAK_SECONDS = 2;
+const PEAK_SECONDS = 10;
 /** What callers who wait for nobody offer, to the most that those who wait got: the top of their curve is near. */
 const CURVE = [0.9, 1, 1.1];
-const CURVE_SECONDS = 4;
+const CURVE_SECONDS = 10;
 /** More than fit into one long turn of the event loop: callers that wait for nobody. */
 const CONNECTIONS = 3000;
 /** The server takes 10,000 in all; some are left for the load. */
